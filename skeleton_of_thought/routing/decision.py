@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from skeleton_of_thought.usage import Usage
@@ -31,7 +31,18 @@ class Decision:
     confidence: float
     reason: str
     seconds: float = 0.0
-    usage: Usage = Usage()
+    usage: Usage = field(default_factory=Usage)
+
+    @classmethod
+    def at(cls, probability: float, *, threshold: float, reason: str, seconds: float = 0.0) -> Decision:
+        """The decision a threshold makes of the probability that a skeleton pays.
+
+        With a threshold above one half the cheaper mistake is chosen on purpose: a "direct" may then
+        carry a confidence below one half.
+        """
+        if probability >= threshold:
+            return cls("sot", probability, reason, seconds)
+        return cls("direct", 1.0 - probability, reason, seconds)
 
 
 @runtime_checkable
