@@ -1,0 +1,41 @@
+"""A stand-in for OpenAI's and Anthropic's servers on localhost: no key, no model, no cost, faults on demand.
+
+It speaks both wire formats, whole and streamed, at a given pace; counts tokens and prompt caches as the
+providers do; keeps a ledger of every request; answers skeleton and point requests with plausible text; and
+fails as asked. Everything can be read and set in the process, and over HTTP: `GET` and `DELETE /ledger`;
+`GET`, `POST` and `DELETE /faults`.
+"""
+
+from __future__ import annotations
+
+from skeleton_of_thought.errors import require
+
+for _module in ("starlette", "uvicorn", "httptools"):
+    require(_module, extra="serve", needed_for="The fake server")
+
+from skeleton_of_thought.fake_server.answers import PlausibleAnswers, Reply  # noqa: E402
+from skeleton_of_thought.fake_server.faults import Fault, FaultKind, Faults  # noqa: E402
+from skeleton_of_thought.fake_server.ledger import Entry, Ledger  # noqa: E402
+from skeleton_of_thought.fake_server.provider import Provider  # noqa: E402
+from skeleton_of_thought.fake_server.quotas import Quota  # noqa: E402
+from skeleton_of_thought.fake_server.request import ChatRequest  # noqa: E402
+from skeleton_of_thought.fake_server.server import FakeServer  # noqa: E402
+from skeleton_of_thought.fake_server.stages import Stage, stage_of  # noqa: E402
+from skeleton_of_thought.fake_server.turn import Pace  # noqa: E402
+
+__all__ = [
+    "ChatRequest",
+    "Entry",
+    "FakeServer",
+    "Fault",
+    "FaultKind",
+    "Faults",
+    "Ledger",
+    "Pace",
+    "PlausibleAnswers",
+    "Provider",
+    "Quota",
+    "Reply",
+    "Stage",
+    "stage_of",
+]

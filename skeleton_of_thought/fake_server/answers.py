@@ -1,0 +1,153 @@
+"""What the server says when nobody scripts it: text of the shape Skeleton-of-Thought works with.
+
+The text is a function of the prompt alone, so the same request always gets the same answer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from skeleton_of_thought.fake_server.stages import stage_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from skeleton_of_thought.fake_server.request import ChatRequest
+
+_VERBS = (
+    "Plan Measure Share Simplify Protect Question Schedule Compare Record Reduce Invite Repeat "
+    "Trim Test Review Balance Gather Explain Name Rotate Limit Connect Practise Observe"
+)
+_QUALITIES = (
+    "clear early weekly honest quiet shared hidden steady small open daily critical "
+    "simple local useful written regular practical careful visible common gentle direct seasonal"
+)
+_THINGS = (
+    "goals habits costs breaks risks limits notes meetings sources routines checks records "
+    "skills tools rewards signals priorities margins questions partners results promises budgets boundaries"
+)
+_REASONS = (
+    "because it shows early what works and what does not",
+    "since it keeps the effort where it counts",
+    "as it leaves room for the things that cannot be planned",
+    "because other people can then rely on it",
+    "since a small step repeated beats a large one postponed",
+    "as it makes the next decision easier",
+)
+_OPENINGS = ("It helps", "It pays off", "It matters", "It is worth the effort", "It works", "It lasts")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the model says.
+
+    Attributes:
+        text: The answer.
+        thinking: Thoughts before it: thinking blocks with Anthropic, hidden reasoning tokens with OpenAI.
+    """
+
+    text: str
+    thinking: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PlausibleAnswers:
+    """A numbered list for a skeleton, sentences that carry the title for a point, prose for the rest.
+
+    A direct answer is about as long as the points of a skeleton together.
+
+    Attributes:
+        points: Points of a skeleton; None for 3 to 10, by the prompt.
+        sentences: Sentences per point; None for 1 to 3, by the prompt.
+
+    Example:
+        >>> from skeleton_of_thought.fake_server import FakeServer, PlausibleAnswers
+        >>> with FakeServer(answer=PlausibleAnswers(points=4)) as server:
+        ...     server.url.startswith("http://127.0.0.1:")
+        True
+    """
+
+    points: int | None = None
+    sentences: int | None = None
+
+    def __call__(self, request: ChatRequest) -> Reply:
+        """The reply to a request."""
+        draw = random.Random(hashlib.sha256(request.prompt.encode()).digest())
+        stage = stage_of(request)
+        titles = _titles(draw, self.points or draw.randint(3, 10))
+        if request.schema is not None:
+            text = json.dumps(_instance(request.schema, titles))
+        elif stage.kind == "router":
+            text = "A"
+        elif stage.kind == "skeleton":
+            text = _continue(
+                "\n".join(f"{place}. {title}" for place, title in enumerate(titles, 1)), request.prefill
+            )
+        elif stage.kind == "point":
+            text = self._points(draw, stage.points, request.prefill)
+        else:
+            text = " ".join(self._sentences(draw, title) for title in titles)
+        thinking = (
+            f"Let me think.\n1. {titles[0]}\n2. {titles[1]}\nThat is the order." if request.thinking else ""
+        )
+        return Reply(text, thinking)
+
+    def _points(self, draw: random.Random, points: tuple[tuple[int, str], ...], prefill: str) -> str:
+        if len(points) == 1:
+            text = self._sentences(draw, points[0][1])
+            return f" {text}" if prefill else text
+        return "\n".join(f"{number}. {self._sentences(draw, title)}" for number, title in points)
+
+    def _sentences(self, draw: random.Random, title: str) -> str:
+        number = self.sentences or draw.randint(1, 3)
+        subject = title.strip().rstrip(".:")
+        first = f"{subject} {draw.choice(_REASONS)}."
+        rest = [f"{draw.choice(_OPENINGS)} {draw.choice(_REASONS)}." for _ in range(number - 1)]
+        return " ".join([first, *rest])
+
+
+def _titles(draw: random.Random, number: int) -> list[str]:
+    """So many titles of three words, no two with the same verb unless there are more titles than verbs."""
+    verbs, qualities, things = _VERBS.split(), _QUALITIES.split(), _THINGS.split()
+    draw.shuffle(verbs)
+    return [
+        f"{verbs[place % len(verbs)]} {draw.choice(qualities)} {draw.choice(things)}"
+        for place in range(number)
+    ]
+
+
+def _continue(text: str, prefill: str) -> str:
+    """The part of an answer that comes after its partial beginning."""
+    begun = re.search(r"1[.)]\s*$", prefill)
+    return text.removeprefix("1.") if begun else text
+
+
+def _instance(schema: Mapping[str, Any], titles: list[str]) -> Any:
+    """A value that follows a JSON schema of objects, arrays, strings and integers.
+
+    Arrays are as long as there are titles, strings are taken from them in turn, integers count the array's
+    places.
+    """
+    definitions = {**schema.get("$defs", {}), **schema.get("definitions", {})}
+    upcoming = iter(titles)
+
+    def build(part: Mapping[str, Any], place: int) -> Any:
+        if "$ref" in part:
+            return build(definitions[part["$ref"].rsplit("/", 1)[-1]], place)
+        if "anyOf" in part:
+            return build(part["anyOf"][0], place)
+        match part.get("type"):
+            case "array":
+                return [build(part["items"], number + 1) for number in range(len(titles))]
+            case "object":
+                return {name: build(value, place) for name, value in part["properties"].items()}
+            case "string":
+                return next(upcoming, titles[place % len(titles)])
+        return place
+
+    return build(schema, 0)
