@@ -1,0 +1,373 @@
+"""A local chat model: transformers underneath, every concurrent call in one batch."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any, Self
+
+from langchain_core.exceptions import ContextOverflowError as LangChainContextOverflowError
+from langchain_core.exceptions import ModelTimeoutError
+from langchain_core.language_models.chat_models import BaseChatModel
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    BaseMessage,
+    ChatMessage,
+    HumanMessage,
+    SystemMessage,
+)
+from langchain_core.messages.ai import InputTokenDetails, UsageMetadata
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.runnables.config import get_config_list
+from pydantic import ConfigDict, Field, PrivateAttr, model_validator
+
+from skeleton_of_thought.decoding import GenerationRequest, get_engine
+from skeleton_of_thought.errors import ConfigurationError, ContextOverflowError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Sequence
+
+    from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+    from langchain_core.language_models.base import LangSmithParams
+    from langchain_core.runnables import RunnableConfig
+
+    from skeleton_of_thought.decoding import Engine, Generation, GenerationResult
+    from skeleton_of_thought.usage import Usage
+
+_SAMPLING = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "seed", "max_tokens")
+_REMOTE_ONLY = ("api_key", "max_retries")
+_ROLES = ((HumanMessage, "user"), (AIMessage, "assistant"), (SystemMessage, "system"))
+
+
+class ContextTooLongError(ContextOverflowError, LangChainContextOverflowError):
+    """Prompt and answer do not fit the context; LangChain's error and ours at once."""
+
+
+class ChatTransformers(BaseChatModel):
+    r"""A chat model that runs on this machine, with true batching.
+
+    Everything that is asked at the same time is decoded in the same steps: `batch`, `abatch`, concurrent
+    `astream`s, calls from several threads, several instances of the same model. Two instances with the same
+    model, dtype and device share one engine and its memory.
+
+    A conversation that ends with an `AIMessage` is continued: the model writes on from its text.
+
+    `api_key` and `max_retries`, which chat models of providers take, are accepted and mean nothing here.
+
+    Attributes:
+        model: `"local"` for the packaged SmolLM2-135M-Instruct, a folder, or the id of a model on the Hub.
+        dtype: `"auto"` is bfloat16 where the chip computes in it, else float32.
+        device: `"auto"` is CUDA, else MPS, else the CPU.
+        revision: Branch, tag or commit of a Hub model.
+        max_tokens: Most tokens to write, 512 unless set.
+        temperature: 0 is greedy. None, as for the next four, is what the model's generation config says; a
+            model without one decodes greedily.
+        top_p: Sample among the most likely tokens that together have this probability.
+        top_k: Sample among this many most likely tokens; 0 is no limit.
+        min_p: Sample among tokens at least this fraction as likely as the most likely one.
+        repetition_penalty: Above 1 makes tokens less likely that are already there.
+        seed: Makes sampled texts repeatable.
+        stop: Strings that end a text; the text is cut before them.
+        timeout: Most seconds for one answer, waiting included; then `ModelTimeoutError`.
+        streaming: Whether `invoke` uses the streaming path too, as in all LangChain chat models.
+
+    Example:
+        ```python
+        from langchain_sot import ChatTransformers
+
+        model = ChatTransformers(max_tokens=40, stop=["\n"])
+        model.invoke("What is the capital of France?").text
+        ```
+    """
+
+    model: str = "local"
+    dtype: str = "auto"
+    device: str = "auto"
+    revision: str | None = None
+    max_tokens: int = Field(default=512, ge=1)
+    temperature: float | None = Field(default=None, ge=0)
+    top_p: float | None = Field(default=None, ge=0, le=1)
+    top_k: int | None = Field(default=None, ge=0)
+    min_p: float | None = Field(default=None, ge=0, le=1)
+    repetition_penalty: float | None = Field(default=None, gt=0)
+    seed: int | None = None
+    stop: list[str] | None = None
+    timeout: float | None = Field(default=None, gt=0)
+    streaming: bool = False
+
+    _engine: Any = PrivateAttr(default=None)
+
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+    @classmethod
+    def from_engine(cls, engine: Engine, *, model: str, **options: Any) -> Self:
+        """A chat model on an engine of your own, for a model that is already loaded.
+
+        Args:
+            engine: Decodes.
+            model: What to call the model in traces and metadata.
+            **options: The sampling options of the class.
+        """
+        chat = cls(model=model, **options)
+        chat._engine = engine
+        return chat
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_remote_only(cls, values: Any) -> Any:
+        if isinstance(values, dict):
+            return {name: value for name, value in values.items() if name not in _REMOTE_ONLY}
+        return values
+
+    @property
+    def engine(self) -> Engine:
+        """The engine that decodes; the model is loaded on first use."""
+        return self._engine_of(None)
+
+    def _engine_of(self, model: str | None) -> Engine:
+        if self._engine is not None and model in {None, self.model}:
+            engine: Engine = self._engine
+            return engine
+        return get_engine(model or self.model, dtype=self.dtype, device=self.device, revision=self.revision)
+
+    # What LangChain asks about the model.
+
+    @property
+    def _llm_type(self) -> str:
+        return "chat-transformers"
+
+    @property
+    def _identifying_params(self) -> dict[str, Any]:
+        names = ("model", "dtype", "device", "revision", *_SAMPLING, "stop")
+        return {name: getattr(self, name) for name in names}
+
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+        params = super()._get_ls_params(stop=stop or self.stop, **kwargs)
+        params["ls_provider"] = "transformers"
+        return params
+
+    def get_token_ids(self, text: str) -> list[int]:
+        """Token ids of a text, by the model's own tokenizer."""
+        ids: list[int] = self.engine.tokenizer.encode(text, add_special_tokens=False)
+        return ids
+
+    def get_num_tokens_from_messages(
+        self, messages: list[BaseMessage], tools: Sequence[Any] | None = None
+    ) -> int:
+        """Tokens of a conversation as the model sees it, its chat template included."""
+        if tools:
+            raise ConfigurationError("ChatTransformers does not call tools.")
+        return len(self.engine.encode(*_conversation(messages)))
+
+    # Generating.
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002 (the base class calls it back)
+        **kwargs: Any,
+    ) -> ChatResult:
+        name, generation = self._submit(messages, stop, kwargs)
+        try:
+            return _chat_result(generation.result(self.timeout), name)
+        except TimeoutError as error:
+            raise self._too_slow() from error
+        finally:
+            generation.cancel()
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002
+        **kwargs: Any,
+    ) -> ChatResult:
+        name, generation = await self._asubmit(messages, stop, kwargs)
+        try:
+            async with asyncio.timeout(self.timeout):
+                return _chat_result(await generation.aresult(), name)
+        except TimeoutError as error:
+            raise self._too_slow() from error
+        finally:
+            generation.cancel()
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        name, generation = self._submit(messages, stop, kwargs)
+        deadline = _Deadline(self.timeout)
+        try:
+            for text in generation:
+                yield ChatGenerationChunk(message=AIMessageChunk(content=text))
+                if deadline.passed:
+                    raise self._too_slow()
+            yield _last_chunk(generation.result(), name)
+        finally:
+            generation.cancel()
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        name, generation = await self._asubmit(messages, stop, kwargs)
+        deadline = _Deadline(self.timeout)
+        try:
+            async for text in generation:
+                yield ChatGenerationChunk(message=AIMessageChunk(content=text))
+                if deadline.passed:
+                    raise self._too_slow()
+            yield _last_chunk(await generation.aresult(), name)
+        finally:
+            generation.cancel()
+
+    def batch(
+        self,
+        inputs: list[Any],
+        config: RunnableConfig | list[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any,
+    ) -> list[AIMessage]:
+        """`Runnable.batch` with a thread for every input, so that all of them are in one batch."""
+        configs = _all_at_once(config, len(inputs))
+        return super().batch(inputs, configs, return_exceptions=return_exceptions, **kwargs)
+
+    def batch_as_completed(  # type: ignore[override]  # the base class has overloads for return_exceptions
+        self,
+        inputs: Sequence[Any],
+        config: RunnableConfig | Sequence[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any,
+    ) -> Iterator[tuple[int, AIMessage | Exception]]:
+        """`Runnable.batch_as_completed` with a thread for every input."""
+        configs = _all_at_once(config, len(inputs))
+        yield from super().batch_as_completed(
+            inputs,
+            configs,
+            return_exceptions=return_exceptions,  # type: ignore[call-overload]
+            **kwargs,
+        )
+
+    def _submit(
+        self, messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any]
+    ) -> tuple[str, Generation]:
+        """Queue one conversation; returns the model's name and the running generation."""
+        options = {name: value for name, value in options.items() if name != "stream"}
+        name: str = options.pop("model", None) or self.model
+        if unknown := sorted(options.keys() - set(_SAMPLING)):
+            raise ConfigurationError(
+                f"ChatTransformers has no option {', '.join(unknown)}; a call takes model, stop, {', '.join(_SAMPLING)}."
+            )
+        sampling = {key: getattr(self, key) for key in _SAMPLING} | options
+        conversation, unfinished = _conversation(messages)
+        request = GenerationRequest(
+            messages=conversation,
+            continue_final_message=unfinished,
+            stop=tuple(stop if stop is not None else self.stop or ()),
+            **sampling,
+        )
+        try:
+            return name, self._engine_of(name).submit(request)
+        except ContextOverflowError as error:
+            raise ContextTooLongError(str(error)) from error
+
+    async def _asubmit(
+        self, messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any]
+    ) -> tuple[str, Generation]:
+        """`_submit`; loading the model, if it is not loaded yet, does not block the event loop."""
+        name = options.get("model") or self.model
+        await asyncio.get_running_loop().run_in_executor(None, self._engine_of, name)
+        return self._submit(messages, stop, options)
+
+    def _too_slow(self) -> ModelTimeoutError:
+        return ModelTimeoutError(f"The answer took longer than timeout={self.timeout} seconds.")
+
+
+class _Deadline:
+    def __init__(self, seconds: float | None) -> None:
+        self._end = None if seconds is None else time.monotonic() + seconds
+
+    @property
+    def passed(self) -> bool:
+        return self._end is not None and time.monotonic() > self._end
+
+
+def _conversation(messages: Sequence[BaseMessage]) -> tuple[list[dict[str, str]], bool]:
+    """Messages as the engine takes them, and whether the last one is an unfinished answer."""
+    conversation = [{"role": _role(message), "content": _text(message)} for message in messages]
+    unfinished = bool(conversation) and conversation[-1]["role"] == "assistant"
+    if unfinished and not conversation[-1]["content"]:
+        return conversation[:-1], False
+    return conversation, unfinished
+
+
+def _role(message: BaseMessage) -> str:
+    if isinstance(message, ChatMessage):
+        return message.role
+    if getattr(message, "tool_calls", None):
+        raise ConfigurationError("ChatTransformers does not call tools, and the conversation has tool calls.")
+    for kind, role in _ROLES:
+        if isinstance(message, kind):
+            return role
+    raise ConfigurationError(
+        f"ChatTransformers takes system, human and AI messages, not {type(message).__name__}."
+    )
+
+
+def _text(message: BaseMessage) -> str:
+    if isinstance(message.content, list):
+        for block in message.content:
+            kind = "text" if isinstance(block, str) else block.get("type")
+            if kind != "text":
+                raise ConfigurationError(
+                    f"ChatTransformers reads text only; a message has a block of type {kind!r}."
+                )
+    return str(message.text)
+
+
+def _usage(usage: Usage) -> UsageMetadata:
+    return UsageMetadata(
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        total_tokens=usage.total_tokens,
+        input_token_details=InputTokenDetails(cache_read=usage.cache_read_tokens),
+    )
+
+
+def _chat_result(result: GenerationResult, model: str) -> ChatResult:
+    message = AIMessage(
+        content=result.text,
+        usage_metadata=_usage(result.usage),
+        response_metadata={"model_name": model, "finish_reason": result.finish_reason},
+    )
+    return ChatResult(generations=[ChatGeneration(message=message)])
+
+
+def _last_chunk(result: GenerationResult, model: str) -> ChatGenerationChunk:
+    message = AIMessageChunk(
+        content="",
+        usage_metadata=_usage(result.usage),
+        response_metadata={"model_name": model, "finish_reason": result.finish_reason},
+        chunk_position="last",
+    )
+    return ChatGenerationChunk(message=message)
+
+
+def _all_at_once(config: Any, count: int) -> list[RunnableConfig] | None:
+    """One config per input; without a limit of the user's, as many threads as inputs."""
+    if count == 0:
+        return None
+    configs = get_config_list(config, count)
+    if configs[0].get("max_concurrency") is None:
+        configs[0]["max_concurrency"] = count
+    return configs

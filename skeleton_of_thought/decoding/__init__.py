@@ -1,0 +1,38 @@
+"""Local decoding: one inference thread that batches every concurrent request.
+
+Needs the extra `local` (torch and transformers), which is imported when a name here is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from skeleton_of_thought.decoding._generation import Generation
+from skeleton_of_thought.decoding._request import FinishReason, GenerationRequest, GenerationResult
+from skeleton_of_thought.errors import require
+
+if TYPE_CHECKING:
+    from skeleton_of_thought.decoding._engine import Engine
+    from skeleton_of_thought.decoding._loading import load_model
+    from skeleton_of_thought.decoding._shared import get_engine
+
+__all__ = [
+    "Engine",
+    "FinishReason",
+    "Generation",
+    "GenerationRequest",
+    "GenerationResult",
+    "get_engine",
+    "load_model",
+]
+
+_NEEDS_TORCH = {"Engine": "_engine", "load_model": "_loading", "get_engine": "_shared"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _NEEDS_TORCH:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    for module in ("torch", "transformers"):
+        require(module, extra="local", needed_for="Local decoding")
+    return getattr(import_module(f"{__name__}.{_NEEDS_TORCH[name]}"), name)
