@@ -1,0 +1,60 @@
+"""What to do after a 429: pause, send fewer at once, and grow back while it goes well."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_FIRST_PAUSE = 0.5
+_LONGEST_PAUSE = 60.0
+_ROUNDS_TO_RECOVER = 16
+
+
+class Congestion:
+    """How many requests may run at once right now.
+
+    A refusal halves the number and pauses all; refusals of requests sent before the last halving belong to
+    the same storm and halve nothing. Successes add a sixteenth of the former number per round of requests, at
+    least one.
+
+    Attributes:
+        allowed: Requests that may run at once; infinite until a refusal if no maximum is given.
+        paused_until: Nothing is sent before this moment.
+    """
+
+    def __init__(self, maximum: int | None, jitter: Callable[[], float]) -> None:
+        self._maximum = math.inf if maximum is None else maximum
+        self._target = self._maximum
+        self._jitter = jitter
+        self._strikes = 0
+        self._last_cut = -math.inf
+        self.allowed = self._maximum
+        self.paused_until = -math.inf
+
+    def refused(self, *, sent: float, running: int, retry_after: float | None, now: float) -> None:
+        """The provider refused a request that was sent at a moment, with so many running."""
+        new_storm = sent > self._last_cut
+        if new_storm:
+            self._target = min(self.allowed, max(running, 1))
+            self.allowed = max(1.0, self._target / 2)
+            self._last_cut = now
+            self._strikes += 1
+        if retry_after is not None:
+            self._pause(now + retry_after * (1 + 0.1 * self._jitter()))
+        elif new_storm:
+            longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(self._strikes - 1, 10))
+            self._pause(now + longest * (0.5 + 0.5 * self._jitter()))
+
+    def succeeded(self, *, sent: float) -> None:
+        """A request that was sent at a moment got its answer."""
+        if sent > self._last_cut:
+            self._strikes = 0
+        if self.allowed < self._maximum:
+            step = max(1.0, self._target / _ROUNDS_TO_RECOVER) / self.allowed
+            self.allowed = min(self._maximum, self.allowed + step)
+
+    def _pause(self, until: float) -> None:
+        self.paused_until = max(self.paused_until, until)

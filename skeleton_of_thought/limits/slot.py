@@ -1,0 +1,47 @@
+"""What the holder of a turn tells the limiter."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from skeleton_of_thought.limits.admission import Ticket
+    from skeleton_of_thought.limits.gate import Gate
+    from skeleton_of_thought.usage import Usage
+
+
+class Slot:
+    """A turn: the right to send one request.
+
+    Attributes:
+        used: Tokens counted for it: the estimate, then what was settled.
+        refused: Whether the provider refused the request.
+    """
+
+    def __init__(self, gate: Gate, ticket: Ticket, *, count_cached: bool) -> None:
+        self._gate = gate
+        self._ticket = ticket
+        self._count_cached = count_cached
+        self.used = ticket.tokens
+        self.refused = False
+
+    def settle(self, usage: Usage) -> None:
+        """Replace the estimate by the usage the provider reported."""
+        cached = 0 if self._count_cached else usage.cache_read_tokens
+        self._count(usage.total_tokens - cached)
+
+    def rate_limited(self, retry_after: float | None = None) -> None:
+        """The provider refused the request: everybody pauses, and its tokens do not count.
+
+        Args:
+            retry_after: Seconds the provider asks to wait (`retry_after_of` reads them); None for backoff.
+        """
+        if self.refused:
+            return
+        self.refused = True
+        self._count(0)
+        self._gate.refused(self._ticket, retry_after)
+
+    def _count(self, tokens: int) -> None:
+        self.used = tokens
+        self._gate.settle(self._ticket, tokens)
