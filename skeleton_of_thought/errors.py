@@ -4,6 +4,7 @@ SkeletonOfThoughtError
 ├── ConfigurationError (also ValueError)   an option, a file or an input the user can fix
 ├── MissingExtraError (also ImportError)   an optional dependency is not installed
 ├── PointError                             points failed and the policy is "raise"
+├── EmptyPointError                        the model answered a point request with nothing
 └── DecodingError                          the local inference engine could not do a request
     ├── ContextOverflowError               prompt and answer do not fit the model's context
     ├── QueueFullError                     more requests wait than the engine accepts
@@ -41,6 +42,10 @@ class PointError(SkeletonOfThoughtError):
     def __init__(self, message: str, *, answer: Any = None) -> None:
         super().__init__(message)
         self.answer = answer
+
+
+class EmptyPointError(SkeletonOfThoughtError):
+    """The model answered a point request with nothing; handled by the failure policy like any other failure."""
 
 
 class DecodingError(SkeletonOfThoughtError):

@@ -17,8 +17,8 @@ class Message:
         role: Who speaks; `"other"` is anything the method only carries along, such as a tool's result.
         content: Text, or content blocks (dictionaries with a `"type"`, or plain strings) as chat models
             take them; blocks that are not text are kept as they are.
-        original: The framework's own object this message stands for. A driver sends it unchanged, so that
-            ids, tool calls and names survive; it is dropped as soon as the content is changed.
+        original: The framework's own object this message stands for. A driver sends it with this content, so
+            that names, tool calls and cache marks survive.
     """
 
     role: Role
@@ -35,18 +35,19 @@ class Message:
     def with_text(self, text: str) -> Message:
         """The same message with its text replaced; blocks that are not text stay where they are."""
         if isinstance(self.content, str):
-            return replace(self, content=text, original=None)
+            return replace(self, content=text)
         blocks: list[Any] = []
         placed = False
         for block in self.content:
             if _block_text(block) is None:
                 blocks.append(block)
             elif not placed:
-                blocks.append({"type": "text", "text": text})
+                kept = block if isinstance(block, dict) else {"type": "text"}
+                blocks.append({**kept, "text": text})
                 placed = True
         if not placed:
             blocks.append({"type": "text", "text": text})
-        return replace(self, content=blocks, original=None)
+        return replace(self, content=blocks)
 
 
 def _block_text(block: Any) -> str | None:

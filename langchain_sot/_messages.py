@@ -1,0 +1,109 @@
+"""LangChain messages to the method's messages, and back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.messages import (
+    AIMessage,
+    BaseMessage,
+    ChatMessage,
+    HumanMessage,
+    SystemMessage,
+    convert_to_messages,
+)
+from langchain_core.messages.ai import InputTokenDetails, UsageMetadata
+from langchain_core.prompt_values import PromptValue
+
+from skeleton_of_thought.errors import ConfigurationError
+from skeleton_of_thought.messages import Message, Role
+from skeleton_of_thought.usage import Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_CLASSES: dict[str, type[BaseMessage]] = {
+    "system": SystemMessage,
+    "user": HumanMessage,
+    "assistant": AIMessage,
+}
+
+
+def from_input(value: Any) -> list[Message]:
+    """The conversation in what a chat model takes: text, messages in any notation, or a PromptValue.
+
+    Raises:
+        ConfigurationError: It is something else, such as a dictionary.
+    """
+    if isinstance(value, PromptValue):
+        messages = value.to_messages()
+    elif isinstance(value, str):
+        messages = [HumanMessage(value)]
+    elif isinstance(value, (list, tuple)):
+        messages = convert_to_messages(value)
+    else:
+        raise ConfigurationError(
+            f"A Skeleton-of-Thought chain takes what a chat model takes (text, a list of messages or a "
+            f"PromptValue), not {type(value).__name__}: {str(value)[:80]!r}. Put a prompt template in front of "
+            "the chain to turn other input into messages."
+        )
+    return [Message(_role(message), message.content, original=message) for message in messages]
+
+
+def _role(message: BaseMessage) -> Role:
+    if isinstance(message, HumanMessage) or (isinstance(message, ChatMessage) and message.role == "user"):
+        return "user"
+    if isinstance(message, SystemMessage):
+        return "system"
+    return "assistant" if isinstance(message, AIMessage) else "other"
+
+
+def to_langchain(messages: Sequence[Message]) -> list[BaseMessage]:
+    """The messages a request sends: the caller's own where their content did not change."""
+    return [_to_langchain(message) for message in messages]
+
+
+def _to_langchain(message: Message) -> BaseMessage:
+    if message.original is None:
+        return _CLASSES[message.role](message.content)
+    original: BaseMessage = message.original
+    if original.content is message.content:
+        return original
+    return original.model_copy(update={"content": message.content})
+
+
+def text_of(output: Any) -> str:
+    """The text in what a model returned: a message, or a string behind an output parser."""
+    return str(output.text) if isinstance(output, BaseMessage) else str(output)
+
+
+def usage_of(output: Any) -> Usage:
+    """The tokens a message reports; zero if it reports none."""
+    usage = getattr(output, "usage_metadata", None)
+    if not usage:
+        return Usage()
+    details = usage.get("input_token_details") or {}
+    return Usage(
+        usage["input_tokens"],
+        usage["output_tokens"],
+        details.get("cache_read") or 0,
+        details.get("cache_creation") or 0,
+    )
+
+
+def usage_metadata(usage: Usage) -> UsageMetadata:
+    """Tokens as LangChain reports them."""
+    metadata = UsageMetadata(
+        input_tokens=usage.input_tokens, output_tokens=usage.output_tokens, total_tokens=usage.total_tokens
+    )
+    if usage.cache_read_tokens or usage.cache_write_tokens:
+        metadata["input_token_details"] = InputTokenDetails(
+            cache_read=usage.cache_read_tokens, cache_creation=usage.cache_write_tokens
+        )
+    return metadata
+
+
+def was_truncated(output: Any) -> bool:
+    """Whether the model was stopped by its length limit."""
+    metadata = getattr(output, "response_metadata", None) or {}
+    return (metadata.get("finish_reason") or metadata.get("stop_reason")) in {"length", "max_tokens"}

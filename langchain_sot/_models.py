@@ -1,0 +1,56 @@
+"""What can be known of a chat model inside the runnables around it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.language_models import BaseLanguageModel
+from langchain_core.runnables import RunnableSequence
+from langchain_core.runnables.base import RunnableBindingBase
+from langchain_core.runnables.configurable import DynamicRunnable
+from langchain_core.runnables.fallbacks import RunnableWithFallbacks
+from langchain_core.runnables.retry import RunnableRetry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def layers(model: Any) -> Iterator[Any]:
+    """The runnable, and every runnable inside it that a call may reach: bindings, retries, fallbacks, steps."""
+    yield model
+    inner: list[Any] = []
+    if isinstance(model, RunnableBindingBase):
+        inner = [model.bound]
+    elif isinstance(model, RunnableWithFallbacks):
+        inner = list(model.runnables)
+    elif isinstance(model, RunnableSequence):
+        inner = list(model.steps)
+    elif isinstance(model, DynamicRunnable):
+        inner = [model.default]
+    for part in inner:
+        yield from layers(part)
+
+
+def chat_model(model: Any) -> Any:
+    """The chat model itself, or None if none can be seen from outside."""
+    return next((layer for layer in layers(model) if isinstance(layer, BaseLanguageModel)), None)
+
+
+def mixes_up_batches(model: Any) -> bool:
+    """Whether `batch` may return one input's answer for another.
+
+    `RunnableRetry` does when an input fails for good (langchain issue 35475), so its inputs go one by one.
+    """
+    return any(isinstance(layer, RunnableRetry) for layer in layers(model))
+
+
+def has_tools(model: Any) -> bool:
+    """Whether tools are bound: such an answer may be a tool call, which has no skeleton."""
+    return any(
+        isinstance(layer, RunnableBindingBase) and bool(layer.kwargs.get("tools")) for layer in layers(model)
+    )
+
+
+def is_local(model: Any) -> bool:
+    """Whether it is our own local model: it continues a partial answer and takes any number of stops."""
+    return getattr(chat_model(model), "_llm_type", None) == "chat-transformers"

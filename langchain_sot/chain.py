@@ -1,0 +1,342 @@
+"""`SkeletonOfThoughtChain`: stands where a chat model stood."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from langchain_core.callbacks import (
+    AsyncCallbackManagerForChainRun,
+    CallbackManagerForChainRun,
+    adispatch_custom_event,
+    dispatch_custom_event,
+)
+from langchain_core.language_models import LanguageModelInput
+from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.runnables import Runnable, RunnableConfig, RunnableSerializable
+from langchain_core.runnables.config import patch_config
+from langchain_core.runnables.utils import ConfigurableFieldSpec, get_unique_config_specs
+from pydantic import ConfigDict, model_validator
+
+from langchain_sot._calls import Calls
+from langchain_sot._messages import from_input, usage_metadata, usage_of
+from langchain_sot._models import has_tools, is_local
+from langchain_sot._route import CONFIG_KEY, RouterLike, adecide, check_router, decide
+from skeleton_of_thought.answer_format import AnswerFormat
+from skeleton_of_thought.drivers import aanswer_all, answer_all, astream, stream
+from skeleton_of_thought.events import AnswerText, Event, PointEnded, PointStarted, SkeletonReady
+from skeleton_of_thought.method import SkeletonOfThought
+from skeleton_of_thought.options import OnPointError, Options
+from skeleton_of_thought.prompts import PROMPTS, Prompts, get_prompts
+from skeleton_of_thought.routing.decision import Decision
+from skeleton_of_thought.usage import Usage
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Sequence
+
+    from skeleton_of_thought.answer import Answer
+    from skeleton_of_thought.messages import Message
+    from skeleton_of_thought.request import Delta, Reply, Request
+
+
+class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]):
+    """Answers with a skeleton first and all points at the same time (arXiv 2307.15337).
+
+    Takes what a chat model takes and returns what a chat model returns: an `AIMessage`, or `AIMessageChunk`s
+    when streamed. Points go out as one `batch` or `abatch`; when streamed, as concurrent streams, read in
+    order, live. An answer that cannot be split (no list in the skeleton, a refusal, bound tools, a router's
+    no) is one plain answer of the model.
+
+    `response_metadata["sot"]` holds route, reason, skeleton, points, seconds and usage. Every request is a
+    child run, named `skeleton`, `point 3` or `direct` and tagged `sot:point:3` accordingly; the custom events
+    `sot_skeleton`, `sot_point_start` and `sot_point_end` tell the progress.
+
+    Attributes:
+        model: A chat model, or any runnable around one (`bind`, `with_retry`, `with_fallbacks`).
+        router: Decides per question whether a skeleton pays: `"lexical"`, a `Router`, or a runnable that
+            returns "sot" or "direct". None gives every question a skeleton.
+        prompts: A family (`"instruction"`, `"partial"`, ... , see `PROMPTS`), a JSON file in the format of
+            the paper's code, or `Prompts`. None chooses by the model: a local model is given worked examples
+            and a partial answer to continue, any other an instruction.
+        max_points: Points beyond this number are dropped.
+        retries: How often a failed request is sent again.
+        on_point_error: `"mark"` leaves a note in the place of a failed point, `"skip"` leaves it out,
+            `"raise"` raises `PointError`, which carries the other points.
+        answer_format: `"numbered"`, `"headings"`, `"prose"`, or a function from a `PointResult` to text.
+        point_max_tokens: Longest point.
+
+    Example:
+        ```python
+        from langchain_sot import ChatTransformers, SkeletonOfThoughtChain
+
+        chain = SkeletonOfThoughtChain(model=ChatTransformers())
+        for chunk in chain.stream("How can I improve my time management skills?"):
+            print(chunk.text, end="")
+        ```
+    """
+
+    model: Runnable[Any, Any]
+    router: RouterLike | None = None
+    prompts: Prompts | Path | str | None = None
+    max_points: int = 10
+    retries: int = 1
+    on_point_error: OnPointError = "mark"
+    answer_format: AnswerFormat = "numbered"
+    point_max_tokens: int | None = None
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        extra="forbid", arbitrary_types_allowed=True, protected_namespaces=()
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> SkeletonOfThoughtChain:
+        """Find mistakes before any token is paid for."""
+        self._options()
+        self._prompts()
+        check_router(self.router)
+        return self
+
+    def invoke(
+        self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> AIMessage:
+        """Answer, all points in one `batch`."""
+        return self._call_with_config(self._answer, input, config, **kwargs)
+
+    async def ainvoke(
+        self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> AIMessage:
+        """Answer, all points in one `abatch`."""
+        return await self._acall_with_config(self._aanswer, input, config, **kwargs)
+
+    def stream(
+        self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> Iterator[AIMessage]:
+        """Answer in reading order while it is written; closing the iterator stops the requests."""
+        yield from self.transform(iter([input]), config, **kwargs)
+
+    async def astream(
+        self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> AsyncIterator[AIMessage]:
+        """Like `stream`, with asyncio."""
+
+        async def inputs() -> AsyncIterator[LanguageModelInput]:
+            yield input
+
+        async for chunk in self.atransform(inputs(), config, **kwargs):
+            yield chunk
+
+    def transform(
+        self, input: Iterator[LanguageModelInput], config: RunnableConfig | None = None, **kwargs: Any
+    ) -> Iterator[AIMessage]:
+        """Like `stream`; waits for the whole input first."""
+        yield from self._transform_stream_with_config(input, self._stream_answer, config, **kwargs)
+
+    async def atransform(
+        self, input: AsyncIterator[LanguageModelInput], config: RunnableConfig | None = None, **kwargs: Any
+    ) -> AsyncIterator[AIMessage]:
+        """Like `transform`, with asyncio."""
+        async for chunk in self._atransform_stream_with_config(input, self._astream_answer, config, **kwargs):
+            yield chunk
+
+    @property
+    def config_specs(self) -> list[ConfigurableFieldSpec]:
+        """What can be configured per call: the model's own fields, and the route."""
+        route = ConfigurableFieldSpec(
+            id=CONFIG_KEY,
+            annotation=str,
+            name="Route",
+            description="'sot' or 'direct' decides for one call; 'auto' asks the router.",
+            default="auto",
+        )
+        return get_unique_config_specs([*self.model.config_specs, route])
+
+    # The four ways of a run: plain or streamed, with threads or with asyncio.
+
+    def _answer(
+        self,
+        input: LanguageModelInput,
+        run_manager: CallbackManagerForChainRun,
+        config: RunnableConfig,
+        **kwargs: Any,
+    ) -> AIMessage:
+        messages = from_input(input)
+        decision = self._preset(kwargs) or decide(self.router, messages, _route_config(config, run_manager))
+        run = self._run(messages, decision)
+        calls = Calls(self.model, config, run_manager.get_child, kwargs)
+
+        def send(requests: Sequence[Request]) -> Sequence[Reply | Exception]:
+            self._publish(run, config)
+            return calls.send_all(requests)
+
+        answer_all(run, send)
+        self._publish(run, config)
+        return _message(run.answer, calls)
+
+    async def _aanswer(
+        self,
+        input: LanguageModelInput,
+        run_manager: AsyncCallbackManagerForChainRun,
+        config: RunnableConfig,
+        **kwargs: Any,
+    ) -> AIMessage:
+        messages = from_input(input)
+        route_config = _route_config(config, run_manager)
+        decision = self._preset(kwargs) or await adecide(self.router, messages, route_config)
+        run = self._run(messages, decision)
+        calls = Calls(self.model, config, run_manager.get_child, kwargs)
+
+        async def send(requests: Sequence[Request]) -> Sequence[Reply | Exception]:
+            await self._apublish(run, config)
+            return await calls.asend_all(requests)
+
+        await aanswer_all(run, send)
+        await self._apublish(run, config)
+        return _message(run.answer, calls)
+
+    def _stream_answer(
+        self,
+        input: Iterator[LanguageModelInput],
+        run_manager: CallbackManagerForChainRun,
+        config: RunnableConfig,
+        **kwargs: Any,
+    ) -> Iterator[AIMessageChunk]:
+        messages = from_input(_joined(list(input)))
+        decision = self._preset(kwargs) or decide(self.router, messages, _route_config(config, run_manager))
+        run = self._run(messages, decision)
+        calls = Calls(self.model, config, run_manager.get_child, kwargs)
+        seen = _Stream()
+        limit = config.get("max_concurrency")
+        with contextlib.closing(stream(run, calls.stream, max_concurrency=limit)) as events:
+            for event in events:
+                yield from seen.chunks(event)
+                for name, data in _custom_events(event):
+                    dispatch_custom_event(name, data, config=config)
+        yield seen.last(run.answer, calls)
+
+    async def _astream_answer(
+        self,
+        input: AsyncIterator[LanguageModelInput],
+        run_manager: AsyncCallbackManagerForChainRun,
+        config: RunnableConfig,
+        **kwargs: Any,
+    ) -> AsyncIterator[AIMessageChunk]:
+        messages = from_input(_joined([part async for part in input]))
+        route_config = _route_config(config, run_manager)
+        decision = self._preset(kwargs) or await adecide(self.router, messages, route_config)
+        run = self._run(messages, decision)
+        calls = Calls(self.model, config, run_manager.get_child, kwargs)
+        seen = _Stream()
+        limit = config.get("max_concurrency")
+        async with contextlib.aclosing(astream(run, calls.astream, max_concurrency=limit)) as events:
+            async for event in events:
+                for chunk in seen.chunks(event):
+                    yield chunk
+                for name, data in _custom_events(event):
+                    await adispatch_custom_event(name, data, config=config)
+        yield seen.last(run.answer, calls)
+
+    # What a run is made of.
+
+    def _preset(self, kwargs: dict[str, Any]) -> Decision | None:
+        """The decision that needs no router: a tool call has no skeleton."""
+        if kwargs.get("tools") or has_tools(self.model):
+            return Decision("direct", 1.0, "tools are bound")
+        return None
+
+    def _run(self, messages: list[Message], decision: Decision) -> SkeletonOfThought:
+        return SkeletonOfThought(messages, self._prompts(), self._options(), decision=decision)
+
+    def _options(self) -> Options:
+        return Options(
+            max_points=self.max_points,
+            retries=self.retries,
+            on_point_error=self.on_point_error,
+            answer_format=self.answer_format,
+            point_max_tokens=self.point_max_tokens,
+            max_stops=None if is_local(self.model) else 4,
+        )
+
+    def _prompts(self) -> Prompts:
+        if self.prompts is None:
+            return PROMPTS["partial-examples" if is_local(self.model) else "instruction"]
+        return get_prompts(self.prompts)
+
+    @staticmethod
+    def _publish(run: SkeletonOfThought, config: RunnableConfig) -> None:
+        for event in run.events():
+            for name, data in _custom_events(event):
+                dispatch_custom_event(name, data, config=config)
+
+    @staticmethod
+    async def _apublish(run: SkeletonOfThought, config: RunnableConfig) -> None:
+        for event in run.events():
+            for name, data in _custom_events(event):
+                await adispatch_custom_event(name, data, config=config)
+
+
+class _Stream:
+    """Turns a run's events into message chunks, and keeps what a direct answer's own chunks reported."""
+
+    def __init__(self) -> None:
+        self._reported = Usage()
+        self._raw = False
+
+    def chunks(self, event: Event | tuple[Request, Delta]) -> Iterator[AIMessageChunk]:
+        if isinstance(event, tuple):
+            _, delta = event
+            if isinstance(delta.raw, AIMessageChunk):
+                self._raw = True
+                self._reported += usage_of(delta.raw)
+                yield delta.raw
+        elif isinstance(event, AnswerText) and not self._raw:
+            yield AIMessageChunk(content=event.text)
+
+    def last(self, answer: Answer, calls: Calls) -> AIMessageChunk:
+        """The chunk with the bill: metadata of several chunks would be added up, so it is on one."""
+        return AIMessageChunk(
+            content="",
+            response_metadata=_metadata(answer, None if self._raw else calls.model_name),
+            usage_metadata=usage_metadata(answer.usage - self._reported),
+            chunk_position="last",
+        )
+
+
+def _message(answer: Answer, calls: Calls) -> AIMessage:
+    """The answer as a message; a direct one is the model's own message with the bill added."""
+    usage = usage_metadata(answer.usage)
+    if isinstance(calls.direct, AIMessage):
+        metadata = {**calls.direct.response_metadata, **_metadata(answer, None)}
+        return calls.direct.model_copy(update={"response_metadata": metadata, "usage_metadata": usage})
+    return AIMessage(answer.text, response_metadata=_metadata(answer, calls.model_name), usage_metadata=usage)
+
+
+def _metadata(answer: Answer, model_name: str | None) -> dict[str, Any]:
+    return {"sot": answer.to_dict(), **({"model_name": model_name} if model_name else {})}
+
+
+def _custom_events(event: Event | tuple[Request, Delta]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Name and payload of the custom event this is, if it is one."""
+    match event:
+        case SkeletonReady(skeleton):
+            points = [{"index": point.index, "title": point.title} for point in skeleton]
+            yield "sot_skeleton", {"skeleton": skeleton.as_text(), "points": points}
+        case PointStarted(index, title, attempt):
+            yield "sot_point_start", {"index": index, "title": title, "attempt": attempt}
+        case PointEnded(result):
+            yield "sot_point_end", result.to_dict()
+
+
+def _route_config(
+    config: RunnableConfig, run_manager: CallbackManagerForChainRun | AsyncCallbackManagerForChainRun
+) -> RunnableConfig:
+    """The config of a router that is a runnable: a child run named `route`."""
+    return patch_config(config, callbacks=run_manager.get_child("sot:route"), run_name="route")
+
+
+def _joined(parts: list[Any]) -> Any:
+    """The whole input of a transform: its parts added up, as runnables do."""
+    whole = parts[0]
+    for part in parts[1:]:
+        whole = whole + part
+    return whole

@@ -1,0 +1,34 @@
+"""`SkeletonOfThoughtRouter`: a chat model's place, taken by the chain or by the plain model per question."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from pydantic import ConfigDict
+
+from langchain_sot.chain import SkeletonOfThoughtChain
+
+
+class SkeletonOfThoughtRouter(SkeletonOfThoughtChain):
+    """Skeleton-of-Thought where it pays, else the plain model (SoT-R, paper section 4).
+
+    The chain with a router switched on. A question the router calls unsuitable is answered by one call of the
+    plain model, streamed, traced and billed as when called alone; `response_metadata["sot"]` tells the route
+    and the reason. `config={"configurable": {"sot_route": "sot"}}` decides for one call.
+
+    Attributes:
+        router: `"lexical"` (default, under a millisecond, no dependency), `"embedding"`, any other name of
+            `get_router`, a `Router`, or a runnable that returns "sot" or "direct".
+
+    Example:
+        ```python
+        from langchain_sot import ChatTransformers, SkeletonOfThoughtRouter
+
+        model = SkeletonOfThoughtRouter(model=ChatTransformers())
+        model.invoke("How can I improve my time management skills?").response_metadata["sot"]["route"]
+        ```
+    """
+
+    router: Any = "lexical"
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", arbitrary_types_allowed=True)

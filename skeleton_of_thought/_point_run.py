@@ -1,0 +1,90 @@
+"""One point on its way from its request to its place in the answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from skeleton_of_thought.answer import PointResult, PointStatus
+from skeleton_of_thought.answer_format import SEPARATOR, AnswerFormat, head
+from skeleton_of_thought.point_text import PointText
+from skeleton_of_thought.usage import Usage
+
+if TYPE_CHECKING:
+    from skeleton_of_thought.skeleton import Point, Skeleton
+
+
+class PointRun:
+    """Collects a point's text, and says how it stands in the answer."""
+
+    def __init__(
+        self, point: Point, skeleton: Skeleton, answer_format: AnswerFormat, *, started: float
+    ) -> None:
+        self.point = point
+        self.outcome: PointResult | None = None
+        self._skeleton = skeleton
+        self._format = answer_format
+        self._started = self._ended = started
+        self._usage = Usage()
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin the text anew."""
+        self._cleaner = PointText(self.point, self._skeleton.points)
+        self._pieces: list[str] = []
+
+    @property
+    def text(self) -> str:
+        """The clean text so far."""
+        return "".join(self._pieces)
+
+    @property
+    def has_text(self) -> bool:
+        """Whether anything has been written."""
+        return bool(self._pieces)
+
+    def feed(self, delta: str) -> tuple[str, str]:
+        """Take what the model wrote; returns the clean text, and the same as it stands in the answer."""
+        return self._add(self._cleaner.feed(delta))
+
+    def finish(self) -> tuple[str, str]:
+        """The model has ended; returns the rest, like `feed`."""
+        return self._add(self._cleaner.finish())
+
+    def _add(self, text: str) -> tuple[str, str]:
+        if not text:
+            return "", ""
+        before = "" if self.has_text else self._head()
+        self._pieces.append(text)
+        return text, "" if callable(self._format) else before + text
+
+    def _head(self) -> str:
+        if callable(self._format):
+            return SEPARATOR
+        return SEPARATOR + head(self._format, self.point.index, self.point.title)
+
+    def spend(self, usage: Usage, *, ended: float) -> None:
+        """An attempt ended and cost this much."""
+        self._usage += usage
+        self._ended = ended
+
+    def result(self, status: PointStatus, *, error: str | None = None) -> PointResult:
+        """The point as the answer records it."""
+        return PointResult(
+            index=self.point.index,
+            title=self.point.title,
+            text=self.text,
+            status=status,
+            error=error,
+            seconds=self._ended - self._started,
+            usage=self._usage,
+        )
+
+    def ending(self, result: PointResult) -> str:
+        """What the answer still needs: a note if the point failed, all of it if a function renders it."""
+        if callable(self._format):
+            rendered = self._format(result)
+            return SEPARATOR + rendered if rendered else ""
+        if result.status == "ok":
+            return ""
+        note = "[This point could not be written.]"
+        return f" {note}" if self.has_text else self._head() + note

@@ -1,0 +1,111 @@
+"""What a run produced and what it cost, in the shape all faces share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from skeleton_of_thought.usage import Usage
+
+if TYPE_CHECKING:
+    from skeleton_of_thought.routing.decision import Route
+
+PointStatus = Literal["ok", "failed", "skipped"]
+
+
+@dataclass(frozen=True, slots=True)
+class PointResult:
+    """One point of an answer.
+
+    Attributes:
+        index: Its place in the skeleton, from 1.
+        title: Its line in the skeleton.
+        text: What the model wrote for it, cleaned; whatever had been written when it failed, often empty.
+        status: `"ok"`; `"failed"` if it is marked in the answer; `"skipped"` if it failed and was left out.
+        error: Why it failed, None if it did not.
+        seconds: From its first request to its end, retries included.
+        usage: Tokens of all its requests.
+    """
+
+    index: int
+    title: str
+    text: str
+    status: PointStatus = "ok"
+    error: str | None = None
+    seconds: float = 0.0
+    usage: Usage = Usage()
+
+    def to_dict(self) -> dict[str, Any]:
+        """This point in the shape of the contract."""
+        return {
+            "index": self.index,
+            "title": self.title,
+            "text": self.text,
+            "status": self.status,
+            "error": self.error,
+            "seconds": round(self.seconds, 6),
+            "usage": {
+                "input_tokens": self.usage.input_tokens,
+                "output_tokens": self.usage.output_tokens,
+            },
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Seconds:
+    """Wall-clock seconds of a run.
+
+    Attributes:
+        route: The router's decision.
+        skeleton: The skeleton request, retries included; 0 for a direct answer.
+        points: From the first point request to the end of the last.
+        total: From the start of the run to its end, plus `route`.
+        first_token: From the start of the run to the first text of the answer, plus `route`.
+    """
+
+    route: float = 0.0
+    skeleton: float = 0.0
+    points: float = 0.0
+    total: float = 0.0
+    first_token: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer, its parts and its bill.
+
+    Attributes:
+        text: The assembled answer.
+        route: What was done: `"sot"` or one plain answer, `"direct"`.
+        reason: Why that route.
+        skeleton: The numbered titles; empty if none was used.
+        points: The points in order; empty for a direct answer.
+        seconds: Where the time went.
+        usage: Tokens of every request of the run.
+    """
+
+    text: str
+    route: Route
+    reason: str
+    skeleton: str = ""
+    points: tuple[PointResult, ...] = ()
+    seconds: Seconds = Seconds()
+    usage: Usage = Usage()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The contract of `response_metadata["sot"]` and `sot ask --json`: plain JSON types only."""
+        return {
+            "route": self.route,
+            "reason": self.reason,
+            "skeleton": self.skeleton,
+            "points": [point.to_dict() for point in self.points],
+            "seconds": {
+                name: round(getattr(self.seconds, name), 6)
+                for name in ("route", "skeleton", "points", "total", "first_token")
+            },
+            "usage": {
+                "input_tokens": self.usage.input_tokens,
+                "output_tokens": self.usage.output_tokens,
+                "total_tokens": self.usage.total_tokens,
+            },
+        }

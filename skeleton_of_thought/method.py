@@ -1,0 +1,354 @@
+"""Skeleton-of-Thought as a state machine without I/O (paper, section 2).
+
+A run hands out requests and is told what happened to them. It never calls a model, waits, or starts a thread;
+a driver does that, in a loop of a few lines:
+
+    waiting = run.start()
+    while waiting:
+        send them, tell the run with `text`, `done` or `failed`; each may return more requests
+    run.answer
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from skeleton_of_thought._point_run import PointRun
+from skeleton_of_thought.answer import Answer, PointResult, Seconds
+from skeleton_of_thought.answer_format import SEPARATOR
+from skeleton_of_thought.errors import ConfigurationError, EmptyPointError, PointError
+from skeleton_of_thought.events import (
+    AnswerText,
+    Event,
+    PointEnded,
+    PointStarted,
+    PointText,
+    RouteChosen,
+    SkeletonReady,
+    SkeletonText,
+)
+from skeleton_of_thought.options import Options
+from skeleton_of_thought.prompts import PROMPTS, Prompts
+from skeleton_of_thought.reading_order import ReadingOrder
+from skeleton_of_thought.request import Request
+from skeleton_of_thought.routing.decision import Decision
+from skeleton_of_thought.skeleton import Point, Skeleton, parse_skeleton
+from skeleton_of_thought.usage import Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from skeleton_of_thought.messages import Message
+
+MIN_POINTS = 2
+"""A skeleton with fewer points is answered directly: there is nothing to write at the same time."""
+
+_NO_ROUTER = Decision("sot", 1.0, "no router")
+
+
+class SkeletonOfThought:
+    r"""One run of the method for one conversation.
+
+    Args:
+        messages: The conversation; the last message is the user's question. A conversation that ends
+            otherwise, with a tool's result for example, is answered directly.
+        prompts: What the model is asked.
+        options: Caps, retries, failure policy, format.
+        decision: What a router said; by default every question gets a skeleton.
+        clock: Seconds, from any start; only differences count.
+
+    Raises:
+        ConfigurationError: There is no message, or the question is empty.
+
+    Example:
+        >>> from skeleton_of_thought import Message, SkeletonOfThought
+        >>> run = SkeletonOfThought([Message("user", "How do I sleep better?")])
+        >>> [request.id for request in run.start()]
+        ['skeleton']
+        >>> [request.id for request in run.done("skeleton", "1. Dark room\n2. No coffee")]
+        ['point:1', 'point:2']
+        >>> run.done("point:2", "Coffee works for hours."), run.done("point:1", "Darkness helps.")
+        ((), ())
+        >>> print(run.answer.text)
+        1. Dark room: Darkness helps.
+        <BLANKLINE>
+        2. No coffee: Coffee works for hours.
+    """
+
+    def __init__(
+        self,
+        messages: Sequence[Message],
+        prompts: Prompts = PROMPTS["instruction"],
+        options: Options | None = None,
+        *,
+        decision: Decision = _NO_ROUTER,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._messages = tuple(messages)
+        self._check_question()
+        self._prompts = prompts
+        self._options = options or Options()
+        self._decision = decision
+        self._clock = clock
+        self._route, self._reason = decision.route, decision.reason
+        self._usage = decision.usage
+        self._outstanding: dict[str, Request] = {}
+        self._received: dict[str, list[str]] = {}
+        self._skeleton = Skeleton(())
+        self._points: list[PointRun] = []
+        self._order = ReadingOrder(0)
+        self._text: list[str] = []
+        self._events: list[Event] = []
+        self._error: BaseException | None = None
+        self._started = self._first_text = self._finished = clock()
+        self._skeleton_seconds = 0.0
+        self._points_started = self._points_ended = self._started
+
+    def start(self) -> Sequence[Request]:
+        """Begin; returns the requests that may be sent now."""
+        self._started = self._first_text = self._clock()
+        if self._route == "direct":
+            return self._answer_directly(self._reason)
+        if self._messages[-1].role != "user":
+            return self._answer_directly("the conversation does not end with a user's question")
+        self._events.append(RouteChosen("sot", self._reason))
+        return (
+            self._send(
+                Request(
+                    "skeleton",
+                    "skeleton",
+                    self._prompts.skeleton_messages(self._messages),
+                    max_tokens=self._prompts.skeleton_max_tokens,
+                )
+            ),
+        )
+
+    def text(self, request_id: str, delta: str) -> Sequence[Request]:
+        """A request's answer grew by `delta`; returns requests this releases."""
+        request = self._outstanding[request_id]
+        self._received[request_id].append(delta)
+        if request.stage == "skeleton":
+            self._events.append(SkeletonText(delta))
+        elif request.stage == "direct":
+            self._emit(delta)
+        else:
+            run = self._points[request.points[0] - 1]
+            self._point_text(run, *run.feed(delta))
+        return ()
+
+    def done(
+        self, request_id: str, text: str | None = None, usage: Usage = Usage(), *, truncated: bool = False
+    ) -> Sequence[Request]:
+        """A request is answered; returns requests this releases.
+
+        Args:
+            request_id: Whose answer it is.
+            text: The whole answer, or None if all of it was handed to `text` already.
+            usage: Its tokens.
+            truncated: Whether the model was stopped by its length limit.
+        """
+        if text is not None:
+            self.text(request_id, text[len("".join(self._received[request_id])) :])
+        request = self._outstanding.pop(request_id)
+        received = "".join(self._received.pop(request_id))
+        self._usage += usage
+        self._finished = self._clock()
+        if request.stage == "skeleton":
+            return self._skeleton_done(received, truncated=truncated)
+        if request.stage == "direct":
+            return ()
+        return self._point_done(self._points[request.points[0] - 1], request, usage)
+
+    def failed(self, request_id: str, error: BaseException, usage: Usage = Usage()) -> Sequence[Request]:
+        """A request failed; returns its retry, or what the failure policy does instead."""
+        request = self._outstanding.pop(request_id)
+        received = "".join(self._received.pop(request_id))
+        self._usage += usage
+        self._finished = self._clock()
+        if request.stage == "point":
+            return self._point_failed(self._points[request.points[0] - 1], request, error, usage)
+        shown = request.stage == "direct" and bool(received)
+        if not shown and self._may_retry(request, error):
+            return (self._send(replace(request, attempt=request.attempt + 1)),)
+        if request.stage == "skeleton":
+            self._skeleton_seconds = self._finished - self._started
+            return self._answer_directly(f"the skeleton request failed: {_describe(error)}")
+        self._error = error
+        return ()
+
+    def events(self) -> list[Event]:
+        """What has happened since the last call."""
+        events, self._events = self._events, []
+        return events
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is outstanding, after `start`."""
+        return not self._outstanding
+
+    @property
+    def answer(self) -> Answer:
+        """The answer, once the run is finished.
+
+        Raises:
+            PointError: Points failed and the policy is `"raise"`; it carries the answer.
+            Exception: The direct answer failed; the model's own error.
+        """
+        if self._error is not None and not isinstance(self._error, PointError):
+            raise self._error
+        answer = self._assemble()
+        if self._error is not None:
+            raise PointError(str(self._error), answer=answer) from self._error.__cause__
+        return answer
+
+    # The skeleton ends: the points go out, or one direct answer.
+
+    def _skeleton_done(self, received: str, *, truncated: bool) -> Sequence[Request]:
+        self._skeleton_seconds = self._finished - self._started
+        written = parse_skeleton(_with_start(self._prompts.skeleton_start, received)).points
+        if truncated and len(written) > MIN_POINTS:
+            written = written[:-1]  # its title was cut off
+        points = _distinct(written)[: self._options.max_points]
+        if len(points) < MIN_POINTS:
+            found = "no list" if not points else "only one point"
+            return self._answer_directly(f"the skeleton had {found}")
+        self._skeleton = Skeleton(tuple(replace(point, index=i) for i, point in enumerate(points, start=1)))
+        self._order = ReadingOrder(len(points))
+        self._events.append(SkeletonReady(self._skeleton))
+        self._points_started = self._points_ended = self._clock()
+        self._points = [
+            PointRun(point, self._skeleton, self._options.answer_format, started=self._points_started)
+            for point in self._skeleton
+        ]
+        return tuple(self._send(self._point_request(point)) for point in self._skeleton)
+
+    def _point_request(self, point: Point) -> Request:
+        stops = tuple(f"\n{number}." for number in range(2, len(self._skeleton) + 2))
+        return Request(
+            f"point:{point.index}",
+            "point",
+            self._prompts.point_messages(self._messages, self._skeleton, point),
+            stop=stops[: self._options.max_stops],
+            max_tokens=self._options.point_max_tokens or self._prompts.point_max_tokens,
+            points=(point.index,),
+        )
+
+    # Points grow, end and fail, in any order.
+
+    def _point_text(self, run: PointRun, text: str, shown: str) -> None:
+        if text:
+            self._events.append(PointText(run.point.index, text))
+            self._emit(self._order.feed(run.point.index, shown))
+
+    def _point_done(self, run: PointRun, request: Request, usage: Usage) -> Sequence[Request]:
+        self._point_text(run, *run.finish())
+        if not run.has_text:
+            return self._point_failed(run, request, EmptyPointError("the model wrote nothing for it"), usage)
+        run.spend(usage, ended=self._finished)
+        return self._close_point(run, run.result("ok"))
+
+    def _point_failed(
+        self, run: PointRun, request: Request, error: BaseException, usage: Usage
+    ) -> Sequence[Request]:
+        run.spend(usage, ended=self._finished)
+        shown = run.has_text and self._order.current == run.point.index
+        if not shown and self._may_retry(request, error):
+            run.restart()
+            self._order.discard(run.point.index)
+            return (self._send(replace(request, attempt=request.attempt + 1)),)
+        if self._options.on_point_error == "raise" and self._error is None:
+            self._error = PointError(
+                f"Point {run.point.index} ({run.point.title!r}) failed after {request.attempt} "
+                f"attempt(s): {_describe(error)}. The other points are in this error's `answer`."
+            )
+            self._error.__cause__ = error
+        skipped = self._options.on_point_error == "skip" and not shown
+        return self._close_point(run, run.result("skipped" if skipped else "failed", error=_describe(error)))
+
+    def _close_point(self, run: PointRun, result: PointResult) -> Sequence[Request]:
+        index = run.point.index
+        run.outcome = result
+        self._points_ended = self._finished
+        self._events.append(PointEnded(result))
+        if result.status == "skipped":
+            self._order.discard(index)
+        else:
+            self._emit(self._order.feed(index, run.ending(result)))
+        self._emit(self._order.close(index))
+        nothing_left = all(p.outcome is not None and p.outcome.status == "skipped" for p in self._points)
+        return self._answer_directly("every point failed") if nothing_left else ()
+
+    # One plain answer.
+
+    def _answer_directly(self, reason: str) -> Sequence[Request]:
+        self._route, self._reason = "direct", reason
+        self._events.append(RouteChosen("direct", reason))
+        return (self._send(Request("direct", "direct", self._messages)),)
+
+    # Small parts.
+
+    def _send(self, request: Request) -> Request:
+        self._outstanding[request.id] = request
+        self._received[request.id] = []
+        for index in request.points:
+            self._events.append(PointStarted(index, self._skeleton[index - 1].title, request.attempt))
+        return request
+
+    def _emit(self, text: str) -> None:
+        if not text:
+            return
+        if not self._text:
+            text = text.removeprefix(SEPARATOR)
+            self._first_text = self._clock()
+        self._text.append(text)
+        self._events.append(AnswerText(text))
+
+    def _may_retry(self, request: Request, error: BaseException) -> bool:
+        return request.attempt <= self._options.retries and getattr(error, "is_retryable", True) is not False
+
+    def _check_question(self) -> None:
+        if not self._messages:
+            raise ConfigurationError("There is no message to answer; pass a question or a list of messages.")
+        last = self._messages[-1]
+        if last.role == "user" and isinstance(last.content, str) and not last.text.strip():
+            raise ConfigurationError(f"The question is empty ({last.content!r}); pass some text.")
+
+    def _assemble(self) -> Answer:
+        route_seconds = self._decision.seconds
+        first = self._first_text if self._text else self._finished
+        return Answer(
+            text="".join(self._text),
+            route=self._route,
+            reason=self._reason,
+            skeleton=self._skeleton.as_text(),
+            points=tuple(run.outcome for run in self._points if run.outcome is not None),
+            seconds=Seconds(
+                route=route_seconds,
+                skeleton=self._skeleton_seconds,
+                points=self._points_ended - self._points_started,
+                total=self._finished - self._started + route_seconds,
+                first_token=first - self._started + route_seconds,
+            ),
+            usage=self._usage,
+        )
+
+
+def _with_start(start: str, received: str) -> str:
+    """The whole list, whether the model continued the partial answer it was given or began again."""
+    received = received.lstrip()
+    return received if received.startswith(start) else f"{start} {received}"
+
+
+def _distinct(points: Sequence[Point]) -> list[Point]:
+    """The points without those whose title was there before: weak models repeat themselves."""
+    first: dict[str, Point] = {}
+    for point in points:
+        first.setdefault(point.title.casefold(), point)
+    return list(first.values())
+
+
+def _describe(error: BaseException) -> str:
+    """An error on one line of bounded length."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]

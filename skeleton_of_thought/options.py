@@ -1,0 +1,53 @@
+"""What a user can decide about a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from skeleton_of_thought.answer_format import AnswerFormat, check_format
+from skeleton_of_thought.errors import ConfigurationError
+
+OnPointError = Literal["raise", "skip", "mark"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How a run behaves; checked when made, before any token is paid for.
+
+    Attributes:
+        max_points: Points of the skeleton beyond this number are dropped. The paper asks for 3 to 10.
+        retries: How often a failed request is sent again before the policy applies.
+        on_point_error: What a point that failed for good does. `"mark"` leaves a note in its place, `"skip"`
+            leaves it out, `"raise"` raises `PointError` once the other points are complete, and carries them.
+        answer_format: `"numbered"`, `"headings"`, `"prose"`, or a function from a `PointResult` to text.
+        point_max_tokens: Longest point; None takes what the prompts recommend.
+        max_stops: How many stop sequences one request may carry (4 at OpenAI); None for no limit.
+
+    Raises:
+        ConfigurationError: A value is out of range.
+    """
+
+    max_points: int = 10
+    retries: int = 1
+    on_point_error: OnPointError = "mark"
+    answer_format: AnswerFormat = "numbered"
+    point_max_tokens: int | None = None
+    max_stops: int | None = 4
+
+    def __post_init__(self) -> None:
+        _at_least("max_points", self.max_points, 2)
+        _at_least("retries", self.retries, 0)
+        if self.point_max_tokens is not None:
+            _at_least("point_max_tokens", self.point_max_tokens, 1)
+        if self.max_stops is not None:
+            _at_least("max_stops", self.max_stops, 0)
+        if self.on_point_error not in get_args(OnPointError):
+            allowed = ", ".join(map(repr, get_args(OnPointError)))
+            raise ConfigurationError(f"on_point_error is {self.on_point_error!r}; use one of {allowed}.")
+        check_format(self.answer_format)
+
+
+def _at_least(name: str, value: object, smallest: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < smallest:
+        raise ConfigurationError(f"{name} is {value!r}; it must be a whole number of at least {smallest}.")

@@ -1,0 +1,213 @@
+"""The text of one point, cleaned while it is being written.
+
+A model asked for point 3 often repeats "3. Title:" first and runs on into point 4 afterwards. Both are removed
+here, piece by piece: text is let through as soon as it is certain that it belongs to the point, so what was
+shown never has to be taken back, and the result is the same however the stream was cut into pieces.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from skeleton_of_thought.skeleton import Point
+
+_SPACE = re.compile(r"\s+")
+_DECORATION = re.compile(r"[\s#>*_\"“”„'(\[]*")
+_AFTER_NUMBER = ".):．。、)）:："
+_AFTER_TITLE = re.compile(r"[\s*_\"”'\])]*[:：.\-–—\n][\s*_:：\-–—]*")
+_SENTENCE_END = ".!?…\"')»”"
+_THINK, _END_THINK = "<think>", "</think>"
+
+
+class PointText:
+    """Cleans one point's text.
+
+    Args:
+        point: The point that was asked for.
+        points: All points of the skeleton: a line that begins another one ends the text.
+    """
+
+    def __init__(self, point: Point, points: Sequence[Point]) -> None:
+        self._index = point.index
+        self._title = _plain(point.title)
+        self._numbers = {str(number) for number in range(1, len(points) + 2)}
+        self._titles = {
+            str(other.index): _plain(other.title) for other in points if other.index != point.index
+        }
+        self._pending = ""
+        self._last = ""
+        self._in_head = True
+        self._ended = False  # the text has run into another point; whatever follows is dropped
+
+    def feed(self, delta: str) -> str:
+        """Take the next piece of what the model wrote; returns the text that is certain now."""
+        return self._advance(delta, final=False)
+
+    def finish(self) -> str:
+        """The model has stopped; returns the rest of the text."""
+        return self._advance("", final=True)
+
+    def _advance(self, delta: str, *, final: bool) -> str:
+        if self._ended:
+            return ""
+        self._pending += delta
+        if self._in_head and not self._past_head(final=final):
+            return ""
+        certain = self._certain(final=final)
+        text, self._pending = self._pending[:certain], self._pending[certain:]
+        self._last = text[-1:] or self._last
+        return text
+
+    def _past_head(self, *, final: bool) -> bool:
+        """Remove the head from the pending text; whether text of the point follows."""
+        rest = self._without_head(self._pending, final=final)
+        if rest is None:
+            return False
+        self._pending, self._in_head = rest, False
+        return not self._ended
+
+    def _without_head(self, text: str, *, final: bool) -> str | None:
+        """The text behind thoughts and the repeated number and title; None if more must be seen first."""
+        text = text.lstrip()
+        if text[: len(_THINK)] == _THINK[: len(text)] and text:
+            if _END_THINK in text:
+                return self._without_head(text.partition(_END_THINK)[2], final=final)
+            return "" if final else None
+        consumed = self._echo(text, final=final)
+        if consumed is None or (not text and not final):
+            return None
+        if consumed:
+            return self._without_head(text[consumed:], final=final)
+        following = _after_number(text, _skip(_DECORATION, text, 0), {str(self._index + 1)})
+        if following is None and not final:
+            return None
+        self._ended = bool(following)
+        return text.lstrip(":： \t\r\n")
+
+    def _echo(self, text: str, *, final: bool) -> int | None:
+        """Length of a repeated "3. Title:" at the start, 0 if there is none, None if that is not certain yet."""
+        place = _skip(_DECORATION, text, 0)
+        after_number = _after_number(text, place, self._numbers)
+        if after_number is None:
+            return 0 if final else None
+        own_number = _after_number(text, place, {str(self._index)}) or 0
+        start = _skip(_DECORATION, text, after_number) if after_number else place
+        if start == len(text):
+            return None if not final else start if own_number else 0
+        after_title = _after_words(text, start, self._title)
+        if after_title is None:
+            return own_number if final else None
+        separator = _AFTER_TITLE.match(text, after_title) if after_title else None
+        if after_title == len(text) or (separator and separator.end() == len(text)):
+            return len(text) if final else None
+        if after_title and not text[after_title:].strip(" *_\"”'])"):
+            return len(text) if final else None
+        return separator.end() if separator else after_number if after_title else own_number
+
+    def _certain(self, *, final: bool) -> int:
+        """How much of the pending text belongs to the point for sure."""
+        for space in _SPACE.finditer(self._pending):
+            begin, end = space.span()
+            if end == len(self._pending):
+                return begin
+            before = self._pending[begin - 1] if begin else self._last
+            if not before:
+                continue
+            if "\n" in space.group() or "\r" in space.group():
+                other = self._begins_other_point(end, final=final)
+            elif before in _SENTENCE_END:
+                other = self._runs_on_in_line(end, final=final)
+            else:
+                continue
+            if other is None:
+                return begin
+            if other:
+                self._ended = True
+                return begin
+        return len(self._pending)
+
+    def _begins_other_point(self, start: int, *, final: bool) -> bool | None:
+        """Whether a line begins another point, by a number or by its title; None if not certain yet."""
+        text = self._pending
+        place = _skip(_DECORATION, text, start)
+        if place == len(text):
+            return None if not final else False
+        number = _after_number(text, place, self._numbers)
+        if number is None:
+            return None if not final else False
+        if number:
+            return True
+        uncertain = False
+        for title in self._titles.values():
+            after = _after_words(text, place, title)
+            if after is None or (after and not text[after:].strip(" *_\"”'])")):
+                uncertain = True
+            elif after and _AFTER_TITLE.match(text, after):
+                return True
+        return None if uncertain and not final else False
+
+    def _runs_on_in_line(self, start: int, *, final: bool) -> bool | None:
+        """Whether the next point begins in the middle of a line: its number and its whole title."""
+        following = str(self._index + 1)
+        title = self._titles.get(following)
+        if title is None:
+            return False
+        place = _skip(_DECORATION, self._pending, start)
+        number = _after_number(self._pending, place, {following})
+        if number == 0:
+            return False
+        after = number and _after_words(self._pending, _skip(_DECORATION, self._pending, number), title)
+        if after is None:
+            return None if not final else False
+        return bool(after)
+
+
+def _skip(pattern: re.Pattern[str], text: str, start: int) -> int:
+    found = pattern.match(text, start)
+    return found.end() if found else start
+
+
+def _plain(text: str) -> str:
+    """Only the letters and digits, in lower case: what two spellings of a title have in common."""
+    return "".join(filter(str.isalnum, text.lower()))
+
+
+def _after_number(text: str, start: int, numbers: set[str]) -> int | None:
+    """The place behind `Point 3.` or `3)`; 0 if no such number stands there, None if the text ends too early."""
+    place = start
+    word = text[place : place + 6].lower()
+    if word and "point "[: len(word)] == word:
+        place += 6
+        if place >= len(text):
+            return None
+    digits = place
+    while digits < len(text) and text[digits].isdecimal() and digits - place <= 3:  # noqa: PLR2004 - as in 999
+        digits += 1
+    number = text[place:digits]
+    if digits + 1 >= len(text) and (not number or any(n.startswith(number) for n in numbers)):
+        rest_may_follow = digits == len(text) or text[digits] in _AFTER_NUMBER
+        return None if rest_may_follow and (number or digits == len(text)) else 0
+    if number not in numbers or text[digits] not in _AFTER_NUMBER or text[digits + 1].isdecimal():
+        return 0
+    return digits + 1
+
+
+def _after_words(text: str, start: int, words: str) -> int | None:
+    """The place behind the words (given as `_plain`); 0 if others stand there, None if the text ends too early."""
+    if not words:
+        return 0
+    matched = 0
+    for place in range(start, len(text)):
+        for character in text[place].lower():
+            if not character.isalnum():
+                continue
+            if matched == len(words) or character != words[matched]:
+                return 0
+            matched += 1
+        if matched == len(words):
+            return place + 1 if not text[place + 1 : place + 2].isalnum() else 0
+    return None

@@ -1,0 +1,257 @@
+"""What the model is asked: the skeleton request and the point requests, per family of models."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from string import Formatter
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from skeleton_of_thought.errors import ConfigurationError
+from skeleton_of_thought.messages import Message
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from skeleton_of_thought.skeleton import Point, Skeleton
+
+ROLE_SWITCH = "[ROLESWITCHING assistant:]"
+"""What follows this mark in a prompt of the public JSON format is the beginning of the assistant's answer."""
+
+_FIELDS = {
+    "skeleton": frozenset({"request"}),
+    "point": frozenset({"request", "outline", "point", "point_outline"}),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompts:
+    """Templates for the two requests of Skeleton-of-Thought (paper, section 2.1).
+
+    A template is filled with `{request}` (the user's question), and for points `{outline}` (the numbered
+    skeleton), `{point}` (the number) and `{point_outline}` (the title). Everything else in braces stays as it
+    is. The last user message of the conversation is replaced by the filled template.
+
+    Attributes:
+        skeleton: Asks for the skeleton; needs `{request}`.
+        point: Asks for one point; needs `{point}` or `{point_outline}`.
+        skeleton_start: How the assistant's answer to the skeleton request begins. Sent as a partial assistant
+            answer; empty for models that do not take one.
+        point_start: The same for a point.
+        continues: Whether a point request continues the conversation of the skeleton request (question,
+            skeleton, then this point). Everything before the last message is then one prefix of all requests
+            of the question, computed once by an engine or a provider with a prefix cache. If false, the point
+            template stands in the place of the user's question, as in the paper.
+        examples: Worked examples, as turns before the conversation's own.
+        skeleton_max_tokens: Longest skeleton to ask for; None leaves the limit to the model.
+        point_max_tokens: Longest point to ask for; None leaves the limit to the model.
+
+    Raises:
+        ConfigurationError: A template lacks a field it needs.
+    """
+
+    skeleton: str
+    point: str
+    skeleton_start: str = ""
+    point_start: str = ""
+    continues: bool = True
+    examples: tuple[Message, ...] = ()
+    skeleton_max_tokens: int | None = None
+    point_max_tokens: int | None = None
+
+    def __post_init__(self) -> None:
+        if "{request}" not in self.skeleton:
+            raise ConfigurationError(
+                f"The skeleton template has no {{request}}, so the model would not see the question: {self.skeleton!r}"
+            )
+        if "{point}" not in self.point and "{point_outline}" not in self.point:
+            raise ConfigurationError(
+                "The point template has neither {point} nor {point_outline}, so all points would be the same "
+                f"request: {self.point!r}"
+            )
+        if not self.continues and "{request}" not in self.point:
+            raise ConfigurationError(
+                "The point template has no {request}; it needs one unless continues=True: " + repr(self.point)
+            )
+
+    def skeleton_messages(self, messages: Sequence[Message]) -> tuple[Message, ...]:
+        """The skeleton request for a conversation that ends with the user's question."""
+        system, turns = _split_system(messages)
+        question = turns[-1]
+        asked = question.with_text(_fill(self.skeleton, "skeleton", {"request": question.text}))
+        return (*system, *self.examples, *turns[:-1], asked, *_start(self.skeleton_start))
+
+    def point_messages(
+        self, messages: Sequence[Message], skeleton: Skeleton, point: Point
+    ) -> tuple[Message, ...]:
+        """The request for one point of a skeleton.
+
+        All point requests of a skeleton share everything up to the place where their template first names the
+        point, byte for byte.
+        """
+        values = {
+            "request": messages[-1].text,
+            "outline": skeleton.as_text(),
+            "point": str(point.index),
+            "point_outline": point.title,
+        }
+        text = _fill(self.point, "point", values)
+        start = _start(_fill(self.point_start, "point", values))
+        system, turns = _split_system(messages)
+        if not self.continues:
+            return (*system, *self.examples, *turns[:-1], turns[-1].with_text(text), *start)
+        shared = self.skeleton_messages(messages)
+        if self.skeleton_start:
+            shared = shared[:-1]
+        return (*shared, Message("assistant", skeleton.as_text()), Message("user", text), *start)
+
+
+def _split_system(messages: Sequence[Message]) -> tuple[Sequence[Message], Sequence[Message]]:
+    """The leading system messages, and the turns."""
+    count = next((i for i, message in enumerate(messages) if message.role != "system"), len(messages))
+    return messages[:count], messages[count:]
+
+
+def _start(text: str) -> tuple[Message, ...]:
+    return (Message("assistant", text),) if text else ()
+
+
+def _fill(template: str, kind: str, values: Mapping[str, str]) -> str:
+    """Put values in the place of the fields; braces that are no field, and fields inside values, stay."""
+    filled: list[str] = []
+    rest = template
+    while rest:
+        place, field = min(
+            ((rest.find(f"{{{name}}}"), name) for name in _FIELDS[kind] if f"{{{name}}}" in rest),
+            default=(-1, ""),
+        )
+        if place < 0:
+            break
+        filled += [rest[:place], values[field]]
+        rest = rest[place + len(field) + 2 :]
+    return "".join(filled) + rest
+
+
+def load_prompts(path: str | Path) -> Prompts:
+    """Read prompts in the JSON format of the paper's public code.
+
+    The file holds an object with `outline_prompt` and `point_prompt`, optionally with the role-switch mark
+    `[ROLESWITCHING assistant:]`, behind which the partial assistant answer stands.
+
+    Raises:
+        ConfigurationError: No such file, not JSON, a missing key or field.
+    """
+    path = Path(path)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"Cannot read the prompts file {str(path)!r}: {error.strerror}.") from error
+    except ValueError as error:
+        raise ConfigurationError(f"The prompts file {str(path)!r} is not JSON: {error}.") from error
+    if not isinstance(content, dict):
+        raise ConfigurationError(
+            f"The prompts file {str(path)!r} must hold an object, not {type(content).__name__}."
+        )
+    templates: dict[str, Any] = {}
+    for key in ("outline_prompt", "point_prompt"):
+        template = content.get(key)
+        if not isinstance(template, str):
+            raise ConfigurationError(
+                f"The prompts file {str(path)!r} has no text under {key!r}; it needs outline_prompt and "
+                f"point_prompt, and has {sorted(content)}."
+            )
+        user, _, start = template.partition(ROLE_SWITCH)
+        kind = "skeleton" if key == "outline_prompt" else "point"
+        _check_fields(template, kind, path)
+        templates[kind] = user.rstrip() if start else user
+        templates[f"{kind}_start"] = start.strip()
+    return Prompts(**templates, continues=False)
+
+
+def _check_fields(template: str, kind: str, path: Path) -> None:
+    """Refuse a misspelt field: it would reach the model as it stands."""
+    try:
+        names = {name for _, name, _, _ in Formatter().parse(template) if name is not None}
+    except ValueError:
+        return  # braces that are text, such as a piece of JSON
+    unknown = sorted(name for name in names - _FIELDS[kind] if name.isidentifier())
+    if unknown:
+        allowed = ", ".join(f"{{{name}}}" for name in sorted(_FIELDS[kind]))
+        raise ConfigurationError(
+            f"The {kind} prompt in {str(path)!r} uses {{{unknown[0]}}}; the fields there are {allowed}."
+        )
+
+
+_SKELETON = (
+    "{request}\n\nFirst write only the skeleton of the answer: a numbered list of 3 to 8 short points, "
+    "3 to 5 words each, no full sentences."
+)
+_BEGIN_SKELETON = ' Begin with "1." and write nothing but the list.'
+_POINT = 'Now write only point {point}, "{point_outline}", in 2 to 3 sentences.'
+_POINT_TEXT_ONLY = (
+    "Now write the text of one point, in one paragraph of 2 to 4 sentences that stands on its own. "
+    "Leave out its number and its title, and say nothing about the other points, which others write at the "
+    'same time. The point is {point}. "{point_outline}".'
+)
+
+_WORKED_EXAMPLES = (
+    Message("user", _SKELETON.format(request="What makes a good breakfast?")),
+    Message(
+        "assistant",
+        "1. Whole grains for energy\n2. Protein that keeps you full\n3. Fresh fruit for vitamins\n"
+        "4. Little added sugar\n5. Enough to drink",
+    ),
+    Message("user", _POINT.format(point=2, point_outline="Protein that keeps you full")),
+    Message(
+        "assistant",
+        "2. Protein that keeps you full: Eggs, yoghurt, beans or nuts are digested slowly, so hunger comes back "
+        "hours later than after white bread and jam. A portion the size of your palm is enough for most people, "
+        "and it also helps to keep muscles strong.",
+    ),
+    Message("user", _SKELETON.format(request="How can a city reduce its traffic?")),
+    Message(
+        "assistant",
+        "1. Better public transport\n2. Safe cycling lanes\n3. Charges for car use\n"
+        "4. Flexible working hours\n5. Shops close to homes\n6. Shared cars",
+    ),
+)
+
+_INSTRUCTION = Prompts(skeleton=_SKELETON + _BEGIN_SKELETON, point=_POINT_TEXT_ONLY)
+_PARTIAL = Prompts(
+    skeleton=_SKELETON,
+    point=_POINT,
+    skeleton_start="1.",
+    point_start="{point}. {point_outline}:",
+)
+
+PROMPTS: Mapping[str, Prompts] = MappingProxyType(
+    {
+        "instruction": _INSTRUCTION,
+        "instruction-examples": replace(_INSTRUCTION, examples=_WORKED_EXAMPLES[:2]),
+        "partial": _PARTIAL,
+        "partial-examples": replace(
+            _PARTIAL, examples=_WORKED_EXAMPLES, skeleton_max_tokens=96, point_max_tokens=112
+        ),
+    }
+)
+"""The families: with an instruction or with a partial assistant answer, without and with worked examples."""
+
+
+def get_prompts(prompts: Prompts | str | Path) -> Prompts:
+    """The prompts a name, a file or an object stands for.
+
+    Raises:
+        ConfigurationError: Neither a family nor a file; the message lists the families.
+    """
+    if isinstance(prompts, Prompts):
+        return prompts
+    if isinstance(prompts, str) and prompts in PROMPTS:
+        return PROMPTS[prompts]
+    if Path(prompts).suffix == ".json" or Path(prompts).exists():
+        return load_prompts(prompts)
+    raise ConfigurationError(
+        f"There are no prompts named {str(prompts)!r}. Use one of {', '.join(sorted(PROMPTS))}, a JSON file with "
+        "outline_prompt and point_prompt, or a Prompts object."
+    )

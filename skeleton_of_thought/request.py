@@ -1,0 +1,64 @@
+"""What a run asks its driver for, and what comes back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from skeleton_of_thought.usage import Usage
+
+if TYPE_CHECKING:
+    from skeleton_of_thought.messages import Message
+
+Stage = Literal["skeleton", "point", "direct"]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request to a chat model.
+
+    Attributes:
+        id: `"skeleton"`, `"point:3"` or `"direct"`; a retry keeps the id.
+        stage: What the request is for.
+        messages: The conversation to send. A last message of the assistant is a partial answer the model
+            continues.
+        stop: Stop sequences.
+        max_tokens: Longest answer; None leaves it to the model.
+        points: The numbers of the points the request writes.
+        attempt: 1, or more for a retry.
+    """
+
+    id: str
+    stage: Stage
+    messages: tuple[Message, ...]
+    stop: tuple[str, ...] = ()
+    max_tokens: int | None = None
+    points: tuple[int, ...] = ()
+    attempt: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A model's whole answer to a request.
+
+    Attributes:
+        text: What it wrote, without the partial answer it was given.
+        usage: Tokens, as the model reports them.
+        truncated: Whether it was stopped by its length limit.
+        raw: The framework's own object.
+    """
+
+    text: str
+    usage: Usage = Usage()
+    truncated: bool = False
+    raw: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """A piece of a streamed answer; usage and `truncated` may come with any piece."""
+
+    text: str = ""
+    usage: Usage = Usage()
+    truncated: bool = False
+    raw: Any = None
