@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 StageKind = Literal["skeleton", "point", "router", "direct"]
 
 _NUMBERS = re.compile(
-    r"\b(?:points?|items?|entry|entries)\s+(?:numbers?\s+|nos?\.?\s*|indices\s+|index\s+)?[#*`\"'(]*"
+    r"\b(?:points?|items?)(?:\s+(?:is|are|numbers?|nos?\.?))?[:\s]+[#*`\"'(]*"
     r"(\d{1,3}(?:\s*(?:,\s*and|,|and|to|&|-|–)\s*#?\d{1,3})*)",
     re.IGNORECASE,
 )

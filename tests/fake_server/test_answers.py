@@ -9,6 +9,10 @@ from hypothesis import strategies as st
 from skeleton_of_thought.fake_server import PlausibleAnswers, stage_of
 from skeleton_of_thought.fake_server import wire_openai as wire
 from skeleton_of_thought.fake_server.tokens import count, split
+from skeleton_of_thought.messages import Message
+from skeleton_of_thought.prompts import PROMPTS
+from skeleton_of_thought.routing.prompting import ROUTER_PROMPT
+from skeleton_of_thought.skeleton import parse_skeleton
 
 from .asking import GPT
 
@@ -38,6 +42,7 @@ def test_tokens_are_the_text_again(text):
         (f"Skeleton:\n{LIST}\nContinue only point 3, nothing else.", "point", [3]),
         (f"Skeleton:\n{LIST}\nContinue and only continue the writing of point **2**.", "point", [2]),
         (f"Skeleton:\n{LIST}\nWrite points 2, 3 and 4 of it.", "point", [2, 3, 4]),
+        (f"Skeleton:\n{LIST}\nThe points are 2 and 4.", "point", [2, 4]),
         (f"Skeleton:\n{LIST}\nWrite points 1-3 of it.", "point", [1, 2, 3]),
         (f"Skeleton:\n{LIST}\nWrite point 9 of the skeleton.", "skeleton", []),
     ],
@@ -83,6 +88,30 @@ def test_points_carry_their_titles_and_differ():
     assert len(set(texts.values())) == len(texts) >= 3
     several = answers(request(f"Skeleton:\n{skeleton}\nWrite points 1 and 3.")).text
     assert [number for number, _ in ITEM.findall(several)] == ["1", "3"]
+
+
+@pytest.mark.parametrize("family", sorted(PROMPTS))
+def test_the_projects_own_prompts_are_recognised(family):
+    prompts, answers = PROMPTS[family], PlausibleAnswers(points=5)
+    question = [
+        Message("system", "Be kind."),
+        Message("user", "How do I sleep better?\n1. Now\n2. In winter"),
+    ]
+
+    def asked(messages):
+        wired = [{"role": message.role, "content": message.text} for message in messages]
+        return wire.read({"model": GPT, "messages": wired}, client="")
+
+    first = asked(prompts.skeleton_messages(question))
+    assert stage_of(first).kind == "skeleton"
+    skeleton = parse_skeleton(prompts.skeleton_start + answers(first).text)
+    assert len(skeleton) == 5
+    for point in skeleton:
+        request = asked(prompts.point_messages(question, skeleton, point))
+        assert stage_of(request).points == ((point.index, point.title),)
+        assert point.title in answers(request).text
+    routed = asked([Message("user", ROUTER_PROMPT.replace("{question}", question[-1].text))])
+    assert answers(routed).text == "A"
 
 
 def test_a_direct_answer_is_as_long_as_its_points_would_be():

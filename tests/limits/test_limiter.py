@@ -201,6 +201,14 @@ async def test_a_429_that_leaves_the_block_pauses_everybody():
         assert 0.09 <= time.monotonic() - began < 0.5
 
 
+def test_a_quiet_refusal_is_no_success():
+    limiter = Limiter(max_concurrency=2)
+    with limiter.slot():
+        with limiter.slot() as slot:
+            slot.rate_limited(0.0)
+        assert limiter.load == 1.0  # one runs, and one is all that may
+
+
 def test_other_errors_free_the_slot_and_keep_the_estimate():
     limiter = Limiter(tokens_per_minute=100, max_concurrency=1)
     with pytest.raises(KeyError), limiter.slot(tokens=50):
@@ -223,6 +231,31 @@ def test_a_forgotten_generator_gives_its_slot_back():
     assert limiter.running == 1
     del cycle
     gc.collect()
+    assert idle(limiter)
+
+
+def test_a_step_in_the_middle_of_a_step_waits_for_its_end():
+    limiter, states = Limiter(max_concurrency=1), []
+
+    class Interrupting:
+        """A key; hashing it, in the middle of queueing, does what the garbage collector might do there."""
+
+        def __hash__(self) -> int:
+            if not states:
+                states.append("interrupted")
+                holder.close()
+                states.append(limiter.running)
+            return 1
+
+    def hold():
+        with limiter.slot():
+            yield
+
+    holder = hold()
+    next(holder)
+    with limiter.slot(key=Interrupting()):
+        assert limiter.running == 1
+    assert states == ["interrupted", 1]
     assert idle(limiter)
 
 
