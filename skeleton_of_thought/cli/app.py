@@ -1,0 +1,37 @@
+"""The command's parts, and how it ends when something goes wrong."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from rich.console import Console
+
+from skeleton_of_thought.cli import ask, compare, router, serve
+from skeleton_of_thought.cli.problems import explain
+
+app = typer.Typer(
+    help="Skeleton-of-Thought: outline first, then write every point at the same time.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("ask")(ask.ask)
+app.command("compare")(compare.compare)
+app.add_typer(router.app, name="router", help="Train, measure and explain the router.")
+app.command("serve-fake")(serve.serve_fake)
+
+
+def main() -> None:
+    """Run the command; errors end with what fixes them, and exit code 1."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        Console(stderr=True).print("\nStopped.")
+        sys.exit(130)
+    except Exception as error:
+        message = explain(error)
+        if message is None:
+            raise
+        Console(stderr=True).print(f"Error: {message}", style="red", markup=False, highlight=False)
+        sys.exit(1)

@@ -1,0 +1,81 @@
+"""OpenAI's API, and every server that speaks its language."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from skeleton_of_thought.errors import ConfigurationError, require
+from skeleton_of_thought.prompts import PROMPTS
+from skeleton_of_thought.request import Delta
+from skeleton_of_thought.usage import Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from skeleton_of_thought.request import Request
+
+
+class OpenAIClient:
+    """Chat completions, streamed.
+
+    Args:
+        model: The model's name, such as `"gpt-5-mini"`.
+        base_url: Address of another server; the key may then be missing.
+
+    Raises:
+        ConfigurationError: OPENAI_API_KEY is not set.
+    """
+
+    max_stops: int | None = 4
+    prompts = PROMPTS["instruction"]
+
+    def __init__(self, model: str, *, base_url: str | None = None) -> None:
+        openai = require("openai", extra="openai", needed_for=f"The model openai:{model}")
+        base_url = base_url or os.environ.get("OPENAI_BASE_URL")
+        key = os.environ.get("OPENAI_API_KEY") or ("none" if base_url else None)
+        if key is None:
+            raise ConfigurationError(
+                f"The model openai:{model} needs a key. Set OPENAI_API_KEY, or give --base-url for a server "
+                "without one."
+            )
+        self.name = f"openai:{model}"
+        self._model = model
+        self._rejects_request: type[Exception] = openai.BadRequestError
+        self._completions = openai.OpenAI(api_key=key, base_url=base_url).chat.completions
+        self._takes_stop = True
+
+    def stream(self, request: Request) -> Iterator[Delta]:
+        """The answer to a request, as it is written."""
+        for chunk in self._open(request):
+            choice = chunk.choices[0] if chunk.choices else None
+            yield Delta(
+                text=(choice.delta.content or "") if choice else "",
+                usage=_usage(chunk.usage) if chunk.usage else Usage(),
+                truncated=choice is not None and choice.finish_reason == "length",
+            )
+
+    def _open(self, request: Request) -> Any:
+        options: dict[str, Any] = {
+            "model": self._model,
+            "messages": [{"role": m.role, "content": m.content} for m in request.messages],
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+        if request.max_tokens:
+            options["max_completion_tokens"] = request.max_tokens
+        if not request.stop or not self._takes_stop:
+            return self._completions.create(**options)
+        try:
+            return self._completions.create(**options, stop=list(request.stop))
+        except self._rejects_request as error:
+            if "stop" not in str(error):
+                raise
+            self._takes_stop = False  # reasoning models take none
+            return self._completions.create(**options)
+
+
+def _usage(usage: Any) -> Usage:
+    details = getattr(usage, "prompt_tokens_details", None)
+    cached = getattr(details, "cached_tokens", None) or 0
+    return Usage(usage.prompt_tokens, usage.completion_tokens, cached)

@@ -1,0 +1,44 @@
+"""From what a user types to a client."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from skeleton_of_thought.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from skeleton_of_thought.clients.client import Client
+
+KINDS = "local, hf:FOLDER_OR_HUB_ID, openai:NAME or anthropic:NAME"
+
+
+def open_client(model: str = "local", *, base_url: str | None = None) -> Client:
+    """The client for a model.
+
+    Args:
+        model: `"local"` (the packaged SmolLM2-135M-Instruct), `"hf:FOLDER_OR_HUB_ID"`, `"openai:NAME"` or
+            `"anthropic:NAME"`.
+        base_url: Address of an API, for a server that speaks OpenAI's or Anthropic's language.
+
+    Raises:
+        ConfigurationError: No such kind of model, or something it needs is not set.
+        MissingExtraError: The package for it is not installed.
+    """
+    kind, _, name = model.partition(":")
+    if base_url is not None and kind not in {"openai", "anthropic"}:
+        raise ConfigurationError(
+            f"--base-url {base_url} goes with openai:NAME or anthropic:NAME, and the model is {model!r}."
+        )
+    if model == "local" or (kind == "hf" and name):
+        from skeleton_of_thought.clients.local import LocalClient
+
+        return LocalClient(name or "local")
+    if kind == "openai" and name:
+        from skeleton_of_thought.clients.openai import OpenAIClient
+
+        return OpenAIClient(name, base_url=base_url)
+    if kind == "anthropic" and name:
+        from skeleton_of_thought.clients.anthropic import AnthropicClient
+
+        return AnthropicClient(name, base_url=base_url)
+    raise ConfigurationError(f"There is no model {model!r}. Use {KINDS}.")
