@@ -11,7 +11,7 @@ from skeleton_of_thought.fake_server.stages import StageKind, stage_of
 from skeleton_of_thought.usage import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
 
     from skeleton_of_thought.fake_server.faults import FaultKind
     from skeleton_of_thought.fake_server.request import Api, ChatRequest
@@ -80,6 +80,11 @@ class Entry:
         """All but the texts."""
         return {name: value for name, value in asdict(self).items() if name not in {"prompt", "text"}}
 
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Entry:
+        """The entry again, without its texts."""
+        return cls(**value, prompt="")
+
 
 class Ledger:
     """The entries of one server, in order of arrival; may be read from any thread while it runs.
@@ -95,6 +100,13 @@ class Ledger:
         self._entries: list[Entry] = []
         self._running = 0
         self._quiet = threading.Condition(self._lock)
+
+    @classmethod
+    def from_json(cls, values: Iterable[Mapping[str, Any]]) -> Ledger:
+        """The ledger of a server in another process, from the `entries` of its `GET /ledger`."""
+        ledger = cls()
+        ledger._entries = [Entry.from_json(value) for value in values]
+        return ledger
 
     @property
     def entries(self) -> tuple[Entry, ...]:

@@ -6,7 +6,7 @@ import asyncio
 import random
 import threading
 from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from skeleton_of_thought.errors import ConfigurationError
 from skeleton_of_thought.limits.admission import Admission, Ticket
@@ -141,6 +141,17 @@ class Limiter:
     def waiting(self) -> int:
         """Requests held back."""
         return self._gate.waiting
+
+    def __copy__(self) -> Self:
+        """The limiter itself: a copied chain has the same budget."""
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        """The limiter itself: a copied chain has the same budget."""
+        return self
+
+    def __repr__(self) -> str:
+        return f"Limiter({self.name!r}, running={self.running}, waiting={self.waiting}, load={self.load:.2f})"
 
     @contextmanager
     def slot(self, *, tokens: int = 0, key: Hashable = None) -> Iterator[Slot]:

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx2
 import pytest
 
-from skeleton_of_thought.fake_server import Pace
+from skeleton_of_thought.fake_server import Ledger, Pace
 from skeleton_of_thought.usage import Usage
 
 from .asking import ask_anthropic, ask_openai
@@ -64,6 +64,9 @@ def test_the_ledger_over_http(openai_client, server):
         shown = http.get("/ledger").json()["entries"]
         assert shown[0]["output_tokens"] == server.ledger.entries[0].output_tokens
         assert "prompt" not in shown[0]
+        again = Ledger.from_json(shown)
+        assert again.usage() == server.ledger.usage()
+        assert again.entries[0].arrived == server.ledger.entries[0].arrived
         assert http.delete("/ledger").status_code == 204
     assert server.ledger.entries == ()
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import gc
 import random
 import threading
@@ -257,6 +258,13 @@ def test_a_step_in_the_middle_of_a_step_waits_for_its_end():
         assert limiter.running == 1
     assert states == ["interrupted", 1]
     assert idle(limiter)
+
+
+def test_a_copy_is_the_same_limiter():
+    limiter = Limiter(max_concurrency=2, name="mine")
+    assert copy.deepcopy({"limiter": limiter})["limiter"] is limiter
+    assert copy.copy(limiter) is limiter
+    assert "mine" in repr(limiter)
 
 
 def test_one_limiter_per_name():
