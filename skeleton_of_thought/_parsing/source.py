@@ -1,0 +1,117 @@
+"""What of a model's output is its answer: no thoughts, control tokens, invisible characters or HTML."""
+
+from __future__ import annotations
+
+import re
+
+# A thought is opened at the start of a line (a title may speak of the <think> tag) and closed anywhere.
+_THOUGHT = re.compile(
+    r"(?P<open>^[ \t]{0,8}(?:<(?:think|thinking|thoughts?|reasoning|reflection|analysis|scratchpad)>"
+    r"|\[THINK\]|◁think▷|<\|begin_of_thought\|>|(?:<\|start\|>assistant)?<\|channel\|>analysis<\|message\|>))"
+    r"|</(?:think|thinking|thoughts?|reasoning|reflection|analysis|scratchpad)>"
+    r"|\[/THINK\]|◁/think▷|<\|end_of_thought\|>|<\|channel\|>final<\|message\|>|assistantfinal"
+    r"|\.\.\.done thinking\.",
+    re.IGNORECASE | re.MULTILINE,
+)
+_WRAPPER = re.compile(r"</?(?:answer|skeleton|outline|output|response|solution)>", re.IGNORECASE)
+_END = re.compile(
+    r"<\|(?:im_end|eot_id|eom_id|end|endoftext|end_of_text|return)\|>|</s>|<eos>|<end_of_turn>|<｜end▁of▁sentence｜>"
+)
+_CONTROL_TOKEN = re.compile(
+    r"<\|start_header_id\|>\w{1,20}<\|end_header_id\|>|<\|im_start\|>(?:assistant)?|<start_of_turn>(?:model)?"
+    r"|<\|[\w/]{1,40}\|>|<｜[\w▁]{1,40}｜>|<s>|<bos>|\[/?INST\]"
+)
+# An element starts a line or follows another one; a title may speak of the <li> element.
+_HTML_LIST = re.compile(
+    r"(?:^[ \t]{0,20}|(?<=>)\s{0,20})<(?P<item>li|point|item|step)\b[^<>]{0,200}>"
+    r"|<(?P<opens>[ou]l)\b[^<>]{0,200}>(?=\s{0,20}<li)|</(?P<closes>[ou]l)>|</(?:li|point|item|step)>",
+    re.IGNORECASE | re.MULTILINE,
+)
+_DEEPEST = 8
+_HTML_HEADING = re.compile(r"<h([1-6])\b[^<>]{0,200}>", re.IGNORECASE)
+_HTML_TITLE_END = re.compile(r"</(?:title|name|heading|dt)>", re.IGNORECASE)
+_HTML_BREAK = re.compile(r"<br ?/?>|</?(?:p|div|h[1-6])>", re.IGNORECASE)
+# Zero-width and direction marks, soft hyphens, control characters; joiners stay, scripts need them.
+_INVISIBLE = dict.fromkeys(
+    [
+        *range(9),
+        *range(0x0E, 0x1C),
+        0x7F,
+        0xAD,
+        0x200B,
+        0x200E,
+        0x200F,
+        *range(0x202A, 0x202F),
+        *range(0x2060, 0x206A),
+        0xFEFF,
+    ]
+)
+
+
+def visible_text(text: str) -> str:
+    """The answer within a model's output, as plain lines."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n").translate(_INVISIBLE)
+    text = _without_thoughts(text)
+    text = _within_wrapper(_one_turn(text))
+    if (
+        "\n" not in text
+        and text.strip()[:1] not in {"[", "{"}
+        and re.search(r"\\n\s?(?:[-*•]|\d{1,2}[.)])", text)
+    ):
+        text = text.replace("\\n", "\n")  # the model wrote the escape sequence instead of a new line
+    return _html_as_lines(text)
+
+
+def _without_thoughts(text: str) -> str:
+    """Drop `<think>…</think>` and its like; one never closed reaches to the end, one never opened from the start."""
+    kept: list[str] = []
+    start, thinking = 0, False
+    for tag in _THOUGHT.finditer(text):
+        if tag["open"]:
+            if not thinking:
+                kept.append(text[start : tag.start()])
+            thinking = True
+        elif thinking:
+            thinking = False
+        elif text[tag.end() : tag.end() + 2000].strip():
+            kept.clear()
+        else:
+            kept.append(text[start : tag.start()])
+        start = tag.end()
+    if not thinking:
+        kept.append(text[start:])
+    return "\n".join(kept)
+
+
+def _one_turn(text: str) -> str:
+    """Drop control tokens of chat templates, and everything after the end of the first turn that says anything."""
+    turns = (_CONTROL_TOKEN.sub("\n", turn) for turn in _END.split(text))
+    return next((turn for turn in turns if turn.strip()), "")
+
+
+def _within_wrapper(text: str) -> str:
+    """The inside of the last `<answer>…</answer>` or its like that holds text."""
+    parts = _WRAPPER.split(text)
+    if len(parts) == 1:
+        return text
+    tags = [tag.startswith("</") for tag in _WRAPPER.findall(text)]
+    inside = [part for part, closes in zip(parts[1:], tags, strict=True) if not closes and part.strip()]
+    return inside[-1] if inside else "\n".join(parts)
+
+
+def _html_as_lines(text: str) -> str:
+    """HTML and XML lists and headings in markdown, nesting as indentation."""
+    if "<" not in text:
+        return text
+    depth = 0
+    pieces: list[str] = []
+    start = 0
+    for tag in _HTML_LIST.finditer(text):
+        pieces.append(text[start : tag.start()])
+        start = tag.end()
+        depth += bool(tag["opens"]) - bool(tag["closes"])
+        depth = min(max(depth, 0), _DEEPEST)
+        pieces.append("\n" + "    " * depth + "- " if tag["item"] else "\n")
+    text = "".join(pieces) + text[start:]
+    text = _HTML_HEADING.sub(lambda tag: "\n" + "#" * int(tag[1]) + " ", text)
+    return _HTML_BREAK.sub("\n", _HTML_TITLE_END.sub(": ", text))
