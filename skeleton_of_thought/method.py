@@ -189,6 +189,11 @@ class SkeletonOfThought:
         return not self._outstanding
 
     @property
+    def skeleton(self) -> Skeleton:
+        """The skeleton the points were made of; empty until it is written."""
+        return self._skeleton
+
+    @property
     def answer(self) -> Answer:
         """The answer, once the run is finished.
 
