@@ -1,21 +1,35 @@
 """Is this question worth a skeleton? Routers without a framework; the default needs no model at all."""
 
+from skeleton_of_thought.routing.classifier import ClassifierRouter
+from skeleton_of_thought.routing.combining import FirstConfident, LoadAwareRouter
 from skeleton_of_thought.routing.decision import Decision, Route, Router
+from skeleton_of_thought.routing.embedding import EmbeddingRouter
 from skeleton_of_thought.routing.fixed import FixedRouter
+from skeleton_of_thought.routing.labels import LabelledQuestion, LabelRouter, read_questions
 from skeleton_of_thought.routing.lexical import Explanation, LexicalRouter
 from skeleton_of_thought.routing.linear import Contribution
+from skeleton_of_thought.routing.prompting import PromptingRouter, Reply
 from skeleton_of_thought.routing.question import Question
-from skeleton_of_thought.routing.registry import RouterName, get_router
+from skeleton_of_thought.routing.registry import ROUTER_NAMES, get_router
 
 __all__ = [
+    "ROUTER_NAMES",
+    "ClassifierRouter",
     "Contribution",
     "Decision",
+    "EmbeddingRouter",
     "Explanation",
+    "FirstConfident",
     "FixedRouter",
+    "LabelRouter",
+    "LabelledQuestion",
     "LexicalRouter",
+    "LoadAwareRouter",
+    "PromptingRouter",
     "Question",
+    "Reply",
     "Route",
     "Router",
-    "RouterName",
     "get_router",
+    "read_questions",
 ]

@@ -93,7 +93,7 @@ class LexicalRouter:
         decision = Decision.at(
             probability,
             threshold=self.threshold,
-            reason=_reason(contributions, sot=probability >= self.threshold),
+            reason=loudest(contributions, sot=probability >= self.threshold),
             seconds=time.perf_counter() - started,
         )
         return Explanation(decision, probability, self.threshold, self.model.bias, tuple(contributions))
@@ -104,7 +104,7 @@ def _shipped() -> LinearModel:
     return LinearModel.shipped("lexical")
 
 
-def _reason(contributions: Sequence[Contribution], *, sot: bool) -> str:
+def loudest(contributions: Sequence[Contribution], *, sot: bool) -> str:
     """The features that spoke loudest for the route that was taken."""
     named = [item.feature for item in contributions if (item.log_odds > 0) == sot][:_FEATURES_IN_A_REASON]
     verdict = "points can be written independently" if sot else "better answered in one piece"

@@ -2,46 +2,64 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from skeleton_of_thought.errors import ConfigurationError
+from skeleton_of_thought.routing.classifier import ClassifierRouter
 from skeleton_of_thought.routing.decision import Router
+from skeleton_of_thought.routing.embedding import EmbeddingRouter
 from skeleton_of_thought.routing.fixed import FixedRouter
+from skeleton_of_thought.routing.labels import LabelRouter, read_questions
 from skeleton_of_thought.routing.lexical import LexicalRouter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-RouterName = Literal["always", "auto", "lexical", "never"]
 
-
-_MAKERS: Final[dict[str, Callable[[], Router]]] = {
-    "always": lambda: FixedRouter("sot"),
-    "auto": LexicalRouter,
-    "lexical": LexicalRouter,
-    "never": lambda: FixedRouter("direct"),
+_NAMED: Final[dict[str, Callable[[float | None], Router]]] = {
+    "always": lambda _: FixedRouter("sot"),
+    "auto": lambda threshold: LexicalRouter(threshold=threshold),
+    "embedding": lambda threshold: EmbeddingRouter(threshold=threshold),
+    "lexical": lambda threshold: LexicalRouter(threshold=threshold),
+    "never": lambda _: FixedRouter("direct"),
 }
+_WITH_PATH: Final[dict[str, Callable[[str, float | None], Router]]] = {
+    "classifier": lambda folder, threshold: ClassifierRouter(folder, threshold=threshold),
+    "labels": lambda file, _: LabelRouter(read_questions(Path(file))),
+    "lexical": lambda file, threshold: LexicalRouter(weights=Path(file), threshold=threshold),
+}
+ROUTER_NAMES: Final = (*sorted(_NAMED), "classifier:FOLDER", "labels:FILE", "lexical:FILE")
+"""What `get_router` understands."""
 
 
-def get_router(router: RouterName | Router | str) -> Router:
+def get_router(router: str | Router, *, threshold: float | None = None) -> Router:
     """A router by name, or the router itself.
 
     Args:
-        router: `"lexical"` (no dependency, the choice of `"auto"`), `"always"`, `"never"`,
+        router: `"lexical"` (no dependency, the choice of `"auto"`), `"embedding"` (better, needs torch),
+            `"always"`, `"never"`, `"classifier:FOLDER"`, `"labels:FILE"`, `"lexical:FILE"` with your weights,
             or any object with `route` and `aroute`.
+        threshold: Probability from which a named router says "sot"; default: its own.
 
     Raises:
         ConfigurationError: No router has that name, or the object is none.
+        MissingExtraError: The router needs a package that is not installed.
+
+    Example:
+        >>> get_router("never").route([]).route
+        'direct'
     """
     if isinstance(router, str):
-        if router not in _MAKERS:
-            raise ConfigurationError(
-                f"router={router!r} is unknown. Use one of {', '.join(sorted(_MAKERS))}."
-            )
-        return _MAKERS[router]()
+        name, colon, path = router.partition(":")
+        if not colon and name in _NAMED:
+            return _NAMED[name](threshold)
+        if path and name in _WITH_PATH:
+            return _WITH_PATH[name](path, threshold)
+        raise ConfigurationError(f"router={router!r} is unknown. Use one of {', '.join(ROUTER_NAMES)}.")
     if not isinstance(router, Router):
         raise ConfigurationError(
             f"router={router!r} is no router: it needs the methods route(messages) and aroute(messages). "
-            f"Or give one of the names {', '.join(sorted(_MAKERS))}.",
+            f"Or give one of the names {', '.join(ROUTER_NAMES)}.",
         )
     return router

@@ -6,14 +6,20 @@ Needs scikit-learn (extra `routers`); what it writes is read without it.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
 
 from skeleton_of_thought.errors import ConfigurationError, require
+from skeleton_of_thought.routing.embedding import PACKAGED_MODEL, Encoder
+from skeleton_of_thought.routing.features import features
 from skeleton_of_thought.routing.linear import LinearModel
+from skeleton_of_thought.routing.metrics import Scores, calibration_error
+from skeleton_of_thought.routing.question import Question
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from skeleton_of_thought.routing.labels import LabelledQuestion
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +41,9 @@ class LinearOptions:
     seed: int = 0
 
 
+EMBEDDING_OPTIONS: Final = LinearOptions(strength=0.1)
+
+
 @dataclass(frozen=True, slots=True)
 class TrainedLinear:
     """A trained model, and what it said about each training question when it had not seen it.
@@ -53,7 +62,6 @@ def train_linear(
     labels: Sequence[bool],
     *,
     options: LinearOptions | None = None,
-    about: Mapping[str, Any] | None = None,
 ) -> TrainedLinear:
     """Train a logistic model on named features.
 
@@ -91,6 +99,47 @@ def train_linear(
         slope * float(classifier.intercept_[0]) + shift,
         {str(name): slope * float(weight) for name, weight in weights},
         options.threshold,
-        dict(about or {}),
     )
     return TrainedLinear(model, tuple(platt.predict_proba(log_odds.reshape(-1, 1))[:, 1].tolist()))
+
+
+def train_lexical(
+    questions: Sequence[LabelledQuestion], *, options: LinearOptions | None = None
+) -> TrainedLinear:
+    """Train the weights of `LexicalRouter`."""
+    values = [features(Question.of(question.messages)) for question in questions]
+    return _train(questions, values, options or LinearOptions(), {"router": "lexical"})
+
+
+def train_embedding(
+    questions: Sequence[LabelledQuestion],
+    *,
+    model: str | None = None,
+    options: LinearOptions | None = None,
+) -> TrainedLinear:
+    """Train the weights of `EmbeddingRouter` for an encoder; default: the packaged one."""
+    embedded = Encoder(model).features([question.request for question in questions])
+    lexical = [features(Question.of(question.messages)) for question in questions]
+    values = [looks | meaning for looks, meaning in zip(lexical, embedded, strict=True)]
+    about = {"router": "embedding", "model": model or PACKAGED_MODEL}
+    return _train(questions, values, options or EMBEDDING_OPTIONS, about)
+
+
+def _train(
+    questions: Sequence[LabelledQuestion],
+    values: Sequence[Mapping[str, float]],
+    options: LinearOptions,
+    about: Mapping[str, Any],
+) -> TrainedLinear:
+    labels = [question.suitable for question in questions]
+    trained = train_linear(values, labels, options=options)
+    scores = Scores.of([stated >= options.threshold for stated in trained.held_out], labels)
+    measured = {
+        "accuracy": round(scores.accuracy, 3),
+        "f1": round(scores.f1, 3),
+        "false_positive_rate": round(scores.false_positive_rate, 3),
+        "ece": round(calibration_error(trained.held_out, labels), 3),
+    }
+    note = {**about, "questions": len(labels), "suitable": sum(labels), "options": asdict(options)}
+    model = replace(trained.model, about={**note, f"cross_validation_{options.folds}": measured})
+    return replace(trained, model=model)

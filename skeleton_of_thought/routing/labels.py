@@ -1,0 +1,140 @@
+"""Labels from a file: labelled questions to train and measure with, and the router that looks answers up."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from skeleton_of_thought.errors import ConfigurationError
+from skeleton_of_thought.messages import Message
+from skeleton_of_thought.routing.decision import Decision, Route
+from skeleton_of_thought.routing.fixed import FixedRouter
+from skeleton_of_thought.routing.question import Question
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+_LABELS: Final = {"1": True, "true": True, "sot": True, "0": False, "false": False, "direct": False}
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledQuestion:
+    """A question and what a person said about it.
+
+    Attributes:
+        request: The question.
+        suitable: Whether a skeleton pays.
+        category: What kind of question it is, for tables; may be empty.
+        follows: Whether an answer was given before it.
+    """
+
+    request: str
+    suitable: bool
+    category: str = ""
+    follows: bool = False
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """The conversation a router sees; a follow-up gets an empty turn before it."""
+        question = Message("user", self.request)
+        return (Message("user", ""), Message("assistant", ""), question) if self.follows else (question,)
+
+
+def read_questions(path: Path) -> list[LabelledQuestion]:
+    """Read labelled questions from CSV (`,` or `;`) or JSON lines.
+
+    The columns are `label` (1 or 0, true or false, sot or direct), `request`, and optionally `category` and
+    `follows`; others are ignored.
+
+    Raises:
+        ConfigurationError: The file cannot be read, a column is missing, or a label is none of these.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} cannot be read: {error}. Give a CSV or JSON-lines file.") from error
+    rows = _json_rows(text, path) if path.suffix in {".jsonl", ".json"} else _csv_rows(text, path)
+    questions = [_question(row, f"{path}, row {number}") for number, row in enumerate(rows, start=1)]
+    if not questions:
+        raise ConfigurationError(f"{path} holds no questions. It needs the columns label and request.")
+    return questions
+
+
+def shipped_questions() -> Path:
+    """The labelled questions that were written for this project and come with it."""
+    return Path(__file__).parent / "data" / "questions.jsonl"
+
+
+class LabelRouter:
+    """Looks the route up in labels people gave, such as the paper's "human router".
+
+    Example:
+        >>> router = LabelRouter([LabelledQuestion("Who are you?", suitable=False)])
+        >>> router.route([Message("user", "Who  are you?")]).reason
+        'labelled by hand'
+    """
+
+    def __init__(self, questions: Iterable[LabelledQuestion], *, unknown: Route = "direct") -> None:
+        """Keep the labels.
+
+        Args:
+            questions: What was labelled; `read_questions` reads them from a file.
+            unknown: The route of a question without a label.
+        """
+        self._suitable = {_key(question.request): question.suitable for question in questions}
+        self._unknown = FixedRouter(unknown).route([]).route
+
+    def route(self, messages: Sequence[Message]) -> Decision:
+        """The label of the last user message."""
+        suitable = self._suitable.get(_key(Question.of(messages).text))
+        if suitable is None:
+            return Decision(self._unknown, 0.5, "no label for this question")
+        return Decision("sot" if suitable else "direct", 1.0, "labelled by hand")
+
+    async def aroute(self, messages: Sequence[Message]) -> Decision:
+        """The same."""
+        return self.route(messages)
+
+
+def _key(request: str) -> str:
+    return " ".join(request.split())
+
+
+def _csv_rows(text: str, path: Path) -> Iterator[Mapping[str, Any]]:
+    header = text.partition("\n")[0]
+    reader = csv.DictReader(
+        io.StringIO(text), delimiter=";" if header.count(";") > header.count(",") else ","
+    )
+    missing = {"label", "request"} - {*(reader.fieldnames or ())}
+    if missing:
+        raise ConfigurationError(
+            f"{path} lacks the column {' and '.join(sorted(missing))}; its first line is {header[:80]!r}. "
+            "The first line names the columns, separated by , or ;.",
+        )
+    yield from reader
+
+
+def _json_rows(text: str, path: Path) -> Iterator[Mapping[str, Any]]:
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.strip():
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise ConfigurationError(f"{path}, line {number} is no JSON: {error}.") from error
+            yield row if isinstance(row, dict) else {}
+
+
+def _question(row: Mapping[str, Any], place: str) -> LabelledQuestion:
+    label = str(row.get("label", "")).strip().lower()
+    request = row.get("request")
+    if label not in _LABELS or not isinstance(request, str):
+        raise ConfigurationError(
+            f"{place}: label {row.get('label')!r} and request {str(request)[:40]!r} do not fit. "
+            f"A label is one of {', '.join(_LABELS)}; a request is text.",
+        )
+    follows = _LABELS.get(str(row.get("follows", "")).strip().lower(), False)
+    return LabelledQuestion(request, _LABELS[label], str(row.get("category") or ""), follows)
