@@ -1,0 +1,40 @@
+"""Skeleton-of-Thought for LlamaIndex: a response synthesizer, a query engine, a selector and a local LLM."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from skeleton_of_thought.errors import require
+
+if TYPE_CHECKING:
+    from llamaindex_sot.query_engine import SkeletonOfThoughtQueryEngine
+    from llamaindex_sot.selector import SkeletonOfThoughtSelector
+    from llamaindex_sot.synthesizer import SkeletonOfThoughtSynthesizer
+    from llamaindex_sot.transformers_llm import TransformersLLM
+
+__all__ = [
+    "SkeletonOfThoughtQueryEngine",
+    "SkeletonOfThoughtSelector",
+    "SkeletonOfThoughtSynthesizer",
+    "TransformersLLM",
+]
+
+_HOMES = {
+    "SkeletonOfThoughtQueryEngine": "llamaindex_sot.query_engine",
+    "SkeletonOfThoughtSelector": "llamaindex_sot.selector",
+    "SkeletonOfThoughtSynthesizer": "llamaindex_sot.synthesizer",
+    "TransformersLLM": "llamaindex_sot.transformers_llm",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use, so that the package can be imported without LlamaIndex."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    require("llama_index.core", extra="llamaindex", needed_for=f"llamaindex_sot.{name}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,39 @@
+"""Where the options of the synthesizer and of the query engine come from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from llama_index.core.settings import Settings
+
+from llamaindex_sot.transformers_llm import TransformersLLM
+
+if TYPE_CHECKING:
+    from llama_index.core.llms import LLM
+
+
+def default_llm() -> LLM:
+    """LlamaIndex's configured LLM; the local one if none is configured and no provider is installed."""
+    try:
+        return Settings.llm
+    except ImportError:
+        return TransformersLLM()
+
+
+def is_local(llm: LLM) -> bool:
+    """Whether it is our own local model: it continues a partial answer and takes any number of stops."""
+    return isinstance(llm, TransformersLLM)
+
+
+def family(llm: LLM) -> str:
+    """The prompts that suit an LLM: instructions for chat, a beginning to continue for completion."""
+    if is_local(llm):
+        return "partial-examples"
+    return "instruction" if llm.metadata.is_chat_model else "partial"
+
+
+def max_stops(llm: LLM) -> int | None:
+    """How many stop sequences a call may carry; none where the name of that option is not known."""
+    if is_local(llm):
+        return None
+    return 4 if "openai" in llm.class_name().lower() else 0

@@ -1,0 +1,166 @@
+"""A run's requests with their sources: the chunks go in, wrong citations stay out, direct answers go elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Generator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from llama_index_instrumentation.span import active_span_id
+
+from llamaindex_sot._async import in_thread
+from llamaindex_sot._calls import tagged
+from llamaindex_sot._choosing import named_in
+from llamaindex_sot._citations import CitationFilter
+from llamaindex_sot._ledger import open_ledger
+from llamaindex_sot._sources import place
+from skeleton_of_thought.request import Delta, Request
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+
+    from llama_index.core.response_synthesizers import BaseSynthesizer
+
+    from llamaindex_sot._calls import Calls
+    from llamaindex_sot._choosing import Nearest
+    from llamaindex_sot._sources import Sources
+    from skeleton_of_thought.method import SkeletonOfThought
+
+
+class SourcedRequests:
+    """Sends the requests of one question that is answered from sources.
+
+    Args:
+        calls: Reach the model.
+        run: Whose requests these are.
+        sources: The chunks.
+        render: Makes the context of a request from the text of its chunks.
+        turn: Which message of a request is the question; the context goes to its beginning.
+        chunks_per_point: How many chunks a point is given; None for all of them.
+        nearest: Chooses them; None to go by what the skeleton names.
+        direct: Answers the question where it gets no skeleton.
+    """
+
+    def __init__(
+        self,
+        calls: Calls,
+        run: SkeletonOfThought,
+        sources: Sources,
+        *,
+        render: Callable[[str], str],
+        turn: int,
+        chunks_per_point: int | None,
+        nearest: Nearest | None,
+        direct: Direct,
+    ) -> None:
+        self._calls = calls
+        self._run = run
+        self._sources = sources
+        self._render = render
+        self._turn = turn
+        self._count = chunks_per_point
+        self._nearest = nearest
+        self._direct = direct
+        self._filters: dict[str, CitationFilter] = {}
+
+    @property
+    def removed_citations(self) -> int:
+        """How many citations of chunks that were not given have been removed."""
+        return sum(citations.removed for citations in self._filters.values())
+
+    def send(self, request: Request) -> Generator[Delta]:
+        """Answer one request; blocks, so each request needs a thread."""
+        if request.stage == "direct":
+            yield from self._direct.send(request)
+            return
+        numbers: Collection[int] = self._sources.texts
+        if request.stage == "point" and self._count is not None:
+            title = self._title(request)
+            if self._nearest is None:
+                numbers = named_in(title, self._sources.texts, self._count)
+            else:
+                numbers = self._nearest.choose(title, self._count)
+        citations = self._citations(request, numbers)
+        for delta in self._calls.send(self._sourced(request, numbers)):
+            yield replace(delta, text=citations.feed(delta.text))
+        yield Delta(citations.finish())
+
+    async def asend(self, request: Request) -> AsyncGenerator[Delta]:
+        """Answer one request without blocking the event loop."""
+        if request.stage == "direct":
+            async for delta in self._direct.asend(request):
+                yield delta
+            return
+        numbers: Collection[int] = self._sources.texts
+        if request.stage == "point" and self._count is not None:
+            title = self._title(request)
+            if self._nearest is None:
+                numbers = named_in(title, self._sources.texts, self._count)
+            else:
+                numbers = await self._nearest.achoose(title, self._count)
+        citations = self._citations(request, numbers)
+        async for delta in self._calls.asend(self._sourced(request, numbers)):
+            yield replace(delta, text=citations.feed(delta.text))
+        yield Delta(citations.finish())
+
+    def _title(self, request: Request) -> str:
+        return " ".join(self._run.skeleton[index - 1].title for index in request.points)
+
+    def _citations(self, request: Request, numbers: Collection[int]) -> CitationFilter:
+        self._filters[request.id] = CitationFilter(numbers)
+        return self._filters[request.id]
+
+    def _sourced(self, request: Request, numbers: Collection[int]) -> Request:
+        context = self._render(self._sources.as_text(numbers))
+        return replace(request, messages=place(request.messages, self._turn, context))
+
+
+class Direct:
+    """Answers a question without a skeleton, by a synthesizer.
+
+    Args:
+        synthesizer: Writes the answer.
+        query: The question.
+        chunks: What it is answered from.
+        kwargs: What the caller passed on for the prompts.
+        blocking: Whether its async methods would block the event loop.
+    """
+
+    def __init__(
+        self,
+        synthesizer: BaseSynthesizer,
+        query: str,
+        chunks: Sequence[str],
+        kwargs: dict[str, Any],
+        *,
+        blocking: bool,
+    ) -> None:
+        self._synthesizer = synthesizer
+        self._query = query
+        self._chunks = chunks
+        self._kwargs = kwargs
+        self._blocking = blocking
+        self._span = active_span_id.get()
+
+    def send(self, request: Request) -> Iterator[Delta]:
+        """Write the answer; its last piece carries the tokens of all the LLM calls it took."""
+        with open_ledger() as ledger, tagged(request, self._span):
+            written: Any = self._synthesizer.get_response(self._query, self._chunks, **self._kwargs)
+            for text in written if isinstance(written, Generator) else [written]:
+                yield Delta(str(text))
+        yield Delta(usage=ledger.usage)
+
+    async def asend(self, request: Request) -> AsyncIterator[Delta]:
+        """Write the answer without blocking the event loop."""
+        if self._blocking:
+            async for delta in in_thread(lambda: self.send(request)):
+                yield delta
+            return
+        with open_ledger() as ledger, tagged(request, self._span):
+            written: Any = await self._synthesizer.aget_response(self._query, self._chunks, **self._kwargs)
+            if isinstance(written, AsyncGenerator):
+                async for text in written:
+                    yield Delta(str(text))
+            else:
+                yield Delta(str(written))
+        yield Delta(usage=ledger.usage)

@@ -1,0 +1,100 @@
+"""What the model is asked when it answers from sources."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from skeleton_of_thought.errors import ConfigurationError
+from skeleton_of_thought.messages import Message
+from skeleton_of_thought.prompts import Prompts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CONTEXT = "Sources, each with its number in brackets:\n\n{context_str}"
+
+_SKELETON = (
+    "Question: {request}\n\nFirst write only the skeleton of the answer the sources give: a numbered list of "
+    "3 to 8 short points, 3 to 5 words each, no full sentences."
+)
+_BEGIN_SKELETON = ' Begin with "1." and write nothing but the list.'
+_NAME_SOURCES = " Put the numbers of its sources in brackets behind each point, such as [2] or [1][4]."
+_POINT = (
+    'Now write only point {point}, "{point_outline}", in 2 to 3 sentences from the sources, and cite the '
+    "number of each source you use, such as [2]."
+)
+_POINT_TEXT_ONLY = (
+    "Now write the text of one point, in one paragraph of 2 to 4 sentences that stands on its own. Say only "
+    "what the sources say, and put the number of its source in brackets behind every statement, such as [2] or "
+    "[1][4]. Leave out the point's number and its title, and say nothing about the other points, which others "
+    'write at the same time. The point is {point}. "{point_outline}".'
+)
+
+_EXAMPLE = (
+    Message(
+        "user",
+        CONTEXT.format(
+            context_str="[1] Oats are digested slowly and give energy for hours.\n\n"
+            "[2] An egg has six grams of protein, which keeps hunger away until noon.\n\n"
+            "[3] One orange has all the vitamin C a person needs in a day."
+        )
+        + "\n\n"
+        + _SKELETON.format(request="What makes a good breakfast?"),
+    ),
+    Message("assistant", "1. Oats for energy\n2. Eggs for protein\n3. Oranges for vitamins"),
+    Message("user", _POINT.format(point=2, point_outline="Eggs for protein")),
+    Message(
+        "assistant",
+        "2. Eggs for protein: One egg has six grams of protein [2]. It keeps hunger away until noon [2].",
+    ),
+)
+
+_INSTRUCTION = Prompts(skeleton=_SKELETON + _BEGIN_SKELETON, point=_POINT_TEXT_ONLY)
+_PARTIAL = Prompts(
+    skeleton=_SKELETON, point=_POINT, skeleton_start="1.", point_start="{point}. {point_outline}:"
+)
+
+SOURCE_PROMPTS: Mapping[str, Prompts] = MappingProxyType(
+    {
+        "instruction": _INSTRUCTION,
+        "partial": _PARTIAL,
+        "partial-examples": replace(
+            _PARTIAL, examples=_EXAMPLE, skeleton_max_tokens=96, point_max_tokens=112
+        ),
+    }
+)
+"""The families: an instruction, a partial assistant answer to continue, and the same with a worked example."""
+
+
+def get_source_prompts(prompts: Prompts | str) -> Prompts:
+    """The prompts a name or an object stands for.
+
+    Raises:
+        ConfigurationError: There is no such family; the message lists them.
+    """
+    if isinstance(prompts, Prompts):
+        return prompts
+    if prompts not in SOURCE_PROMPTS:
+        raise ConfigurationError(
+            f"There are no prompts named {prompts!r} for answers from sources. Use one of "
+            f"{', '.join(sorted(SOURCE_PROMPTS))}, or a Prompts object."
+        )
+    return SOURCE_PROMPTS[prompts]
+
+
+def for_one_point(prompts: Prompts, *, name_sources: bool) -> Prompts:
+    """Prompts whose point requests stand alone: each brings its own sources instead of all of them.
+
+    Args:
+        prompts: The prompts for shared sources.
+        name_sources: Whether the skeleton is to say which sources serve which point.
+    """
+    return replace(
+        prompts,
+        continues=False,
+        examples=(),
+        skeleton=prompts.skeleton + (_NAME_SOURCES if name_sources else ""),
+        point="Question: {request}\n\nThe skeleton of the answer:\n{outline}\n\n" + prompts.point,
+    )

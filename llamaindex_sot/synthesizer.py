@@ -1,0 +1,333 @@
+"""`SkeletonOfThoughtSynthesizer`: LlamaIndex's response synthesizer for answers from retrieved chunks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
+from weakref import WeakKeyDictionary
+
+from llama_index.core.indices.prompt_helper import PromptHelper
+from llama_index.core.instrumentation.events.synthesis import GetResponseEndEvent, GetResponseStartEvent
+from llama_index.core.llms.structured_llm import StructuredLLM
+from llama_index.core.response_synthesizers import BaseSynthesizer, CompactAndRefine
+from llama_index_instrumentation import get_dispatcher
+
+from llamaindex_sot._answering import Answering
+from llamaindex_sot._calls import Calls
+from llamaindex_sot._choosing import Nearest
+from llamaindex_sot._citations import cited_in
+from llamaindex_sot._llms import default_llm, family, max_stops
+from llamaindex_sot._messages import from_llamaindex
+from llamaindex_sot._requests import Direct, SourcedRequests
+from llamaindex_sot._sources import Sources, largest_request, pack
+from llamaindex_sot._templates import Templates
+from llamaindex_sot.prompts import CONTEXT, for_one_point, get_source_prompts
+from llamaindex_sot.transformers_llm import TransformersLLM
+from skeleton_of_thought.errors import ConfigurationError
+from skeleton_of_thought.messages import Message
+from skeleton_of_thought.method import SkeletonOfThought
+from skeleton_of_thought.options import OnPointError, Options
+from skeleton_of_thought.routing import get_router
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from llama_index.core.base.embeddings.base import BaseEmbedding
+    from llama_index.core.base.llms.types import ChatMessage
+    from llama_index.core.base.response.schema import RESPONSE_TYPE
+    from llama_index.core.callbacks import CallbackManager
+    from llama_index.core.llms import LLM
+    from llama_index.core.prompts.mixin import PromptDictType, PromptMixinType
+    from llama_index.core.schema import NodeWithScore
+    from llama_index.core.types import RESPONSE_TEXT_TYPE
+
+    from skeleton_of_thought.answer import Answer
+    from skeleton_of_thought.answer_format import AnswerFormat
+    from skeleton_of_thought.prompts import Prompts
+    from skeleton_of_thought.routing.decision import Decision, Router
+
+dispatcher = get_dispatcher(__name__)
+
+ContextMode = Literal["shared", "per_point"]
+
+
+class SkeletonOfThoughtSynthesizer(BaseSynthesizer):
+    """Answers from retrieved chunks with a skeleton first and all points at the same time (arXiv 2307.15337).
+
+    The chunks are numbered and stand at the beginning of the question, byte for byte the same in the skeleton
+    request and in all point requests, so an engine or a provider with a prefix cache reads them once. Points
+    cite them as `[n]`; a citation of a chunk that was not given is removed.
+
+    `response.metadata["sot"]` holds route, reason, skeleton, points, seconds and usage, and beyond that
+    `citations` (node ids by the number cited), `removed_citations`, and `context` (the numbers of the chunks
+    that were given, shortened, left out). For a streamed answer it is filled when the stream ends.
+
+    Args:
+        llm: Any LlamaIndex LLM: chat or completion, with real or pretended async methods. None takes
+            `Settings.llm`, or `TransformersLLM()` if no provider is installed.
+        router: Decides per question whether a skeleton pays: `"lexical"`, any name of `get_router`, a
+            `Router`, or None to give every question a skeleton.
+        fallback: Answers unsuitable questions, and those whose skeleton failed; LlamaIndex's `compact` if
+            None.
+        prompts: A family of `SOURCE_PROMPTS` or `Prompts`. None chooses by the LLM: the local one is given a
+            worked example and a beginning to continue, other chat models an instruction.
+        context: `"shared"` gives every point all chunks; `"per_point"` gives each the ones that serve it:
+            those nearest to its title with `embed_model`, else those the skeleton names behind it.
+        embed_model: For `context="per_point"`.
+        chunks_per_point: For `context="per_point"`: most chunks a point is given.
+        max_points: Points beyond this number are dropped.
+        retries: How often a failed request is sent again.
+        on_point_error: `"mark"` leaves a note in the place of a failed point, `"skip"` leaves it out,
+            `"raise"` raises `PointError`, which carries the other points.
+        answer_format: `"numbered"`, `"headings"`, `"prose"`, or a function from a `PointResult` to text.
+        point_max_tokens: Longest point; passed to the LLM as `max_tokens`.
+        llm_kwargs: Passed to every call of the LLM, such as `{"temperature": 0}`.
+        max_concurrency: Most requests at once; None for all points.
+        streaming: Whether answers are streamed, as in every LlamaIndex synthesizer.
+        callback_manager: As in every LlamaIndex synthesizer.
+        prompt_helper: Measures whether the chunks fit the LLM's context.
+        empty_response: What to answer without chunks.
+        output_cls: Refused: an answer of points is text.
+
+    Raises:
+        ConfigurationError: An option is wrong.
+
+    Example:
+        ```python
+        from llama_index.core.query_engine import RetrieverQueryEngine
+        from llamaindex_sot import SkeletonOfThoughtSynthesizer
+
+        synthesizer = SkeletonOfThoughtSynthesizer(llm)
+        engine = RetrieverQueryEngine(index.as_retriever(similarity_top_k=8), response_synthesizer=synthesizer)
+        print(engine.query("How do I make good compost?"))
+        ```
+    """
+
+    def __init__(
+        self,
+        llm: LLM | None = None,
+        *,
+        router: str | Router | None = None,
+        fallback: BaseSynthesizer | None = None,
+        prompts: Prompts | str | None = None,
+        context: ContextMode = "shared",
+        embed_model: BaseEmbedding | None = None,
+        chunks_per_point: int = 3,
+        max_points: int = 10,
+        retries: int = 1,
+        on_point_error: OnPointError = "mark",
+        answer_format: AnswerFormat = "numbered",
+        point_max_tokens: int | None = None,
+        llm_kwargs: Mapping[str, Any] | None = None,
+        max_concurrency: int | None = None,
+        streaming: bool = False,
+        callback_manager: CallbackManager | None = None,
+        prompt_helper: PromptHelper | None = None,
+        empty_response: str | None = None,
+        output_cls: Any = None,
+    ) -> None:
+        llm = llm or default_llm()
+        if output_cls is not None or isinstance(llm, StructuredLLM):
+            raise ConfigurationError(
+                "A skeleton and its points are text: output_cls and a StructuredLLM are not possible here. Use "
+                "LlamaIndex's compact or tree_summarize for structured output."
+            )
+        if context not in get_args(ContextMode):
+            allowed = " or ".join(map(repr, get_args(ContextMode)))
+            raise ConfigurationError(f"context is {context!r}; use {allowed}.")
+        if chunks_per_point < 1:
+            raise ConfigurationError(f"chunks_per_point is {chunks_per_point}; it must be at least 1.")
+        if prompt_helper is None and isinstance(llm, TransformersLLM):
+            prompt_helper = PromptHelper.from_llm_metadata(llm.metadata, tokenizer=llm.token_ids)
+        super().__init__(
+            llm=llm,
+            callback_manager=callback_manager,
+            prompt_helper=prompt_helper,
+            streaming=streaming,
+            empty_response=empty_response,
+        )
+        self._router = get_router(router or "always")
+        self._fallback = fallback or CompactAndRefine(
+            llm=llm, callback_manager=callback_manager, prompt_helper=self._prompt_helper, streaming=streaming
+        )
+        self._templates = Templates.of(get_source_prompts(prompts or family(llm)), CONTEXT)
+        self._per_point = context == "per_point"
+        self._embed_model = embed_model
+        self._chunks_per_point = chunks_per_point
+        self._options = Options(
+            max_points=max_points,
+            retries=retries,
+            on_point_error=on_point_error,
+            answer_format=answer_format,
+            point_max_tokens=point_max_tokens,
+            max_stops=max_stops(llm),
+        )
+        self._llm_kwargs = dict(llm_kwargs or {})
+        self._max_concurrency = max_concurrency
+        self._streams: WeakKeyDictionary[Any, _Asked] = WeakKeyDictionary()
+
+    @classmethod
+    def from_defaults(cls, llm: LLM | None = None, **options: Any) -> Self:
+        """The same as the constructor, under the name LlamaIndex's users look for."""
+        return cls(llm, **options)
+
+    def get_response(
+        self,
+        query_str: str,
+        text_chunks: Sequence[str],
+        *,
+        chat_history: Sequence[ChatMessage] = (),
+        **response_kwargs: Any,
+    ) -> RESPONSE_TEXT_TYPE:
+        """Answer a question from chunks.
+
+        Args:
+            query_str: The question.
+            text_chunks: What it is answered from, best first.
+            chat_history: The conversation before the question.
+            **response_kwargs: Values for further fields of the prompts.
+        """
+        dispatcher.event(GetResponseStartEvent(query_str=query_str, text_chunks=list(text_chunks)))
+        messages = _conversation(query_str, chat_history)
+        decision = self._router.route(messages)
+        asked = self._ask(messages, text_chunks, decision, response_kwargs)
+        if asked.nearest is not None and decision.route == "sot":
+            asked.nearest.learn(asked.sources.texts)
+        texts = asked.answering.texts(asked.requests.send)
+        response = texts if self._streaming else _Text("".join(texts))
+        self._remember(response, asked)
+        dispatcher.event(GetResponseEndEvent())
+        return response
+
+    async def aget_response(
+        self,
+        query_str: str,
+        text_chunks: Sequence[str],
+        *,
+        chat_history: Sequence[ChatMessage] = (),
+        **response_kwargs: Any,
+    ) -> RESPONSE_TEXT_TYPE:
+        """Like `get_response`, without blocking the event loop."""
+        dispatcher.event(GetResponseStartEvent(query_str=query_str, text_chunks=list(text_chunks)))
+        messages = _conversation(query_str, chat_history)
+        decision = await self._router.aroute(messages)
+        asked = self._ask(messages, text_chunks, decision, response_kwargs)
+        if asked.nearest is not None and decision.route == "sot":
+            await asked.nearest.alearn(asked.sources.texts)
+        texts = asked.answering.atexts(asked.requests.asend)
+        response = texts if self._streaming else _Text("".join([text async for text in texts]))
+        self._remember(response, asked)
+        dispatcher.event(GetResponseEndEvent())
+        return response
+
+    def _ask(
+        self,
+        messages: list[Message],
+        chunks: Sequence[str],
+        decision: Decision,
+        variables: Mapping[str, Any],
+    ) -> _Asked:
+        """Everything one question needs, before anything is sent."""
+        llm = self._llm
+        prompts = self._templates.prompts(llm, variables)
+        if self._per_point:
+            prompts = for_one_point(prompts, name_sources=self._embed_model is None)
+        sources = Sources({})
+        if decision.route == "sot":
+            room = largest_request(prompts, messages, self._options.max_points)
+            sources = pack(chunks, room, helper=self._prompt_helper, llm=llm)
+        run = SkeletonOfThought(messages, prompts, self._options, decision=decision)
+        calls = Calls(llm, streaming=self._streaming, kwargs=self._llm_kwargs)
+        nearest = Nearest(self._embed_model, messages[-1].text) if self._embed_model is not None else None
+        requests = SourcedRequests(
+            calls,
+            run,
+            sources,
+            render=lambda text: self._templates.context(llm, text, variables),
+            turn=len(prompts.examples) + len(messages) - 1,
+            chunks_per_point=self._chunks_per_point if self._per_point else None,
+            nearest=nearest,
+            direct=Direct(
+                self._fallback, messages[-1].text, chunks, dict(variables), blocking=calls.blocking
+            ),
+        )
+        return _Asked(
+            run, sources, requests, nearest, empty=self._empty_response, limit=self._max_concurrency
+        )
+
+    # What LlamaIndex's base class asks for.
+
+    def _remember(self, response: Any, asked: _Asked) -> None:
+        """Keep what belongs to a response until LlamaIndex wraps it."""
+        if isinstance(response, _Text):
+            response.asked = asked
+        else:
+            self._streams[response] = asked
+
+    def _prepare_response_output(
+        self, response_str: RESPONSE_TEXT_TYPE | None, source_nodes: list[NodeWithScore]
+    ) -> RESPONSE_TYPE:
+        response = super()._prepare_response_output(response_str, source_nodes)
+        asked = (
+            response_str.asked if isinstance(response_str, _Text) else self._streams.pop(response_str, None)
+        )
+        if asked is not None:
+            asked.node_ids = [source.node.node_id for source in source_nodes]
+            asked.answering.describe()
+            response.metadata = {**(response.metadata or {}), "sot": asked.answering.metadata}
+        return response
+
+    def _get_prompts(self) -> PromptDictType:
+        return dict(self._templates.all)
+
+    def _get_prompt_modules(self) -> PromptMixinType:
+        return {"fallback": self._fallback}
+
+    def _update_prompts(self, prompts_dict: PromptDictType) -> None:
+        others = [f"fallback:{key}" for key in self._fallback.get_prompts()]
+        self._templates = self._templates.updated(prompts_dict, others=others, llm=self._llm)
+
+
+class _Text(str):
+    """The text of an answer, with what the response's metadata will say about it."""
+
+    __slots__ = ("asked",)
+    asked: _Asked
+
+
+class _Asked:
+    """One question on its way to its answer."""
+
+    def __init__(
+        self,
+        run: SkeletonOfThought,
+        sources: Sources,
+        requests: SourcedRequests,
+        nearest: Nearest | None,
+        *,
+        empty: str,
+        limit: int | None,
+    ) -> None:
+        self.sources = sources
+        self.requests = requests
+        self.nearest = nearest
+        self.node_ids: list[str] = []
+        self.answering = Answering(run, empty=empty, max_concurrency=limit, describe=self._describe)
+
+    def _describe(self, answer: Answer) -> dict[str, Any]:
+        """The contract, and where the answer comes from."""
+        cited = cited_in(answer.text) if answer.route == "sot" else []
+        nodes = dict(enumerate(self.node_ids, start=1))
+        return {
+            **answer.to_dict(),
+            "citations": {str(number): nodes[number] for number in sorted(cited) if number in nodes},
+            "removed_citations": self.requests.removed_citations,
+            "context": {
+                "given": list(self.sources.texts),
+                "shortened": self.sources.shortened,
+                "left_out": list(self.sources.left_out),
+            },
+        }
+
+
+def _conversation(question: str, history: Sequence[ChatMessage]) -> list[Message]:
+    return [*from_llamaindex(history), Message("user", question)]
