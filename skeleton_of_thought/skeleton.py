@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import overload
 
+from skeleton_of_thought._parsing.item import Item
 from skeleton_of_thought._parsing.json_list import json_items
 from skeleton_of_thought._parsing.lines import read_lines
 from skeleton_of_thought._parsing.one_line import spread
 from skeleton_of_thought._parsing.source import visible_text
-from skeleton_of_thought._parsing.titles import title_and_description, without_echo
+from skeleton_of_thought._parsing.titles import title_and_description
 from skeleton_of_thought._parsing.top_level import top_level_items
+
+_MOST_PASSES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +77,21 @@ def parse_skeleton(text: str) -> Skeleton:
     """
     answer = visible_text(text)
     lines = read_lines(answer)
-    items = json_items(answer) or spread(top_level_items(lines), lines)
+    points = _points(json_items(answer) or spread(top_level_items(lines), lines))
+    for _ in range(_MOST_PASSES):
+        # Without its marks a lone title may turn out to be a list on one line: "- `1. A` `2. B`".
+        parts = spread([Item(points[0].title, 1)], lines) if len(points) == 1 else []
+        if len(parts) < 2:  # noqa: PLR2004 - one part is the title itself
+            break
+        points = _points(parts)
+    return Skeleton(points)
+
+
+def _points(items: Iterable[Item]) -> tuple[Point, ...]:
     points: list[Point] = []
     for item in items:
         index = len(points) + 1
-        title, description = title_and_description(without_echo(item.body, {index, item.value}))
+        title, description = title_and_description(item.body, {index, item.value})
         if title:
             points.append(Point(index, title, item.description or description))
-    return Skeleton(tuple(points))
+    return tuple(points)

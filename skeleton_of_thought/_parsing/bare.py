@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from skeleton_of_thought._parsing.item import Item
-from skeleton_of_thought._parsing.talk import is_courtesy
+from skeleton_of_thought._parsing.talk import is_courtesy, opens_turn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +17,8 @@ _FEWEST = 3
 _MOST = 20
 _MOST_WORDS = 8
 _MOST_CHARACTERS = 60
-_NO_TITLE = re.compile(r"[^\w\s]*[a-z]|.*[.!;,。！;=(){}\\]$|.*[=<>{}]")
+_NO_TITLE = re.compile(r"[^\w\s]*[a-z\d]|.*[.!;,。！;=(){}\\]$|.*[=<>{}]")
+_QUOTED = re.compile(r"([\"'“])[^\"“”]+[\"'”],?")
 
 
 def bare_items(lines: Sequence[Line]) -> list[Item]:
@@ -30,7 +31,7 @@ def bare_items(lines: Sequence[Line]) -> list[Item]:
         del filled[0]
     if not _FEWEST <= len(filled) <= _MOST:
         return []
-    if not all(_is_title(line) for _, line in filled):
+    if not all(_is_title(line) for _, line in filled) or len({line.text for _, line in filled}) < len(filled):
         return []
     return [Item(line.text, None, "", "", place, line.indent) for place, line in filled]
 
@@ -38,4 +39,5 @@ def bare_items(lines: Sequence[Line]) -> list[Item]:
 def _is_title(line: Line) -> bool:
     text = line.text
     is_short = len(text) <= _MOST_CHARACTERS and len(text.split()) <= _MOST_WORDS
-    return is_short and line.frame in {"plain", "bold"} and _NO_TITLE.match(text) is None
+    is_title = _NO_TITLE.match(text) is None or _QUOTED.fullmatch(text) is not None
+    return is_short and is_title and line.frame in {"plain", "bold"} and not opens_turn(text)

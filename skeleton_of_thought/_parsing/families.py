@@ -8,7 +8,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from skeleton_of_thought._parsing.item import Item
-from skeleton_of_thought._parsing.talk import is_about_skeleton
+from skeleton_of_thought._parsing.talk import is_about_skeleton, is_lead_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -57,7 +57,8 @@ def numbered_families(lines: Sequence[Line]) -> dict[str, list[Item]]:
             continue
         frame = "" if line.frame == "plain" else f"{line.frame} {line.sort}\t"
         family, value = _reading(line.marker, frame, families)
-        families[family].append(Item(line.body, value, family, "", place, line.indent))
+        if not is_lead_in(line.body):
+            families[family].append(Item(line.body, value, family, "", place, line.indent))
     return families
 
 

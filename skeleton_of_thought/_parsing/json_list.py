@@ -128,7 +128,10 @@ def _item(value: Value) -> Item | None:
     title = _text_under(value, _TITLE_KEYS)
     if title:
         return Item(f"**{title}**", description=_text_under(value, _DESCRIPTION_KEYS, without=title) or "")
-    return _described(*value.pairs[0]) if len(value.pairs) == 1 else None
+    if len(value.pairs) == 1 and _is_title(value.pairs[0][0]):
+        return _described(*value.pairs[0])
+    strings = [inner for _, inner in value.pairs if isinstance(inner, str)]
+    return Item(strings[0]) if len(strings) == 1 else None
 
 
 def _described(title: str, description: Value) -> Item:

@@ -38,6 +38,7 @@ class Line:
 _BLANK = Line("blank")
 _INDENT = re.compile(r"(?:\s*+>){0,8}+\s*+")
 _RULE = re.compile(r"[-=_*~—─━\s]{3,}+$|[|+:\-\s]{3,}+$")
+_UNDERLINE = re.compile(r"(?:={3,}+|-{3,}+)[ \t]{0,8}")
 _TABLE_RULE = re.compile(r"\|?(?:\s*+:?-{2,}+:?\s*+\|)++(?:\s*+:?-{2,}+:?)?\s*+$")
 _FENCE = re.compile(r"(?:>\s?)?(?:`{3,}|~{3,})\s?(\w*)[^`]{0,40}$")
 _CODE = {
@@ -59,12 +60,12 @@ _CODE = {
 _CODE |= {"sh", "sql", "ts", "typescript"}
 _HEADING = re.compile(r"(#{1,6})(?:[ \t]++|(?=[*_])|(?<=##)(?=\d))")
 _BULLET = re.compile(
-    r"(?:(?P<spaced>[-*+~»→–—‐]|--|o(?=\s{2,}))\s++|(?P<dash>[-–—‐])(?=[^\W\d]|[*_]{2}\w)|(?P<latex>\\item\b|#\.)\s*+"
-    r"|(?P<glyph>[•●○◦‣⁃∙·・▪▫■□◆◇►▶➤➔⇒✓✔✅☑☐★☆✦➡👉🔹🔸🔷🔶❖⦿])\ufe0f?\s*+)(?:\[[ xX✓]?\]\s++)?"
+    r"(?:(?P<spaced>[-*+~»→–—‐]|--|->|=>|o(?=\s{2,}))\s++|(?P<dash>[-–—‐])(?=[^\W\d]|[*_]{2}\w)|(?P<latex>\\item\b|#\.)\s*+"
+    r"|(?P<glyph>[•●○◦‣⁃∙·・▪▫■□◆◇►▶➤➔⇒✓✔✅☑☐★☆✦➡👉🔹🔸🔷🔶❖⦿⭐🌟💡📌🔥✨🚀📍]|——)\ufe0f?\s*+)(?:\[[ xX✓]?\]\s++)?"
 )
 _EMPHASIS = re.compile(r"\*{1,3}|_{1,3}|<(?:b|strong)>")
 _BOLD = re.compile(
-    r"(\*\*|__)(?=\S)([^*_\n]+)\1\s?[:：]?$|(\*\*|__)(?=\S)[^*_\n]{1,80}(?:[:：]\3|\3\s?[:：–—]|\3\s-)\s"
+    r"【[^【】]{1,60}】$|(\*\*|__)(?=\S)([^*_\n]+)\1\s?[:：]?$|(\*\*|__)(?=\S)[^*_\n]{1,80}(?:[:：]\3|\3\s?[:：–—]|\3\s-)\s"
 )
 
 
@@ -73,6 +74,9 @@ def read_lines(text: str) -> list[Line]:
     lines: list[Line] = []
     in_table = False
     for raw in _outside_code(text.splitlines()):
+        if lines and lines[-1].frame == "plain" and lines[-1].marker is None and _UNDERLINE.fullmatch(raw):
+            lines[-1] = replace(lines[-1], frame="heading", sort=raw[0])
+            continue
         if _TABLE_RULE.match(raw.strip()) and "|" in raw:
             in_table = True
             lines.append(_BLANK)
@@ -109,7 +113,8 @@ def _read_line(raw: str, *, in_table: bool) -> Line:
         return _line("heading", text[heading.end() :], heading[1], indent)
     bullet = _BULLET.match(text)
     if bullet and bullet.end() < len(text):
-        return _line("bullet", text[bullet.end() :], bullet[bullet.lastgroup or 0], indent)
+        sort = bullet[bullet.lastgroup or 0]
+        return _line("bullet", text[bullet.end() :], "☐" if sort in "☐☑✓✔✅" else sort, indent)
     return _line("bold" if _BOLD.match(text) else "plain", text, "", indent)
 
 

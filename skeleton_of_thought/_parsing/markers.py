@@ -35,14 +35,14 @@ class Marker:
 
 _EMPHASIS = r"[*_]{0,3}"
 _FREE = r"(?=\s|$)"
-_DOT = r"\\?[.．](?!\d)[-–—:)]?"
+_DOT = r"\\?[.．۔।](?!\d)[-–—:)]?"
 _CLOSE = r"\\?\.?[)）\]】〕」]"
 _COLON = r" ?[:：](?!\d|//)"
 _DASH = rf" ?[-–—]{_FREE}"
 
 _DECIMAL = (
     rf"[#№]?(?P<d_open>[(（\[【〔「]?) ?(?P<d_number>\d{{1,7}}+)\ufe0f?{_EMPHASIS}"
-    rf"(?P<d_close>\u20e3|{_CLOSE}|{_DOT}|[、。]|{_COLON}|{_DASH}|\\?[/>,|؟،]{_FREE}|[-–—](?=[^\W\d])|{_FREE})"
+    rf"(?P<d_close>\u20e3|{_CLOSE}|{_DOT}|[、。]|{_COLON}|{_DASH}|\\?[/>,|؟،]{_FREE}|[ºª°][.):-]?{_FREE}|[-–—](?=[^\W\d])|{_FREE})"
 )
 _SECTION = rf"(?P<s_parents>\d{{1,3}}+(?:\.\d{{1,3}}){{0,2}}?)\.(?P<s_number>\d{{1,3}}+)[.)]?{_FREE}"
 _ENCLOSED = rf"(?P<e_number>[{numerals.ENCLOSED}])[.、)．]?"
@@ -56,12 +56,12 @@ _LETTER = (
     rf"(?P<l_close>(?:[.．](?=\s|$|[*_])|[)）、]|{_COLON}))"
 )
 _LABEL = (
-    r"(?P<b_label>[^\W\d_][^\d\n:：.,;，。、()\[\]{}|<>*\"“”!?=/\\]{0,28}?) ?[#№]?"
+    r"(?P<b_label>[^\W\d_][^\d\n:：,;，。、()\[\]{}|<>*\"“”!?=/\\]{0,28}?) ?[#№]?"
     rf"(?P<b_number>\d{{1,3}}+|\b[IVX]{{1,5}}\b|\b[A-H]\b|\b(?i:{'|'.join(numerals.CARDINALS)})\b)"
     rf"{_EMPHASIS}(?P<b_close> ?[:：](?!\d)|{_DASH}|{_DOT}|[)）、]|{_FREE})"
 )
 _SUFFIXED = rf"(?P<x_number>\d{{1,2}}+)(?P<x_suffix>[^\W\d_]{{1,4}})(?:[:：.)]{_FREE}|[:：、])"
-_WORD = rf"(?P<w_word>(?i:{'|'.join(numerals.ORDINALS)}))(?:ly)? ?[:：]{_FREE}"
+_WORD = rf"(?P<w_word>(?i:{'|'.join(numerals.ORDINALS)})) ?(?:[:：]{_FREE}|(?<=째)[,.] )"
 _MARKER = re.compile(
     rf"(?P<section>{_SECTION})|(?P<decimal>{_DECIMAL})|(?P<enclosed>{_ENCLOSED})|(?P<ordinal>{_ORDINAL})"
     rf"|(?P<chinese>{_CHINESE})|(?P<letter>{_LETTER})|(?P<suffixed>{_SUFFIXED})|(?P<word>{_WORD})"
@@ -69,11 +69,12 @@ _MARKER = re.compile(
 )
 _MOST_LABEL_WORDS = 3
 _DASHES = frozenset("-–—")
-_WEAK_CLOSES = _DASHES | frozenset("/>,|،؟")
+_WEAK_CLOSES = _DASHES | frozenset("/>,|،؟ºª°")
 # Labels that only count. Any other label with a number belongs to the title: "Day 1: Rome", "Vitamin B: nuts".
 _COUNTING_LABELS = frozenset(
     """
-    argument aspect bullet factor heading idea item number part point reason section step tip topic
+    n° nº no no. nr nr. № argument aspect
+    bullet factor heading idea item number part point reason section step tip topic
     abschnitt aspekt grund punkt schritt teil tipp bod bodu krok punktu część del punkt steg trin deel punt stap
     étape etape partie paso punto parte passo ponto dica consejo razón sección seção sezione pasul punctul
     шаг пункт тезис часть крок βήμα σημείο adım madde nokta kohta vaihe lépés pont שלב נקודה
@@ -91,23 +92,32 @@ def find_marker(text: str, start: int = 0) -> Marker | None:
     return _READERS[match.lastgroup](match)
 
 
+def counts_only(label: str) -> bool:
+    """Whether a word such as `Step` or `Punkt` only says that a point follows."""
+    return label.casefold() in _COUNTING_LABELS
+
+
 def _marker(match: re.Match[str], family: str, value: int | None, *, strong: bool = False) -> Marker | None:
     return None if value is None else Marker(((family, value),), strong, match.end())
 
 
 def _decimal(match: re.Match[str]) -> Marker | None:
     close = match["d_close"].strip(" \\")
-    frame = unicodedata.normalize("NFKC", match["d_open"] + close.replace("\u20e3", "")).replace(".)", ")")
+    frame = unicodedata.normalize("NFKC", match["d_open"] + close).replace(".)", ")")
     frame = "-" if frame in _DASHES else "." if frame.startswith(".") else frame
     strong = close != "" and close not in _WEAK_CLOSES and match["d_open"] != "["
     return _marker(match, f"1{frame}", int(match["d_number"]), strong=strong)
 
 
 def _section(match: re.Match[str]) -> Marker | None:
+    if match["s_parents"].isdecimal() and int(match["s_number"]) == 0:
+        return _marker(match, "1.0", int(match["s_parents"]))
     return _marker(match, f"section {match['s_parents']}", int(match["s_number"]))
 
 
 def _enclosed(match: re.Match[str]) -> Marker | None:
+    if match["e_number"] == numerals.KEYCAP_TEN:
+        return _marker(match, "1\u20e3", 10, strong=True)
     plain = unicodedata.normalize("NFKC", match["e_number"])
     family = "①" if plain.isdecimal() else "".join(mark for mark in plain if not mark.isalnum())
     return _marker(match, f"1{family}", numerals.enclosed_value(match["e_number"]), strong=True)
@@ -127,12 +137,11 @@ def _letter(match: re.Match[str]) -> Marker | None:
     token = match["l_token"]
     case = "A" if token.isupper() else "a"
     frame = unicodedata.normalize("NFKC", match["l_open"] + match["l_close"]).strip()
-    readings = (
-        (f"{case}{frame}", numerals.letter_value(token)),
-        (f"{'I' if case == 'A' else 'i'}{frame}", numerals.roman_value(token)),
-    )
-    known = tuple((family, value) for family, value in readings if value is not None)
-    return Marker(known, strong=False, end=match.end()) if known else None
+    readings = [(f"{case}{frame}", value) for value in numerals.letter_values(token)]
+    roman = numerals.roman_value(token)
+    if roman is not None:
+        readings.append((f"{'I' if case == 'A' else 'i'}{frame}", roman))
+    return Marker(tuple(readings), strong=False, end=match.end()) if readings else None
 
 
 def _label(match: re.Match[str]) -> Marker | None:
@@ -142,11 +151,13 @@ def _label(match: re.Match[str]) -> Marker | None:
     token = match["b_number"]
     value = int(token) if token.isdecimal() else numerals.word_value(token)
     if value is None:
-        value = numerals.roman_value(token) or numerals.letter_value(token)
-    counts = label.split()[-1] in _COUNTING_LABELS
+        value = numerals.roman_value(token) or next(iter(numerals.letter_values(token)), None)
+    counts = any(map(counts_only, label.split()))
     strong = counts and match["b_close"].strip() != ""
     family = label + (":" if match["b_close"].strip() else "")
     end = match.end() if counts else match.start()
+    if not match["b_close"].strip() and not token.isdecimal():
+        return None
     return None if value is None else Marker(((family, value),), strong, end)
 
 

@@ -6,7 +6,8 @@ import re
 import unicodedata
 
 # Single characters that are a number with their own frame: ① ⑴ ⒈ ❶ ➀ ㈠ ㊀ and their like.
-ENCLOSED = "\u2460-\u249b\u24ea-\u24ff\u2776-\u2793\u3220-\u3229\u3251-\u325f\u3280-\u3289\u32b1-\u32bf"
+ENCLOSED = "\u2460-\u249b\u24ea-\u24ff\u2776-\u2793\u3220-\u3229\u3251-\u325f\u3280-\u3289\u32b1-\u32bf🔟"
+KEYCAP_TEN = "🔟"
 CHINESE = "一二三四五六七八九十"
 ALPHABETS = (
     "abcdefghijklmnopqrstuvwxyz",
@@ -14,22 +15,35 @@ ALPHABETS = (
     "αβγδεζηθικλμνξο",
     "אבגדהוזחטיכלמנ",
     "أبتثجحخدذرزس",
+    "أبجدهوزحطي",
     "กขคงจฉชซ",
     "가나다라마바사아자차카타파하",
     "アイウエオカキクケコ",
     "甲乙丙丁戊己庚辛壬癸",
 )
 CARDINALS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
-_LETTERS = {letter: place for alphabet in ALPHABETS for place, letter in enumerate(alphabet, 1)}
-_WORDS = {word: place for words in (CARDINALS, ORDINALS) for place, word in enumerate(words, 1)}
+_ORDINALS = (
+    ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"),
+    ("firstly", "secondly", "thirdly", "fourthly", "fifthly"),
+    ("erstens", "zweitens", "drittens", "viertens", "fünftens", "sechstens"),
+    ("premièrement", "deuxièmement", "troisièmement", "quatrièmement", "cinquièmement"),
+    ("primero", "segundo", "tercero", "cuarto", "quinto", "sexto"),
+    ("primeiro", "segundo", "terceiro", "quarto", "quinto"),
+    ("во-первых", "во-вторых", "в-третьих", "в-четвертых", "в-пятых"),
+    ("أولاً", "ثانياً", "ثالثاً", "رابعاً", "خامساً", "سادساً"),
+    ("أولا", "ثانيا", "ثالثا", "رابعا", "خامسا", "سادسا"),
+    ("첫째", "둘째", "셋째", "넷째", "다섯째", "여섯째"),
+)
+ORDINALS = tuple(dict.fromkeys(word for words in _ORDINALS for word in words))
+_WORDS = {word: place for words in (CARDINALS, *_ORDINALS) for place, word in enumerate(words, 1)}
 _ROMAN = re.compile(r"(x{0,3})(ix|iv|v?)(i{0,3})")
 _ROMAN_VALUES = {"ix": 9, "iv": 4, "v": 5, "": 0}
 
 
-def letter_value(token: str) -> int | None:
-    """The place of a single letter in its alphabet, from 1."""
-    return _LETTERS.get(token.lower())
+def letter_values(token: str) -> list[int]:
+    """The places of a single letter in its alphabet, from 1; Arabic counts in two orders."""
+    token = token.lower()
+    return [alphabet.index(token) + 1 for alphabet in ALPHABETS if token in alphabet]
 
 
 def roman_value(token: str) -> int | None:
@@ -42,7 +56,7 @@ def roman_value(token: str) -> int | None:
 
 
 def word_value(token: str) -> int | None:
-    """The value of an English number word, `one` or `first`, up to ten."""
+    """The value of a number word, `one` or `first`."""
     return _WORDS.get(token.lower())
 
 

@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 
 # Where a marker may start within a line: after space or punctuation, or glued to a word if it is unmistakable.
 _BOUNDARY = re.compile(
-    rf"(?<=[\s;；,，。|/→])[*_]{{0,3}}(?=[^\s*_])|(?<=[^\W\d_])(?=\d{{1,2}}[、．）]|[{ENCLOSED}])|^[*_]{{0,3}}(?=\S)"
+    r"(?<=[\s;；,，。:：|/→])[*_`]{0,3}(?=[^\s*_`])|^[*_]{0,3}(?=\S)|(?<=[^\W\d_][.!?])(?=\d{1,2}[.)])"
+    rf"|(?<=[^\W\d_])(?=\d{{1,2}}[、．）]|[(（]\d{{1,2}}[)）]|[{ENCLOSED}])"
 )
 _GLYPHS = "•●▪◦・"
 _SPACED = re.compile(r"\s[-*+–]\s")
 _CONJUNCTION = re.compile(r"[\s,;]\s?(?:and|or|und|et|y|e|и)\s*$")
+_WEAK_ON_ONE_LINE = {"A", "a", "I", "i", "第"}
 _FEWEST = 3
 _MOST_WORDS = 6
 
@@ -66,10 +68,12 @@ def _leads_in(before: str) -> bool:
 def _split(item: Item) -> list[Item]:
     """A single item as the several points its text holds."""
     if item.value is None and item.family:
-        return _split_bullet(item)
-    family = item.family.rpartition("\t")[2] or None
-    first = item.value or 1
-    run = _run(item.body, first + 1, family)
+        pieces = _split_bullet(item)
+        if len(pieces) > 1:
+            return pieces
+    first = 1 if item.value is None else item.value
+    family = item.family.rpartition("\t")[2] if item.value is not None else None
+    run = (_run(item.body, first + 1, family) if family else []) or _run(item.body, first + 1, None)
     if not run:
         return [item]
     return [Item(item.body[: run[0].start], first, item.family), *_pieces(item.body, run, first + 1)]
@@ -125,7 +129,7 @@ def _run(text: str, expected: int, family: str | None) -> list[_Span]:
 def _lettered_run(text: str) -> list[_Span]:
     marker = find_marker(text)
     family = next((family for family, value in marker.readings if value == 1), None) if marker else None
-    run = _run(text, 1, family) if family and family[:1] in {"A", "a", "I", "i"} else []
+    run = _run(text, 1, family) if family and family[:1] in _WEAK_ON_ONE_LINE else []
     return run if len(run) >= _FEWEST else []
 
 

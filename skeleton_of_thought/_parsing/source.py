@@ -23,34 +23,27 @@ _CONTROL_TOKEN = re.compile(
 )
 # An element starts a line or follows another one; a title may speak of the <li> element.
 _HTML_LIST = re.compile(
-    r"(?:^[ \t]{0,20}|(?<=>)\s{0,20})<(?P<item>li|point|item|step)\b[^<>]{0,200}>"
-    r"|<(?P<opens>[ou]l)\b[^<>]{0,200}>(?=\s{0,20}<li)|</(?P<closes>[ou]l)>|</(?:li|point|item|step)>",
+    r"(?:^[ \t]{0,20}|(?<=>)\s{0,20})<(?P<item>li|(?:point|item|step)[_-]?\d{0,3})\b[^<>]{0,200}>"
+    r"|<(?P<opens>[ou]l)\b[^<>]{0,200}>(?=\s{0,20}<li)|</(?P<closes>[ou]l)>|</(?:li|(?:point|item|step)[_-]?\d{0,3})>",
     re.IGNORECASE | re.MULTILINE,
 )
 _DEEPEST = 8
 _HTML_HEADING = re.compile(r"<h([1-6])\b[^<>]{0,200}>", re.IGNORECASE)
+_HTML_FIELD = re.compile(
+    r"(?<=>)\s{0,20}<(?:title|name|heading|description|desc|text)>|</(?:description|desc|text)>",
+    re.IGNORECASE,
+)
 _HTML_TITLE_END = re.compile(r"</(?:title|name|heading|dt)>", re.IGNORECASE)
 _HTML_BREAK = re.compile(r"<br ?/?>|</?(?:p|div|h[1-6])>", re.IGNORECASE)
 # Zero-width and direction marks, soft hyphens, control characters; joiners stay, scripts need them.
-_INVISIBLE = dict.fromkeys(
-    [
-        *range(9),
-        *range(0x0E, 0x1C),
-        0x7F,
-        0xAD,
-        0x200B,
-        0x200E,
-        0x200F,
-        *range(0x202A, 0x202F),
-        *range(0x2060, 0x206A),
-        0xFEFF,
-    ]
+_INVISIBLE = re.compile(
+    "[\\x00-\\x08\\x0e-\\x1b\\x7f\\xad\\u200b\\u200e\\u200f\\u202a-\\u202e\\u2060-\\u2069\\ufeff]"
 )
 
 
 def visible_text(text: str) -> str:
     """The answer within a model's output, as plain lines."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n").translate(_INVISIBLE)
+    text = _INVISIBLE.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
     text = _without_thoughts(text)
     text = _within_wrapper(_one_turn(text))
     if (
@@ -103,6 +96,7 @@ def _html_as_lines(text: str) -> str:
     """HTML and XML lists and headings in markdown, nesting as indentation."""
     if "<" not in text:
         return text
+    text = _HTML_TITLE_END.sub(": ", _HTML_FIELD.sub(" ", text))
     depth = 0
     pieces: list[str] = []
     start = 0
@@ -114,4 +108,4 @@ def _html_as_lines(text: str) -> str:
         pieces.append("\n" + "    " * depth + "- " if tag["item"] else "\n")
     text = "".join(pieces) + text[start:]
     text = _HTML_HEADING.sub(lambda tag: "\n" + "#" * int(tag[1]) + " ", text)
-    return _HTML_BREAK.sub("\n", _HTML_TITLE_END.sub(": ", text))
+    return _HTML_BREAK.sub("\n", text)

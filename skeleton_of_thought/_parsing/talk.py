@@ -43,6 +43,11 @@ def opens_turn(text: str) -> bool:
     return _TURN.match(text) is not None
 
 
+def is_lead_in(text: str) -> bool:
+    """Whether a line only leads over to the list: `Here are the key points:`."""
+    return text.endswith((":", "：", ":**")) and _COURTESY.match(text.lstrip("*_ ")) is not None
+
+
 def is_courtesy(text: str) -> bool:
     """Whether a line is a preamble: `Sure! Here is …`, or anything that ends in a colon."""
     return text.endswith((":", "：")) or _COURTESY.match(text) is not None

@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from skeleton_of_thought._parsing.markers import find_marker
+from skeleton_of_thought._parsing.markers import counts_only, find_marker
 
 if TYPE_CHECKING:
     from collections.abc import Container
 
 _LINK = re.compile(r"!?\[([^\[\]]{1,300})\]\([^()\s]{0,500}\)")
+_LATEX = re.compile(r"\\(?:textbf|textit|emph|underline)\{([^{}]{1,300})\}")
 _TAG = re.compile(
     r"</?(?:b|i|u|strong|em|mark|span|a|p|br|h[1-6])\b[^<>]{0,200}>"
-    r"|</(?:li|think)>|<\|[\w/]{1,40}\|>"
+    r"|</(?:li|think)>|<[ou]l>(?=\s?<li)|(?<=>)\s?<li>|<\|[\w/]{1,40}\|>"
 )
 _ESCAPE = re.compile(r"\\(?=[!#()*+\-.:\[\]_`{}~|>])")
 _STRONG = re.compile(r"(?<!\w)__(?=\S)([^_]+)__(?!\w)")
@@ -39,7 +40,7 @@ _MOST_CHARACTERS = 70
 _MOST_PASSES = 8
 
 
-def without_echo(body: str, values: Container[int | None]) -> str:
+def _without_echo(body: str, values: Container[int | None]) -> str:
     """The text without markers of its own number, as after `1. 1. Dumplings` or `1. Point 1: Energy`."""
     for _ in range(_MOST_PASSES):
         body = body.lstrip()
@@ -56,18 +57,22 @@ def without_echo(body: str, values: Container[int | None]) -> str:
     return body
 
 
-def title_and_description(body: str) -> tuple[str, str]:
+def title_and_description(body: str, numbers: Container[int | None] = ()) -> tuple[str, str]:
     """Tell the title of a point from what is said about it: `**Energy**: save power`, `Water - drink more`.
+
+    Args:
+        body: The text after the marker.
+        numbers: The numbers of the point; a marker with one of them at the start is an echo.
 
     Returns:
         Title and description, both on one line and without markdown; the title is empty if the text has
         nothing that can be read.
     """
-    if _PLAIN.fullmatch(body):
+    if body[:1].isalpha() and _PLAIN.fullmatch(body):
         return body, ""
     title, description = body, ""
     for _ in range(_MOST_PASSES):
-        head, tail = _cut(_plain_marks(title))
+        head, tail = _cut(_plain_marks(_without_echo(title, numbers)))
         head = _clean(head)
         description = description or _clean(tail)
         if head == title:
@@ -79,7 +84,7 @@ def title_and_description(body: str) -> tuple[str, str]:
 def _plain_marks(text: str) -> str:
     """One line, with links as their text and without tags and escapes."""
     text = " ".join(text.split())
-    text = _ESCAPE.sub("", _TAG.sub("", _LINK.sub(r"\1", text)))
+    text = _ESCAPE.sub("", _TAG.sub("", _LINK.sub(r"\1", _LATEX.sub(r"\1", text))))
     return _KEY.sub("", text, count=1) if _KEY.match(text) else text
 
 
@@ -87,12 +92,14 @@ def _cut(text: str) -> tuple[str, str]:
     bold = _BOLD_TITLE.match(text)
     if bold:
         head, tail = bold[2].strip(), text[bold.end() :].strip()
-        if tail and (tail[0] in ":：-–—=→|" or head[-1] in ":："):
+        if tail and (tail[0] in ":：-–—=→|" or head[-1] in ":：?!.？！。"):
             return head, tail.lstrip(":：-–—=→>| ")
         if tail[:1].isupper() and len(tail.split()) > _MOST_WORDS:
             return head, tail
     for separator in _SEPARATOR.finditer(text[: 2 * _MOST_CHARACTERS]):
         head, tail = text[: separator.start()], text[separator.end() :]
+        if counts_only(head.strip(" *_")) and tail.strip(" *_"):
+            return tail.lstrip(" *_"), ""
         if _separates(head, separator[0], tail):
             return head, tail
     return text, ""

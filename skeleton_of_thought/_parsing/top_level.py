@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
 # More lists than this are noise; the bound keeps comparing them linear in the text.
 _MOST_CANDIDATES = 12
-# Columns by which items of one list may differ, as " 9." and "10." do.
-_LEEWAY = 1
 _LARGEST_JUMP = 3
 _MOST_WORDS_OF_A_LOST_TITLE = 20
 
@@ -86,7 +84,7 @@ def _is_inside(inner: Candidate, outer: Candidate, lines: Sequence[Line]) -> boo
     heads = [item.line for item in outer.items]
     above = [bisect_left(heads, item.line) for item in inner.items]
     if outer.rank in {Rank.BULLET, Rank.NUMBERED} and (len(heads) > 1 or outer.rank is Rank.NUMBERED):
-        depths = (outer.items[place - 1].indent + _LEEWAY for place in above)
+        depths = (outer.items[place - 1].indent for place in above)
         if all(item.indent > depth for item, depth in zip(inner.items, depths, strict=True)):
             return True
     if inner.rank is not Rank.NUMBERED:
@@ -114,9 +112,7 @@ def _numbered_level(best: Candidate, families: dict[str, list[Item]]) -> list[It
     for item in sorted({*best.items, *others}, key=lambda item: item.line):
         value = item.value or 0
         level = (item.family, item.indent)
-        own = (
-            item.family == best.family and item.indent <= base + _LEEWAY and value <= expected + _LARGEST_JUMP
-        )
+        own = item.family == best.family and item.indent <= base and value <= expected + _LARGEST_JUMP
         if item.line >= best.line and (own or (value == expected and level not in below)):
             items.append(item)
             expected = value + 1
@@ -136,9 +132,10 @@ def _continues(family: str) -> bool:
 def _outermost(items: Sequence[Item]) -> list[Item]:
     """The bullets of a list that are not indented under others of the same kind."""
     base = min(item.indent for item in items)
-    outer = [item for item in items if item.indent <= base + _LEEWAY]
-    deeper = [item for item in items if item.indent > base + _LEEWAY]
-    if len(outer) > 1 or not deeper or outer[0] is not items[0]:
+    start = next(place for place, item in enumerate(items) if item.indent == base)
+    outer = [*items[:start], *(item for item in items if item.indent == base)]
+    deeper = [item for item in items[start:] if item.indent > base]
+    if len(outer) > 1 or not deeper:
         return outer
     if outer[0].body.endswith((":", "：")):
         return _outermost(deeper)
