@@ -42,6 +42,11 @@ class PointRun:
         """Whether anything has been written."""
         return bool(self._pieces)
 
+    @property
+    def shows_text(self) -> bool:
+        """Whether its text is on display once it is its turn; a function renders only a finished point."""
+        return self.has_text and not callable(self._format)
+
     def feed(self, delta: str) -> tuple[str, str]:
         """Take what the model wrote; returns the clean text, and the same as it stands in the answer."""
         return self._add(self._cleaner.feed(delta))

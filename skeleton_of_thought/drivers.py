@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from skeleton_of_thought.method import SkeletonOfThought
 
 Outcome = Reply | Exception
-_News = tuple[Request, Delta | Exception | None]
+_News = tuple[Request, Delta | BaseException | None]
 """A piece of an answer, the error that ended it, or None at its end."""
 
 
@@ -79,18 +79,18 @@ class _Requests:
             self._places -= count
         return [self._waiting.popleft() for _ in range(count)]
 
-    def take(self, request: Request, news: Delta | Exception | None) -> list[Request]:
+    def take(self, request: Request, news: Delta | BaseException | None) -> list[Request]:
         """Tell the run; returns the requests to open now."""
         if not isinstance(news, Delta) and self._places is not None:
             self._places += 1
         return self.to_open(self._tell(request, news))
 
-    def _tell(self, request: Request, news: Delta | Exception | None) -> Sequence[Request]:
+    def _tell(self, request: Request, news: Delta | BaseException | None) -> Sequence[Request]:
         if isinstance(news, Delta):
             self._usage[request.id] = self._usage.get(request.id, Usage()) + news.usage
             if news.truncated:
                 self._truncated.add(request.id)
-            return self._run.text(request.id, news.text) if news.text else ()
+            return self._run.text(request.id, news.text)
         usage = self._usage.pop(request.id, Usage())
         truncated = request.id in self._truncated
         self._truncated.discard(request.id)
@@ -128,7 +128,7 @@ def stream(
                         return
                     inbox.put((request, delta))
             inbox.put((request, None))
-        except Exception as error:  # noqa: BLE001 - every failure of a request is the policy's business
+        except BaseException as error:  # noqa: BLE001 - whatever ends the thread must end the wait for it
             inbox.put((request, error))
 
     def start(opened: Sequence[Request]) -> None:
@@ -178,7 +178,7 @@ async def astream(
                 async for delta in deltas:
                     inbox.put_nowait((request, delta))
             inbox.put_nowait((request, None))
-        except Exception as error:  # noqa: BLE001 - every failure of a request is the policy's business
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - cancelled by us, or inside `send`
             inbox.put_nowait((request, error))
 
     def start(opened: Sequence[Request]) -> None:

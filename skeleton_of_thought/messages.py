@@ -32,6 +32,12 @@ class Message:
             return self.content
         return "".join(filter(None, map(_block_text, self.content)))
 
+    @property
+    def is_blank(self) -> bool:
+        """Whether it says nothing: no text, and no block of another kind."""
+        blocks = [self.content] if isinstance(self.content, str) else self.content
+        return all((text := _block_text(block)) is not None and not text.strip() for block in blocks)
+
     def with_text(self, text: str) -> Message:
         """The same message with its text replaced; blocks that are not text stay where they are."""
         if isinstance(self.content, str):

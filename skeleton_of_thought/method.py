@@ -129,6 +129,8 @@ class SkeletonOfThought:
         """A request's answer grew by `delta`; returns requests this releases."""
         request = self._outstanding[request_id]
         self._received[request_id].append(delta)
+        if not delta:
+            return ()
         if request.stage == "skeleton":
             self._events.append(SkeletonText(delta))
         elif request.stage == "direct":
@@ -164,12 +166,12 @@ class SkeletonOfThought:
     def failed(self, request_id: str, error: BaseException, usage: Usage = Usage()) -> Sequence[Request]:
         """A request failed; returns its retry, or what the failure policy does instead."""
         request = self._outstanding.pop(request_id)
-        received = "".join(self._received.pop(request_id))
+        pieces = self._received.pop(request_id)
         self._usage += usage
         self._finished = self._clock()
         if request.stage == "point":
             return self._point_failed(self._points[request.points[0] - 1], request, error, usage)
-        shown = request.stage == "direct" and bool(received)
+        shown = request.stage == "direct" and bool(pieces)  # a piece without text may be a tool call
         if not shown and self._may_retry(request, error):
             return (self._send(replace(request, attempt=request.attempt + 1)),)
         if request.stage == "skeleton":
@@ -258,7 +260,7 @@ class SkeletonOfThought:
         self, run: PointRun, request: Request, error: BaseException, usage: Usage
     ) -> Sequence[Request]:
         run.spend(usage, ended=self._finished)
-        shown = run.has_text and self._order.current == run.point.index
+        shown = run.shows_text and self._order.current == run.point.index
         if not shown and self._may_retry(request, error):
             run.restart()
             self._order.discard(run.point.index)
@@ -317,7 +319,7 @@ class SkeletonOfThought:
         if not self._messages:
             raise ConfigurationError("There is no message to answer; pass a question or a list of messages.")
         last = self._messages[-1]
-        if last.role == "user" and isinstance(last.content, str) and not last.text.strip():
+        if last.role == "user" and last.is_blank:
             raise ConfigurationError(f"The question is empty ({last.content!r}); pass some text.")
 
     def _assemble(self) -> Answer:

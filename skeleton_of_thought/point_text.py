@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 _SPACE = re.compile(r"\s+")
 _DECORATION = re.compile(r"[\s#>*_\"“”„'(\[]*")
 _AFTER_NUMBER = ".):．。、)）:："
-_AFTER_TITLE = re.compile(r"[\s*_\"”'\])]*[:：.\-–—\n][\s*_:：\-–—]*")
+_AFTER_TITLE = re.compile(r"[\s*_\"”'\])]*(?:[:：.–—\n]|(?<=[\s*_\"”'\])])-)[\s*_:：\-–—]*")
+_AFTER_QUESTION = re.compile(r"[\s*_\"”'\])]*[?!？！:：.–—\n][\s*_\"”'\]):：\-–—]*")
+_AFTER_BOLD_NUMBER = re.compile(r"[*_]+(?!\S)")
+_COLONS = re.compile(r"[\s:：]*")
+_MOST_ECHOES = 4
 _SENTENCE_END = ".!?…\"')»”"
 _THINK, _END_THINK = "<think>", "</think>"
 
@@ -33,10 +37,10 @@ class PointText:
 
     def __init__(self, point: Point, points: Sequence[Point]) -> None:
         self._index = point.index
-        self._title = _plain(point.title)
+        self._title = _Title(point.title)
         self._numbers = {str(number) for number in range(1, len(points) + 2)}
         self._titles = {
-            str(other.index): _plain(other.title) for other in points if other.index != point.index
+            str(other.index): _Title(other.title) for other in points if other.index != point.index
         }
         self._pending = ""
         self._last = ""
@@ -49,7 +53,7 @@ class PointText:
 
     def finish(self) -> str:
         """The model has stopped; returns the rest of the text."""
-        return self._advance("", final=True)
+        return self._advance("\n", final=True)  # so that a last number or title ends as on a line of its own
 
     def _advance(self, delta: str, *, final: bool) -> str:
         if self._ended:
@@ -72,21 +76,24 @@ class PointText:
 
     def _without_head(self, text: str, *, final: bool) -> str | None:
         """The text behind thoughts and the repeated number and title; None if more must be seen first."""
-        text = text.lstrip()
-        if text[: len(_THINK)] == _THINK[: len(text)] and text:
-            if _END_THINK in text:
-                return self._without_head(text.partition(_END_THINK)[2], final=final)
-            return "" if final else None
-        consumed = self._echo(text, final=final)
-        if consumed is None or (not text and not final):
-            return None
-        if consumed:
-            return self._without_head(text[consumed:], final=final)
+        for _ in range(_MOST_ECHOES):
+            text = text.lstrip()
+            if text and text[: len(_THINK)] == _THINK[: len(text)]:
+                _, ended, text = text.partition(_END_THINK)
+                if not ended:
+                    return "" if final else None
+                continue
+            consumed = self._echo(text, final=final)
+            if consumed is None or (not text and not final):
+                return None
+            if not consumed:
+                break
+            text = text[consumed:]
         following = _after_number(text, _skip(_DECORATION, text, 0), {str(self._index + 1)})
         if following is None and not final:
             return None
         self._ended = bool(following)
-        return text.lstrip(":： \t\r\n")
+        return text[_skip(_COLONS, text, 0) :]
 
     def _echo(self, text: str, *, final: bool) -> int | None:
         """Length of a repeated "3. Title:" at the start, 0 if there is none, None if that is not certain yet."""
@@ -95,13 +102,14 @@ class PointText:
         if after_number is None:
             return 0 if final else None
         own_number = _after_number(text, place, {str(self._index)}) or 0
+        own_number = _skip(_AFTER_BOLD_NUMBER, text, own_number) if own_number else 0
         start = _skip(_DECORATION, text, after_number) if after_number else place
         if start == len(text):
             return None if not final else start if own_number else 0
-        after_title = _after_words(text, start, self._title)
+        after_title = _after_words(text, start, self._title.words)
         if after_title is None:
             return own_number if final else None
-        separator = _AFTER_TITLE.match(text, after_title) if after_title else None
+        separator = self._title.separator.match(text, after_title) if after_title else None
         if after_title == len(text) or (separator and separator.end() == len(text)):
             return len(text) if final else None
         if after_title and not text[after_title:].strip(" *_\"”'])"):
@@ -143,10 +151,10 @@ class PointText:
             return True
         uncertain = False
         for title in self._titles.values():
-            after = _after_words(text, place, title)
+            after = _after_words(text, place, title.words)
             if after is None or (after and not text[after:].strip(" *_\"”'])")):
                 uncertain = True
-            elif after and _AFTER_TITLE.match(text, after):
+            elif after and title.separator.match(text, after):
                 return True
         return None if uncertain and not final else False
 
@@ -160,20 +168,28 @@ class PointText:
         number = _after_number(self._pending, place, {following})
         if number == 0:
             return False
-        after = number and _after_words(self._pending, _skip(_DECORATION, self._pending, number), title)
-        if after is None:
-            return None if not final else False
+        after = number and _after_words(self._pending, _skip(_DECORATION, self._pending, number), title.words)
+        if after is None or after == len(self._pending):
+            return None if not final else bool(after)
         return bool(after)
+
+
+class _Title:
+    """A title as it is looked for in a text.
+
+    Attributes:
+        words: Its letters and digits, in lower case.
+        separator: What stands between it and the text; a question or an exclamation needs nothing more.
+    """
+
+    def __init__(self, title: str) -> None:
+        self.words = "".join(filter(str.isalnum, title.lower()))
+        self.separator = _AFTER_QUESTION if title.endswith(("?", "!", "？", "！")) else _AFTER_TITLE
 
 
 def _skip(pattern: re.Pattern[str], text: str, start: int) -> int:
     found = pattern.match(text, start)
     return found.end() if found else start
-
-
-def _plain(text: str) -> str:
-    """Only the letters and digits, in lower case: what two spellings of a title have in common."""
-    return "".join(filter(str.isalnum, text.lower()))
 
 
 def _after_number(text: str, start: int, numbers: set[str]) -> int | None:
@@ -197,7 +213,7 @@ def _after_number(text: str, start: int, numbers: set[str]) -> int | None:
 
 
 def _after_words(text: str, start: int, words: str) -> int | None:
-    """The place behind the words (given as `_plain`); 0 if others stand there, None if the text ends too early."""
+    """The place behind the words (given as in `_Title`); 0 if others stand there, None if the text ends too early."""
     if not words:
         return 0
     matched = 0

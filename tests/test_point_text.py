@@ -1,0 +1,238 @@
+from __future__ import annotations
+
+import time
+from itertools import pairwise
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from skeleton_of_thought.point_text import PointText
+from skeleton_of_thought.skeleton import Point
+
+TITLES = (
+    "Set goals",
+    "Use a calendar",
+    "Avoid multi-tasking",
+    "Take breaks",
+    "Say no",
+    "Why, though?",
+    "早睡早起",
+)
+POINTS = [Point(index, title) for index, title in enumerate(TITLES, start=1)]
+
+
+def clean(text, index=2, *, cuts=(), points=POINTS):
+    """The clean text, the stream cut into pieces at the given places."""
+    cleaner = PointText(points[index - 1], points)
+    places = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
+    pieces = [cleaner.feed(text[a:b]) for a, b in pairwise(places)]
+    return "".join([*pieces, cleaner.finish()])
+
+
+WHOLE = "A calendar shows what you promised. Look at it twice a day."
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "",
+        "\n\n  ",
+        ": ",
+        "2. ",
+        "2) ",
+        "2.\n",
+        "2: ",
+        "2、",
+        "**2.** ",
+        "2. Use a calendar: ",
+        "2. Use a calendar\n",
+        "2. Use a calendar\n\n",
+        "2. Use a calendar. ",
+        "2. Use a calendar - ",
+        "2. Use a calendar – ",
+        "2. **Use a calendar**: ",
+        "2. **Use a calendar:** ",
+        "**2. Use a calendar**\n",
+        "**Use a calendar**: ",
+        "Use a calendar: ",
+        "use a CALENDAR:\n",
+        "## Use a calendar\n\n",
+        "### 2. Use a calendar\n",
+        '"Use a calendar": ',
+        "Point 2: ",
+        "Point 2: Use a calendar\n",
+        "point 2. Use a calendar: ",
+        "> 2. Use a calendar: ",
+        "2. 2. Use a calendar: ",
+        "2. Use a calendar: Use a calendar: ",
+        "<think>The second point.\n3. is not mine</think>\n\n",
+        "<think></think>2. Use a calendar: ",
+    ],
+)
+def test_an_echoed_head_is_removed(head):
+    assert clean(head + WHOLE) == WHOLE
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [
+        "\n3. Avoid multi-tasking: It costs time.",
+        "\n\n3. Avoid",
+        "\n3) Other words",
+        "\n**3. Avoid multi-tasking**\nIt costs time.",
+        "\n### 3. Avoid multi-tasking",
+        "\n\nPoint 3: It costs time.",
+        "\nAvoid multi-tasking: It costs time.",
+        "\n**Take breaks**\nEvery hour.",
+        "\n1. Set goals: Begin anew.",
+        " 3. Avoid multi-tasking: It costs time.",
+        " **3. Avoid multi-tasking** It costs time.",
+        "\r\n3. Avoid multi-tasking: It costs time.",
+        "\n8. One more than there are",
+        "\n早睡早起：很重要。",
+        "\n",
+        "  \n\n ",
+    ],
+)
+def test_a_text_that_runs_on_is_cut(tail):
+    assert clean(WHOLE + tail) == WHOLE
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Version 3.5 and 4.0 came out in 2023. Both are fine.",
+        "It costs 3.50 euros. 3.5 is the number.",
+        "There are two kinds.\n\nThe first is paper, the second is not.",
+        "Use a calendar that you like. It will stay open.",
+        "Use a calendar-like tool, or paper.",
+        "Take breaks seriously, but say no to the rest.",
+        "A list:\n- one thing\n- another thing",
+        "In 2 weeks, 3 habits stick. 4 do not.",
+        "Meet at 3. Then go home.",
+        "The year was 1999.\n2024 was another.",
+        "Half a word and no full stop",
+        "3 reasons speak for it: order, rest and trust.",
+        "Ends with a number: 3",
+        "Ends with a number and a dot: 3.",
+        'Why? Because it works! And "quoted." And so on.',
+        "二つの理由があります。まず、予定が見えます。",
+        "Pointless meetings are to be avoided.",
+        "Points 3 and 4 say more.",
+    ],
+)
+def test_text_of_the_point_stays_as_it_is(text):
+    assert clean(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "  \n", "2.", "2. Use a calendar", "2. Use a calendar:", "**Use a calendar**", "<think>never ends"],
+)
+def test_a_head_alone_is_no_text(text):
+    assert clean(text) == ""
+
+
+def test_a_text_that_is_another_points_is_nothing():
+    assert clean("3. Avoid multi-tasking: It costs time.") == ""
+
+
+def test_another_number_of_ones_own_title_is_a_restart_of_the_list():
+    assert clean("1. Use a calendar: It helps.") == "It helps."
+
+
+def test_titles_with_punctuation():
+    assert clean("6. Why, though? Because.", 6) == "Because."
+    assert clean("6. Why, though?\nBecause.", 6) == "Because."
+
+
+def test_other_scripts():
+    assert clean("7、早睡早起：睡眠很重要。", 7) == "睡眠很重要。"
+
+
+def test_text_is_shown_as_soon_as_it_is_certain():
+    cleaner = PointText(POINTS[1], POINTS)
+    assert cleaner.feed("2. Use a cal") == ""
+    assert cleaner.feed("endar: Paper") == "Paper"
+    assert cleaner.feed(" works") == " works"
+    assert cleaner.feed(" too.") == " too."
+    assert cleaner.feed("\n") == ""
+    assert cleaner.feed("3") == "", "may be the next point"
+    assert cleaner.feed("00 of them") == "\n300 of them"
+    assert cleaner.feed(" exist.\n3. Avoid") == " exist."
+    assert cleaner.feed(" multi-tasking") == ""
+    assert cleaner.finish() == ""
+
+
+HARD = st.lists(
+    st.sampled_from(
+        [
+            *TITLES,
+            "2",
+            "3",
+            "3.",
+            "3. ",
+            "2. ",
+            "1)",
+            "Point ",
+            "**",
+            ":",
+            ". ",
+            "\n",
+            "\n\n",
+            " ",
+            "a",
+            "word ",
+            "<think>",
+            "</think>",
+            "1",
+            "34",
+            "。",
+            "é",
+            "İ",
+        ]
+    )
+    | st.text(max_size=3),
+    max_size=14,
+).map("".join)
+
+
+@given(HARD, st.integers(1, len(POINTS)), st.lists(st.integers(0, 80), max_size=12))
+@example("3. 2. Use a calendarSet goals", 1, [])
+@example("2. Use a calendar: Yes. 3. Avoid multi-tasking: No.", 2, [1, 2, 5, 30, 33])
+def test_the_result_does_not_depend_on_the_pieces(text, index, cuts):
+    assert clean(text, index, cuts=cuts) == clean(text, index) == clean(text, index, cuts=range(len(text)))
+
+
+@given(HARD, st.integers(1, len(POINTS)))
+@example(":\x85Set goalsSet goals", 1)
+def test_nothing_is_invented_and_the_ends_are_clean(text, index):
+    result = clean(text, index)
+    assert result in text
+    assert result == result.strip()
+
+
+@given(st.text(), st.lists(st.text(min_size=1), min_size=2, max_size=5), st.integers(1, 2))
+def test_any_text_and_any_titles(text, titles, index):
+    points = [Point(number, title) for number, title in enumerate(titles, start=1)]
+    assert clean(text, index, points=points, cuts=range(len(text))) == clean(text, index, points=points)
+
+
+def test_a_long_text_in_small_pieces_takes_linear_time():
+    def seconds(length):
+        cleaner = PointText(POINTS[1], POINTS)
+        started = time.perf_counter()
+        for _ in range(length):
+            cleaner.feed("word. ")
+        return time.perf_counter() - started
+
+    seconds(1000)
+    assert min(seconds(8000) for _ in range(3)) < 20 * min(seconds(1000) for _ in range(3))
+
+
+@pytest.mark.parametrize("piece", ["word\n", " ", "\n", "3", "*", "Avoid multi", "2. "])
+def test_a_long_answer_in_one_piece_takes_no_time(piece):
+    started = time.perf_counter()
+    clean(piece * 20_000)
+    assert time.perf_counter() - started < 2
