@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
-Q ?= How can I improve my time management skills?
+export Q ?= How can I improve my time management skills?
 
 .DEFAULT_GOAL := help
 .PHONY: help ask test lint format types check clean
@@ -11,7 +11,7 @@ help: ## List the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 ask: $(VENV)/.local ## Answer a question: make ask Q="..."
-	@$(BIN)/sot ask "$(Q)"
+	@$(BIN)/sot ask "$$Q"
 
 test: $(VENV)/.dev ## Run the tests (make test ARGS="-k parser")
 	@$(BIN)/python -m pytest $(ARGS)

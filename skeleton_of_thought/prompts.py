@@ -196,25 +196,36 @@ _POINT_TEXT_ONLY = (
     'same time. The point is {point}. "{point_outline}".'
 )
 
+_LONGER_SKELETON = _SKELETON.replace("3 to 8", "5 to 8")
+_LONGER_POINT = _POINT.replace("2 to 3", "3 to 5")
 _WORKED_EXAMPLES = (
-    Message("user", _SKELETON.format(request="What makes a good breakfast?")),
+    Message("user", _LONGER_SKELETON.format(request="What makes a good breakfast?")),
     Message(
         "assistant",
         "1. Whole grains for energy\n2. Protein that keeps you full\n3. Fresh fruit for vitamins\n"
-        "4. Little added sugar\n5. Enough to drink",
+        "4. Little added sugar\n5. Enough to drink\n6. Time to eat slowly",
     ),
-    Message("user", _POINT.format(point=2, point_outline="Protein that keeps you full")),
+    Message("user", _LONGER_POINT.format(point=2, point_outline="Protein that keeps you full")),
     Message(
         "assistant",
         "2. Protein that keeps you full: Eggs, yoghurt, beans or nuts are digested slowly, so hunger comes back "
-        "hours later than after white bread and jam. A portion the size of your palm is enough for most people, "
-        "and it also helps to keep muscles strong.",
+        "hours later than after white bread and jam. A portion the size of your palm is enough for most people. "
+        "Protein also helps to keep muscles strong, which matters more as you get older. If you have no time to "
+        "cook, boil a few eggs the evening before and take them with you.",
     ),
-    Message("user", _SKELETON.format(request="How can a city reduce its traffic?")),
+    Message("user", _LONGER_SKELETON.format(request="How can a city reduce its traffic?")),
     Message(
         "assistant",
         "1. Better public transport\n2. Safe cycling lanes\n3. Charges for car use\n"
-        "4. Flexible working hours\n5. Shops close to homes\n6. Shared cars",
+        "4. Flexible working hours\n5. Shops close to homes\n6. Shared cars\n7. Fewer parking spaces",
+    ),
+    Message("user", _LONGER_POINT.format(point=4, point_outline="Flexible working hours")),
+    Message(
+        "assistant",
+        "4. Flexible working hours: Traffic jams happen because most people travel in the same two hours. When "
+        "companies let their staff start between seven and ten, the same number of cars is spread over the whole "
+        "morning. Working from home one or two days a week removes some trips altogether. The city can set an "
+        "example with its own offices and schools.",
     ),
 )
 
@@ -229,10 +240,21 @@ _PARTIAL = Prompts(
 PROMPTS: Mapping[str, Prompts] = MappingProxyType(
     {
         "instruction": _INSTRUCTION,
-        "instruction-examples": replace(_INSTRUCTION, examples=_WORKED_EXAMPLES[:2]),
+        "instruction-examples": replace(
+            _INSTRUCTION,
+            examples=(
+                Message("user", _INSTRUCTION.skeleton.format(request="How can a city reduce its traffic?")),
+                _WORKED_EXAMPLES[5],
+            ),
+        ),
         "partial": _PARTIAL,
         "partial-examples": replace(
-            _PARTIAL, examples=_WORKED_EXAMPLES, skeleton_max_tokens=96, point_max_tokens=112
+            _PARTIAL,
+            skeleton=_LONGER_SKELETON,
+            point=_LONGER_POINT,
+            examples=_WORKED_EXAMPLES,
+            skeleton_max_tokens=96,
+            point_max_tokens=112,
         ),
     }
 )

