@@ -158,7 +158,8 @@ class ChatTransformers(BaseChatModel):
         """Tokens of a conversation as the model sees it, its chat template included."""
         if tools:
             raise ConfigurationError("ChatTransformers does not call tools.")
-        return len(self.engine.encode(*_conversation(messages)))
+        conversation, unfinished = _conversation(messages)
+        return len(self.engine.encode(conversation, continue_final_message=unfinished))
 
     # Generating.
 
@@ -266,7 +267,8 @@ class ChatTransformers(BaseChatModel):
         name: str = options.pop("model", None) or self.model
         if unknown := sorted(options.keys() - set(_SAMPLING)):
             raise ConfigurationError(
-                f"ChatTransformers has no option {', '.join(unknown)}; a call takes model, stop, {', '.join(_SAMPLING)}."
+                f"ChatTransformers has no option {', '.join(unknown)}; "
+                f"a call takes model, stop, {', '.join(_SAMPLING)}."
             )
         sampling = {key: getattr(self, key) for key in _SAMPLING} | options
         conversation, unfinished = _conversation(messages)

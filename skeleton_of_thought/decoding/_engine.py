@@ -2,57 +2,63 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import time
 import weakref
-from collections import deque
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from skeleton_of_thought.decoding._generation import Generation
-from skeleton_of_thought.decoding._model import Forward, Row
+from skeleton_of_thought.decoding._job import Job
+from skeleton_of_thought.decoding._loading import load_model
 from skeleton_of_thought.decoding._prompt import PromptEncoder
-from skeleton_of_thought.decoding._request import FinishReason, GenerationRequest, GenerationResult
 from skeleton_of_thought.decoding._sampling import Defaults, RowSampler
+from skeleton_of_thought.decoding._scheduler import Scheduler
 from skeleton_of_thought.decoding._text import TextStream
-from skeleton_of_thought.errors import ContextOverflowError, DecodingError, EngineClosedError, QueueFullError
-from skeleton_of_thought.usage import Usage
+from skeleton_of_thought.decoding._view import ModelView
+from skeleton_of_thought.errors import (
+    ConfigurationError,
+    ContextOverflowError,
+    EngineClosedError,
+    QueueFullError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from types import TracebackType
 
-logger = logging.getLogger(__name__)
+    from skeleton_of_thought.decoding._request import GenerationRequest
 
-_GATHER_SECONDS = 0.003
-
-
-class _Job:
-    """One request from queue to end."""
-
-    def __init__(self, request: GenerationRequest, prompt: list[int], generation: Generation) -> None:
-        self.request = request
-        self.prompt = prompt
-        self.generation = generation
-        self.submitted = time.perf_counter()
-        self.tokens: list[int] = []
-        self.cached = 0
-        self.cancelled = False
-        self.row = Row()
-        self.sampler: RowSampler
-        self.stream: TextStream
+_GATHER_SECONDS = 0.003  # an idle engine waits this long for requests that come together
+_JOIN_SECONDS = 30
 
 
 class Engine:
     """Decodes every request that is there at the same time in one batch.
+
+    Requests join between two steps and leave when they are finished. What prompts have in common is computed
+    once. Greedy texts in float32 are, token for token, what decoding each request alone gives.
+
+    Thread-safe. The engine's thread is a daemon and ends with `close`, with the engine's last reference or
+    with the interpreter, whichever comes first.
 
     Args:
         model: A transformers causal language model, on its device. It is not changed.
         tokenizer: Its tokenizer. It is not changed.
         max_batch: Most rows decoded together.
         max_queue: Most requests that wait; more raise `QueueFullError`.
-        prefix_cache_tokens: Tokens whose keys and values stay in memory for requests that begin alike.
+        prefix_cache_tokens: Tokens whose keys and values stay in memory for prompts that begin alike.
+
+    Raises:
+        ConfigurationError: The engine cannot serve this model or tokenizer; the message says why.
+
+    Example:
+        ```python
+        from skeleton_of_thought.decoding import Engine, GenerationRequest
+
+        with Engine.load("local") as engine:
+            question = [{"role": "user", "content": "What is the capital of France?"}]
+            engine.submit(GenerationRequest(messages=question, max_tokens=20)).result().text
+        ```
     """
 
     def __init__(
@@ -62,219 +68,236 @@ class Engine:
         *,
         max_batch: int = 32,
         max_queue: int = 1024,
-        prefix_cache_tokens: int = 16384,
+        prefix_cache_tokens: int = 8192,
     ) -> None:
+        for name, value, least in (
+            ("max_batch", max_batch, 1),
+            ("max_queue", max_queue, 1),
+            ("prefix_cache_tokens", prefix_cache_tokens, 0),
+        ):
+            if value < least:
+                raise ConfigurationError(f"{name} is {value}; it must be at least {least}.")
+        self.tokenizer = tokenizer
+        self.max_batch = max_batch
         self._pid = os.getpid()
-        self._tokenizer = tokenizer
-        self._core = _Core(model, tokenizer, max_batch=max_batch, max_queue=max_queue)
         self._encoder = PromptEncoder(tokenizer)
-        self._finalizer = weakref.finalize(self, self._core.close)
+        view = ModelView(model)
+        self._context = view.context
+        self._vocabulary = view.vocabulary
+        self._defaults = Defaults.of(model.generation_config)
+        self._end_ids = _end_ids(model, tokenizer)
+        self._worker = _Worker(
+            Scheduler(view, max_batch=max_batch, prefix_cache_tokens=prefix_cache_tokens), max_queue
+        )
+        self._finalizer = weakref.finalize(self, _Worker.close, self._worker)
+
+    @classmethod
+    def load(
+        cls,
+        name: str = "local",
+        *,
+        dtype: str = "auto",
+        device: str = "auto",
+        revision: str | None = None,
+        model_kwargs: Mapping[str, Any] | None = None,
+        **options: int,
+    ) -> Self:
+        """An engine for a model by name: the arguments of `load_model`, then those of the class."""
+        return cls(
+            *load_model(name, dtype=dtype, device=device, revision=revision, model_kwargs=model_kwargs),
+            **options,
+        )
 
     @property
-    def max_batch(self) -> int:
-        """Most rows decoded together."""
-        return self._core.max_batch
+    def context_window(self) -> int | None:
+        """Most tokens of prompt and answer together; None if the model names no limit."""
+        return self._context
 
     @property
     def queued(self) -> int:
         """Requests that wait for a row."""
-        return len(self._core.waiting)
+        return len(self._worker.scheduler.waiting)
 
     @property
     def running(self) -> int:
-        """Rows being decoded."""
-        return len(self._core.active)
+        """Requests that have a row or whose prompt is being read."""
+        return self._worker.scheduler.running
 
     @property
     def closed(self) -> bool:
-        return self._core.closed or os.getpid() != self._pid
+        """Whether requests are refused here: after `close`, and in a forked process."""
+        return self._worker.closed or os.getpid() != self._pid
 
     def submit(self, request: GenerationRequest) -> Generation:
-        """Queue one request."""
-        generation = self.submit_many([request])[0]
-        if generation._error is not None:
-            raise generation._error
-        return generation
+        """Queue one request.
+
+        Raises:
+            ContextOverflowError: Prompt and answer do not fit the model's context.
+            QueueFullError: Too many requests wait already.
+            EngineClosedError: The engine was closed, or the process is a fork of its own.
+            ConfigurationError: The prompt cannot be encoded.
+        """
+        self._check_open()
+        job = self._job(request)
+        self._worker.put([job])
+        return job.generation
 
     def submit_many(self, requests: Sequence[GenerationRequest]) -> list[Generation]:
-        """Queue requests so that they enter in one step; a bad one fails alone, in its `Generation`."""
-        self._check()
-        jobs = []
-        generations = []
+        """Queue requests so that they enter in one step.
+
+        A bad request fails alone: its `Generation` raises what `submit` would have raised.
+        """
+        self._check_open()
+        jobs: list[Job] = []
+        generations: list[Generation] = []
         for request in requests:
-            generation = Generation(self._core.cancel)
-            generations.append(generation)
             try:
-                jobs.append(_Job(request, self._encode(request), generation))
-            except Exception as error:  # noqa: BLE001
-                generation.finish(None, error)
-        self._core.enqueue(jobs)
+                job = self._job(request)
+            except ConfigurationError as error:
+                generations.append(Generation.failed(error))
+            except ContextOverflowError as error:
+                generations.append(Generation.failed(error))
+            else:
+                jobs.append(job)
+                generations.append(job.generation)
+        self._worker.put(jobs)
         return generations
 
-    def close(self) -> None:
-        self._finalizer()
-
-    def __enter__(self) -> Engine:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __reduce__(self) -> NoReturn:
-        raise EngineClosedError("An Engine cannot be pickled or copied: make one in each process.")
-
-    @property
-    def tokenizer(self) -> Any:
-        """The caller's tokenizer."""
-        return self._tokenizer
-
     def encode(
-        self, messages: Sequence[Mapping[str, Any]], continue_final_message: bool = False
+        self, messages: Sequence[Mapping[str, Any]], *, continue_final_message: bool = False
     ) -> list[int]:
         """Token ids of a conversation, as `submit` encodes it."""
         return self._encoder.encode(messages, continue_final_message=continue_final_message)
 
-    def _encode(self, request: GenerationRequest) -> list[int]:
-        if request.input_ids is not None:
-            prompt = [int(t) for t in request.input_ids]
+    def close(self) -> None:
+        """End the engine's thread; whatever is not finished raises `EngineClosedError`."""
+        self._finalizer()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise EngineClosedError("An Engine cannot be pickled or copied; make one in each process.")
+
+    def _job(self, request: GenerationRequest) -> Job:
+        prompt = self._prompt(request)
+        return Job(
+            request,
+            prompt,
+            sampler=RowSampler(request, self._defaults, prompt),
+            stream=TextStream(
+                self._encoder.decoder,
+                stop=request.stop,
+                context=prompt if request.continue_final_message else (),
+            ),
+            end_ids=frozenset() if request.ignore_eos else self._end_ids,
+            on_cancel=self._worker.wake_to_cancel,
+        )
+
+    def _prompt(self, request: GenerationRequest) -> list[int]:
+        if request.messages is not None:
+            prompt = self.encode(request.messages, continue_final_message=request.continue_final_message)
         else:
-            assert request.messages is not None
-            prompt = self._encoder.encode(
-                request.messages, continue_final_message=request.continue_final_message
+            prompt = [int(token) for token in request.input_ids or ()]
+        if not prompt or min(prompt) < 0 or max(prompt) >= self._vocabulary:
+            raise ConfigurationError(
+                f"The prompt needs at least one token, and each from 0 to {self._vocabulary - 1}; got "
+                + (f"tokens from {min(prompt)} to {max(prompt)}." if prompt else "none.")
             )
-        limit = self._core.context
-        if limit is not None and len(prompt) + request.max_tokens > limit:
+        if self._context is not None and len(prompt) + request.max_tokens > self._context:
             raise ContextOverflowError(
-                f"The prompt has {len(prompt)} tokens and max_tokens is {request.max_tokens}, together "
-                f"{len(prompt) + request.max_tokens}; the model's context has {limit}. Shorten the prompt or lower max_tokens."
+                f"The prompt has {len(prompt)} tokens and max_tokens is {request.max_tokens}: together "
+                f"{len(prompt) + request.max_tokens}, and the model's context holds {self._context}. "
+                "Shorten the prompt or lower max_tokens."
             )
         return prompt
 
-    def _check(self) -> None:
+    def _check_open(self) -> None:
         if os.getpid() != self._pid:
             raise EngineClosedError(
-                f"This engine belongs to process {self._pid}; a forked process needs its own. Make it after the fork."
+                f"This engine belongs to process {self._pid}; a forked process cannot use it. "
+                "Make an engine in the process that uses it, after the fork."
             )
-        if self._core.closed:
-            raise EngineClosedError("The engine is closed. Make a new one.")
+        if self._worker.closed:
+            raise EngineClosedError("The engine is closed; make a new one.")
 
 
-class _Core:
-    def __init__(self, model: Any, tokenizer: Any, *, max_batch: int, max_queue: int) -> None:
-        self.max_batch = max_batch
-        self.max_queue = max_queue
-        self.forward = Forward(model)
-        self.backend = tokenizer._tokenizer
-        gc = model.generation_config
-        self.defaults = Defaults.of(gc)
-        eos = gc.eos_token_id if gc.eos_token_id is not None else tokenizer.eos_token_id
-        self.eos = frozenset(eos if isinstance(eos, list) else [eos])
-        self.context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-        self.waiting: deque[_Job] = deque()
-        self.active: list[_Job] = []
-        self.news = threading.Condition()
+class _Worker:
+    """The engine's thread. It does not know the engine, so that an engine nobody holds can end it."""
+
+    def __init__(self, scheduler: Scheduler, max_queue: int) -> None:
+        self.scheduler = scheduler
         self.closed = False
-        self.thread = threading.Thread(target=self.run, name="skeleton-of-thought-engine", daemon=True)
-        self.thread.start()
+        self._pid = os.getpid()
+        self._max_queue = max_queue
+        self._news = threading.Condition()
+        self._cancelled = False
+        self._thread = threading.Thread(target=self._run, name="skeleton-of-thought-decoding", daemon=True)
+        self._thread.start()
 
-    def enqueue(self, jobs: list[_Job]) -> None:
-        with self.news:
+    def put(self, jobs: Sequence[Job]) -> None:
+        """Queue jobs, all or none."""
+        with self._news:
             if self.closed:
-                raise EngineClosedError("The engine is closed. Make a new one.")
-            if len(self.waiting) + len(jobs) > self.max_queue:
+                raise EngineClosedError("The engine is closed; make a new one.")
+            waiting = len(self.scheduler.waiting)
+            if waiting + len(jobs) > self._max_queue:
                 raise QueueFullError(
-                    f"{len(self.waiting)} requests wait and {len(jobs)} more do not fit max_queue={self.max_queue}."
+                    f"{waiting} requests wait and {len(jobs)} more would pass the limit of {self._max_queue}. "
+                    "Try again later, or give the engine a larger max_queue."
                 )
-            self.waiting.extend(jobs)
-            self.news.notify_all()
+            self.scheduler.waiting.extend(jobs)
+            self._news.notify_all()
 
-    def cancel(self, generation: Generation) -> None:
-        with self.news:
-            for job in [*self.waiting, *self.active]:
-                if job.generation is generation:
-                    job.cancelled = True
-            self.news.notify_all()
+    def wake_to_cancel(self) -> None:
+        """Some job was cancelled."""
+        with self._news:
+            self._cancelled = True
+            self._news.notify_all()
 
     def close(self) -> None:
-        with self.news:
+        """End the thread and wait for it, at most for the step it is in."""
+        if os.getpid() != self._pid:
+            return  # a fork has no such thread, and its copy of the lock may be held for ever
+        with self._news:
             self.closed = True
-            self.news.notify_all()
-        if threading.current_thread() is not self.thread:
-            self.thread.join(10)
+            self._news.notify_all()
+        if threading.current_thread() is not self._thread and self._thread.is_alive():
+            self._thread.join(_JOIN_SECONDS)
 
-    def run(self) -> None:
+    def _run(self) -> None:
+        scheduler = self.scheduler
         while True:
-            with self.news:
-                idle = not self.active
-                self.news.wait_for(lambda: self.closed or self.waiting or self.active)
+            with self._news:
+                if not scheduler.busy:
+                    self._wait_for_work()
                 if self.closed:
                     break
-                if idle:
-                    end = time.monotonic() + _GATHER_SECONDS
-                    while (left := end - time.monotonic()) > 0:
-                        self.news.wait(left)
-                fresh = []
-                while self.waiting and len(self.active) < self.max_batch:
-                    job = self.waiting.popleft()
-                    self.active.append(job)
-                    fresh.append(job)
-            try:
-                self.step()
-            except Exception as error:
-                logger.exception("a decoding step failed")
-                for job in self.active:
-                    job.generation.finish(None, DecodingError(f"Decoding failed: {error}"))
-                self.active = []
-        for job in [*self.waiting, *self.active]:
-            job.generation.finish(
-                None, EngineClosedError("The engine was closed before the text was finished.")
-            )
+                if self._cancelled:
+                    self._cancelled = False
+                    scheduler.drop_cancelled()
+            scheduler.step()
+        error = EngineClosedError("The engine was closed before the text was finished.")
+        scheduler.fail_running(error)
+        for job in scheduler.waiting:
+            job.fail(error)
 
-    def step(self) -> None:
-        for job in list(self.active):
-            if job.cancelled:
-                self.end(job, "cancelled")
-        if not self.active:
-            return
-        for job in self.active:
-            if not job.tokens:
-                job.sampler = RowSampler(job.request, self.defaults, job.prompt)
-                job.stream = TextStream(
-                    self.backend,
-                    stop=job.request.stop,
-                    context=job.prompt if job.request.continue_final_message else (),
-                )
-        logits = self.forward([(j.row, j.tokens[-1:] or j.prompt) for j in self.active])
-        best = logits.argmax(-1).tolist()
-        for i, job in enumerate(list(self.active)):
-            token = best[i] if job.sampler.plain else job.sampler.choose(logits[i])
-            job.tokens.append(token)
-            if token in self.eos and not job.request.ignore_eos:
-                self.end(job, "stop")
-                continue
-            text = job.stream.push(token)
-            if text:
-                job.generation.push(text)
-            if job.stream.stopped:
-                self.end(job, "stop")
-            elif len(job.tokens) >= job.request.max_tokens:
-                self.end(job, "length")
+    def _wait_for_work(self) -> None:
+        """Wait for the first request and a moment longer: what comes together begins together."""
+        self._news.wait_for(lambda: self.closed or self.scheduler.waiting)
+        end = time.monotonic() + _GATHER_SECONDS
+        while not self.closed and (left := end - time.monotonic()) > 0:
+            self._news.wait(left)
 
-    def end(self, job: _Job, reason: FinishReason) -> None:
-        self.active.remove(job)
-        text = ""
-        if hasattr(job, "stream"):
-            if rest := job.stream.end():
-                job.generation.push(rest)
-            text = job.stream.text
-        job.generation.finish(
-            GenerationResult(
-                text=text,
-                finish_reason=reason,
-                usage=Usage(len(job.prompt), len(job.tokens), job.cached),
-                seconds=time.perf_counter() - job.submitted,
-                token_ids=tuple(job.tokens),
-            )
-        )
+
+def _end_ids(model: Any, tokenizer: Any) -> frozenset[int]:
+    """Tokens that end a text: those of the generation config, else the tokenizer's."""
+    ids = model.generation_config.eos_token_id
+    if ids is None:
+        ids = tokenizer.eos_token_id
+    if ids is None:
+        return frozenset()
+    return frozenset(ids if isinstance(ids, list) else [ids])

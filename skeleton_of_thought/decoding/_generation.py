@@ -30,7 +30,7 @@ class Generation:
         ```
     """
 
-    def __init__(self, cancel: Callable[[Generation], None]) -> None:
+    def __init__(self, cancel: Callable[[], None]) -> None:
         self._cancel = cancel
         self._pid = os.getpid()
         self._news = threading.Condition()
@@ -39,15 +39,22 @@ class Generation:
         self._error: BaseException | None = None
         self._waiters: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
 
+    @classmethod
+    def failed(cls, error: BaseException) -> Generation:
+        """A generation that ended before it began."""
+        generation = cls(lambda: None)
+        generation.finish(None, error)
+        return generation
+
     @property
     def done(self) -> bool:
         """Whether nothing more will come."""
         return self._result is not None or self._error is not None
 
     def __iter__(self) -> Iterator[str]:
+        self._check_process()
         while True:
             with self._news:
-                self._check_process()
                 self._news.wait_for(lambda: self._pending or self.done)
                 text = self._take()
             if text is None:
@@ -73,8 +80,8 @@ class Generation:
             TimeoutError: The time is up; the generation goes on.
             DecodingError: The engine could not do it.
         """
+        self._check_process()
         with self._news:
-            self._check_process()
             if not self._news.wait_for(lambda: self.done, timeout):
                 raise TimeoutError(f"The generation was not finished after {timeout} seconds.")
         return self._outcome()
@@ -86,7 +93,8 @@ class Generation:
 
     def cancel(self) -> None:
         """Stop writing; the row is free within one step. What was written so far is the result."""
-        self._cancel(self)
+        self._check_process()
+        self._cancel()
 
     def _outcome(self) -> GenerationResult:
         if self._error is not None:

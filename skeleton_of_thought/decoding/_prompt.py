@@ -36,6 +36,7 @@ class PromptEncoder:
             raise ConfigurationError(
                 f"{type(tokenizer).__name__} has no fast backend; load it with AutoTokenizer and a tokenizer.json."
             )
+        self.decoder = backend
         self._source = tokenizer
         nonce = secrets.token_hex(8)
         self._marker = f"\ue000{nonce}{{}}\ue001"
@@ -130,7 +131,9 @@ def _with_secret_specials(backend: Tokenizer, nonce: str) -> tuple[Tokenizer, di
             for token in special
         ]
     )
-    original = {
-        private.token_to_id(respelled.get(token["content"], token["content"])): token["id"] for token in added
-    }
+    original: dict[int, int] = {}
+    for token in added:
+        found = private.token_to_id(respelled.get(token["content"], token["content"]))
+        assert found is not None  # it was added above
+        original[found] = token["id"]
     return private, respelled, original

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from skeleton_of_thought.errors import ConfigurationError
-from skeleton_of_thought.usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from skeleton_of_thought.usage import Usage
 
 FinishReason = Literal["stop", "length", "cancelled"]
 

@@ -1,0 +1,179 @@
+"""Keys and values: of shared prompts, kept in segments, and of what each row writes, kept in slots."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class LayerShape:
+    """What one attention layer keeps for a token."""
+
+    heads: int
+    key_dim: int
+    value_dim: int
+    dtype: torch.dtype
+    device: torch.device
+
+
+class Layout:
+    """Layers that keep the same shape on the same device are stored in one tensor; most models have one group.
+
+    Attributes:
+        groups: For each group, its shape and how many layers it has.
+        place: For each layer, its group and its index in it.
+    """
+
+    def __init__(self, shapes: Mapping[int, LayerShape]) -> None:
+        members: dict[LayerShape, int] = {}
+        self.place: dict[int, tuple[int, int]] = {}
+        for layer, shape in sorted(shapes.items()):
+            index = members.setdefault(shape, 0)
+            self.place[layer] = (list(members).index(shape), index)
+            members[shape] += 1
+        self.groups = tuple(members.items())
+
+    def empty(self, before: Sequence[int], after: Sequence[int]) -> tuple[list[Tensor], list[Tensor]]:
+        """Room for keys and values of every group.
+
+        Args:
+            before: Dimensions between layers and heads.
+            after: Dimensions between heads and the head's dimension.
+        """
+        keys: list[Tensor] = []
+        values: list[Tensor] = []
+        for shape, layers in self.groups:
+            for tensors, dim in ((keys, shape.key_dim), (values, shape.value_dim)):
+                size = (layers, *before, shape.heads, *after, dim)
+                tensors.append(torch.empty(size, dtype=shape.dtype, device=shape.device))
+        return keys, values
+
+
+class Segment:
+    """A stretch of tokens with its keys and values, somewhere in a tree of everything computed lately.
+
+    It follows the first `offset` tokens of its parent; the root has none and is empty. Keys and values have
+    shape `(layers, heads, tokens, dim)` per group of layers, positions already rotated in.
+
+    Attributes:
+        parent: The segment it follows.
+        offset: How many of the parent's tokens come before it.
+        tokens: Its own tokens.
+        filled: How many of them have been through the model.
+        wanted: Requests that wait for it to be filled.
+        children: Segments that follow it.
+        used: When it was last of use, for eviction.
+    """
+
+    __slots__ = ("children", "filled", "keys", "offset", "parent", "tokens", "used", "values", "wanted")
+
+    def __init__(
+        self,
+        tokens: Sequence[int] = (),
+        *,
+        parent: Segment | None = None,
+        offset: int = 0,
+        keys: Sequence[Tensor] = (),
+        values: Sequence[Tensor] = (),
+        filled: int = 0,
+    ) -> None:
+        self.tokens = tuple(tokens)
+        self.parent = parent
+        self.offset = offset
+        self.keys = keys
+        self.values = values
+        self.filled = filled
+        self.wanted = 0
+        self.children: list[Segment] = []
+        self.used = 0
+
+
+Chain = tuple[tuple[Segment, int], ...]
+"""A prompt as segments, each with how many of its first tokens count."""
+
+
+class Slots:
+    """What the rows of the batch write, one slot each: a rectangle, so that one kernel reads all rows.
+
+    Keys and values have shape `(layers, slots, capacity, heads, dim)` per group. A row's tokens lie at the
+    start of its slot, whatever their positions are. The rectangle grows as it must and starts small.
+
+    Args:
+        layout: The model's layers.
+    """
+
+    _SLOTS, _CAPACITY = 8, 256
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self.slots = 0
+        self.capacity = 0
+        self.keys: list[Tensor] = []
+        self.values: list[Tensor] = []
+        self.flat_keys: dict[int, Tensor] = {}
+        self.flat_values: dict[int, Tensor] = {}
+
+    def reserve(self, slots: int, tokens: int, used: tuple[int, int]) -> None:
+        """Make room for so many slots of so many tokens; `used` slots and tokens are kept."""
+        if slots <= self.slots and tokens <= self.capacity:
+            return
+        new_slots = _grown(slots, max(self.slots, self._SLOTS))
+        new_capacity = _grown(tokens, max(self.capacity, self._CAPACITY))
+        keys, values = self._layout.empty((new_slots, new_capacity), ())
+        for tensor in (*keys, *values):
+            tensor.zero_()  # what lies behind a row's tokens is read and weighted with 0: it must not be NaN
+        if self.keys:
+            rows, length = used
+            for old, new in ((self.keys, keys), (self.values, values)):
+                for source, target in zip(old, new, strict=True):
+                    target[:, :rows, :length] = source[:, :rows, :length]
+        self._set(keys, values, new_slots, new_capacity)
+
+    def release(self) -> None:
+        """Give all memory back."""
+        self._set([], [], 0, 0)
+
+    def take(self, slot: int, at: int, segment: Segment, count: int) -> None:
+        """Copy the first tokens of a segment into a slot."""
+        for mine, theirs in ((self.keys, segment.keys), (self.values, segment.values)):
+            for target, source in zip(mine, theirs, strict=True):
+                target[:, slot, at : at + count] = source[:, :, :count].transpose(1, 2)
+
+    def give(self, slot: int, start: int, end: int) -> tuple[list[Tensor], list[Tensor]]:
+        """Keys and values of some of a slot's tokens, copied, in a segment's shape."""
+        keys, values = (
+            [
+                tensor[:, slot, start:end].transpose(1, 2).clone(memory_format=torch.contiguous_format)
+                for tensor in tensors
+            ]
+            for tensors in (self.keys, self.values)
+        )
+        return keys, values
+
+    def move(self, source: int, target: int, count: int) -> None:
+        """Copy one slot's tokens over another's."""
+        for tensor in (*self.keys, *self.values):
+            tensor[:, target, :count] = tensor[:, source, :count]
+
+    def _set(self, keys: list[Tensor], values: list[Tensor], slots: int, capacity: int) -> None:
+        self.keys, self.values, self.slots, self.capacity = keys, values, slots, capacity
+        self.flat_keys, self.flat_values = {}, {}
+        if keys:
+            for layer, (group, index) in self._layout.place.items():
+                self.flat_keys[layer] = keys[group][index].view(slots * capacity, -1)
+                self.flat_values[layer] = values[group][index].view(slots * capacity, -1)
+
+
+def _grown(needed: int, size: int) -> int:
+    """The size, doubled until it is enough."""
+    while size < needed:
+        size *= 2
+    return size
