@@ -1,8 +1,8 @@
 """What can be seen in a question without a model: words, kinds of request, shape.
 
 A feature's name is what a person reads when a decision is explained: `starts "what are"`, `asks for code`,
-`word "benefits"`. Values lie between 0 and 1. Long texts are read at both ends only, so that the time stays
-bounded: people put the request before or after the document they paste, not in its middle.
+`word "benefits"`. Long texts are read at both ends only, so that the time stays bounded: people put the request
+before or after the document they paste, not in its middle.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ HEAD_CHARACTERS: Final = 900
 TAIL_CHARACTERS: Final = 300
 _LONGEST_PHRASE: Final = 4
 _LEAD_WORDS: Final = 4
+_STEM: Final = 5
+_ALL_WORDS: Final = 9.0
 
 _EAST_ASIAN = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
 _TOKEN = re.compile(
@@ -73,14 +75,17 @@ def cues() -> Cues:
 
 
 def features(question: Question) -> dict[str, float]:
-    """The features of a question by name."""
+    """The features of a question by name.
+
+    Kinds of request, shape and the words a sentence starts with count 1 each. All words together count the same
+    in a short question and in a long one, so that pasted text does not drown the request.
+    """
     text = _both_ends(question.text)
     sentences = _sentences(_tokens(text))
-    found: dict[str, float] = dict.fromkeys(_shape(question, text, sentences), 1.0)
-    found.update(dict.fromkeys(_requests(text, sentences), 1.0))
     words = list(dict.fromkeys(_words(sentences)))
-    weight = 1 / math.sqrt(len(words)) if words else 0.0
-    found.update(dict.fromkeys(words, weight))
+    found = dict.fromkeys(words, _ALL_WORDS / math.sqrt(len(words))) if words else {}
+    for names in (_starts(sentences), _requests(text, sentences), _shape(question, text, sentences)):
+        found.update(dict.fromkeys(names, 1.0))
     return found
 
 
@@ -132,14 +137,21 @@ def _requests(text: str, sentences: list[list[str]]) -> Iterator[str]:
 
 
 def _words(sentences: list[list[str]]) -> Iterator[str]:
-    """Single words, pairs, and how the sentences start."""
-    for number, sentence in enumerate(sentences):
+    """Single words, beginnings of long words (for endings never seen), and pairs."""
+    for sentence in sentences:
         before = ""
         for token in sentence:
             yield f'word "{token}"'
+            if len(token) > _STEM and token.isalpha():
+                yield f'word "{token[:_STEM]}..."'
             if before:
                 yield f'words "{before} {token}"'
             before = token
+
+
+def _starts(sentences: list[list[str]]) -> Iterator[str]:
+    """The first one, two and three words of every sentence."""
+    for number, sentence in enumerate(sentences):
         place = "starts" if number == 0 else "a sentence starts"
         for length in (1, 2, 3):
             if len(sentence) > length:

@@ -34,14 +34,14 @@ class LinearOptions:
         seed: Of the folds.
     """
 
-    strength: float = 0.3
+    strength: float = 0.1
     rarest: int = 4
     folds: int = 5
     threshold: float = 0.5
     seed: int = 0
 
 
-EMBEDDING_OPTIONS: Final = LinearOptions(strength=0.1)
+EMBEDDING_OPTIONS: Final = LinearOptions(strength=0.05)
 
 
 @dataclass(frozen=True, slots=True)
