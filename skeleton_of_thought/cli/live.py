@@ -36,7 +36,7 @@ class LiveView:
         self._titles: dict[int, str] = {}
         self._texts: dict[int, str] = {}
         self._ended: dict[int, str] = {}
-        self._live = Live(console=console, refresh_per_second=12, transient=True, get_renderable=self._render)
+        self._live = Live(console=console, refresh_per_second=12, transient=True, get_renderable=self.picture)
 
     def __enter__(self) -> Self:
         self._live.__enter__()
@@ -63,7 +63,8 @@ class LiveView:
             case _:
                 pass
 
-    def _render(self) -> RenderableType:
+    def picture(self) -> RenderableType:
+        """How things stand."""
         lines = [Text(self._status, style="dim", no_wrap=True, overflow="ellipsis")]
         if self._titles:
             lines += [line for index in self._titles for line in self._point(index)]

@@ -1,0 +1,54 @@
+"""Draws the picture of the README from a real run: points filling in at the same time.
+
+Run it with `python docs/picture.py`; it asks the packaged model and writes docs/ask.svg.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from skeleton_of_thought.cli.live import LiveView
+from skeleton_of_thought.cli.running import RouteChoice, answer
+from skeleton_of_thought.clients import open_client
+
+if TYPE_CHECKING:
+    from skeleton_of_thought.events import Event
+
+QUESTION = "How can I improve my time management skills?"
+FONT_FACE = re.compile(r"@font-face \{.*?\}", re.DOTALL)
+"""Rich links fonts from the web; the viewer's own monospace font does."""
+MOMENT = 0.6
+"""The part of the points' time after which the picture is taken."""
+
+
+def main() -> None:
+    """Answer once to learn how long it takes, once more to take the picture on the way."""
+    client = open_client("local")
+    seconds = answer(QUESTION, client, route=RouteChoice.sot).seconds
+    console = Console(record=True, width=100, height=40, force_terminal=True, file=io.StringIO())
+    view = LiveView(console)
+    due = time.perf_counter() + seconds.skeleton + MOMENT * seconds.points
+    taken = False
+
+    def watch(event: Event) -> None:
+        nonlocal taken
+        view.watch(event)
+        if not taken and time.perf_counter() > due:
+            taken = True
+            console.print(f'[bold green]$[/] sot ask "{QUESTION}"')
+            console.print(view.picture())
+
+    answer(QUESTION, client, route=RouteChoice.sot, watch=watch)
+    target = Path(__file__).with_name("ask.svg")
+    target.write_text(FONT_FACE.sub("", console.export_svg(title="sot ask")), encoding="utf-8")
+    Console().print(f"Wrote {target.name}")
+
+
+if __name__ == "__main__":
+    main()
