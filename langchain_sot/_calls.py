@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables.config import ContextThreadPoolExecutor, patch_config
 
 from langchain_sot._messages import text_of, to_langchain, usage_of, was_truncated
-from langchain_sot._models import mixes_up_batches
+from langchain_sot._models import is_local, mixes_up_batches, own_stops
 from skeleton_of_thought.request import Delta, Reply, Request
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+    from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Sequence
 
     from langchain_core.callbacks import BaseCallbackManager
     from langchain_core.messages import BaseMessage
     from langchain_core.runnables import Runnable, RunnableConfig
 
     from skeleton_of_thought.drivers import Outcome
+
+
+MOST_STOPS = 4
+"""Stop sequences OpenAI takes in a request."""
+
+BAD_REQUEST = 400
 
 
 class Calls:
@@ -29,6 +37,7 @@ class Calls:
         config: The chain's config; every call gets a copy with a name, a tag and a parent run.
         get_child: Makes the callback manager of a child run.
         kwargs: What the caller passed on to the model.
+        refused: Names of arguments the model has refused so far; added to, and shared by a chain's runs.
     """
 
     def __init__(
@@ -37,17 +46,61 @@ class Calls:
         config: RunnableConfig,
         get_child: Callable[[str], BaseCallbackManager],
         kwargs: dict[str, Any],
+        *,
+        refused: set[str],
     ) -> None:
         self._model = model
         self._config = config
         self._get_child = get_child
         self._kwargs = kwargs
+        self._refused = refused
+        self._own_stops = own_stops(model, kwargs)
         self.direct: Any = None
         """The model's own message, where the answer is direct."""
         self.model_name: str | None = None
 
+    @property
+    def free_stops(self) -> int | None:
+        """How many stop sequences a run may add to those of the caller; None for no limit."""
+        if is_local(self._model):
+            return None
+        return 0 if "stop" in self._refused else max(0, MOST_STOPS - len(self._own_stops))
+
     def send_all(self, requests: Sequence[Request]) -> Sequence[Outcome]:
         """Answer the requests at the same time; several as one batch."""
+        outcomes = self._send_all(requests)
+        again = self._without_stops(requests, outcomes)
+        return _replaced(outcomes, again, self._send_all(list(again.values()))) if again else outcomes
+
+    async def asend_all(self, requests: Sequence[Request]) -> Sequence[Outcome]:
+        """Like `send_all`, with asyncio."""
+        outcomes = await self._asend_all(requests)
+        again = self._without_stops(requests, outcomes)
+        return _replaced(outcomes, again, await self._asend_all(list(again.values()))) if again else outcomes
+
+    def stream(self, request: Request) -> Generator[Delta]:
+        """Open the stream of one request."""
+        try:
+            yield from self._stream(request)
+        except Exception as error:
+            if not self._refuses_stops(request, error):
+                raise
+            yield from self._stream(replace(request, stop=()))
+
+    async def astream(self, request: Request) -> AsyncGenerator[Delta]:
+        """Like `stream`, with asyncio."""
+        try:
+            async with contextlib.aclosing(self._astream(request)) as deltas:
+                async for delta in deltas:
+                    yield delta
+        except Exception as error:
+            if not self._refuses_stops(request, error):
+                raise
+            async with contextlib.aclosing(self._astream(replace(request, stop=()))) as deltas:
+                async for delta in deltas:
+                    yield delta
+
+    def _send_all(self, requests: Sequence[Request]) -> Sequence[Outcome]:
         if len(requests) == 1:
             return [self._try(requests[0])]
         if mixes_up_batches(self._model):
@@ -61,8 +114,7 @@ class Calls:
         )
         return self._outcomes(requests, outputs)
 
-    async def asend_all(self, requests: Sequence[Request]) -> Sequence[Outcome]:
-        """Like `send_all`, with asyncio."""
+    async def _asend_all(self, requests: Sequence[Request]) -> Sequence[Outcome]:
         if len(requests) == 1:
             return [await self._atry(requests[0])]
         if mixes_up_batches(self._model):
@@ -83,15 +135,13 @@ class Calls:
         )
         return self._outcomes(requests, outputs)
 
-    def stream(self, request: Request) -> Generator[Delta]:
-        """Open the stream of one request."""
+    def _stream(self, request: Request) -> Generator[Delta]:
         for chunk in self._model.stream(
             _input(request), self._config_for(request), **self._kwargs_for(request)
         ):
             yield self._delta(chunk)
 
-    async def astream(self, request: Request) -> AsyncGenerator[Delta]:
-        """Like `stream`, with asyncio."""
+    async def _astream(self, request: Request) -> AsyncGenerator[Delta]:
         async for chunk in self._model.astream(
             _input(request), self._config_for(request), **self._kwargs_for(request)
         ):
@@ -145,14 +195,39 @@ class Calls:
     def _kwargs_for(self, request: Request) -> dict[str, Any]:
         kwargs = dict(self._kwargs)
         if request.stop:
-            kwargs["stop"] = [*(kwargs.get("stop") or ()), *request.stop]
+            kwargs["stop"] = [*self._own_stops, *request.stop]
         if request.max_tokens is not None:
             kwargs.setdefault("max_tokens", request.max_tokens)
         return kwargs
 
+    def _without_stops(self, requests: Sequence[Request], outcomes: Sequence[Outcome]) -> dict[int, Request]:
+        """The requests refused for their stop sequences, by place, as they are to be sent again."""
+        return {
+            place: replace(request, stop=())
+            for place, (request, outcome) in enumerate(zip(requests, outcomes, strict=True))
+            if isinstance(outcome, Exception) and self._refuses_stops(request, outcome)
+        }
+
+    def _refuses_stops(self, request: Request, error: Exception) -> bool:
+        """Whether the model takes no stop sequences, as OpenAI's reasoning models; remembered if so."""
+        refuses = (
+            bool(request.stop) and getattr(error, "status_code", None) == BAD_REQUEST and "stop" in str(error)
+        )
+        if refuses:
+            self._refused.add("stop")
+        return refuses
+
     def _width(self, requests: Sequence[Request]) -> int:
         """How many requests may run at once: all, unless the caller's config says fewer."""
         return self._config.get("max_concurrency") or len(requests)
+
+
+def _replaced(
+    outcomes: Sequence[Outcome], places: Iterable[int], later: Sequence[Outcome]
+) -> Sequence[Outcome]:
+    """The outcomes with some of them replaced by later ones."""
+    newer = dict(zip(places, later, strict=True))
+    return [newer.get(place, outcome) for place, outcome in enumerate(outcomes)]
 
 
 def _input(request: Request) -> list[BaseMessage]:

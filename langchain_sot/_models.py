@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.language_models import BaseLanguageModel
 from langchain_core.runnables import RunnableSequence
 from langchain_core.runnables.base import RunnableBindingBase
-from langchain_core.runnables.configurable import DynamicRunnable
+from langchain_core.runnables.configurable import DynamicRunnable, RunnableConfigurableAlternatives
 from langchain_core.runnables.fallbacks import RunnableWithFallbacks
 from langchain_core.runnables.retry import RunnableRetry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 
 def layers(model: Any) -> Iterator[Any]:
@@ -25,6 +25,8 @@ def layers(model: Any) -> Iterator[Any]:
         inner = list(model.runnables)
     elif isinstance(model, RunnableSequence):
         inner = list(model.steps)
+    elif isinstance(model, RunnableConfigurableAlternatives):
+        inner = [model.default, *model.alternatives.values()]
     elif isinstance(model, DynamicRunnable):
         inner = [model.default]
     for part in inner:
@@ -49,6 +51,15 @@ def has_tools(model: Any) -> bool:
     return any(
         isinstance(layer, RunnableBindingBase) and bool(layer.kwargs.get("tools")) for layer in layers(model)
     )
+
+
+def own_stops(model: Any, kwargs: Mapping[str, Any]) -> list[str]:
+    """The stop sequences a call without ours would have: the caller's, else the bound ones, else the model's."""
+    bound = [layer.kwargs for layer in layers(model) if isinstance(layer, RunnableBindingBase)]
+    inner = chat_model(model)
+    fields = [getattr(inner, name, None) for name in ("stop", "stop_sequences")]
+    stops: Any = next(filter(None, (*(given.get("stop") for given in (kwargs, *bound)), *fields)), [])
+    return [stops] if isinstance(stops, str) else list(stops)
 
 
 def is_local(model: Any) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from langchain_core.callbacks import (
     AsyncCallbackManagerForChainRun,
@@ -13,31 +13,32 @@ from langchain_core.callbacks import (
     dispatch_custom_event,
 )
 from langchain_core.language_models import LanguageModelInput
-from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages import AIMessage, AIMessageChunk, AnyMessage
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableSerializable
 from langchain_core.runnables.config import patch_config
 from langchain_core.runnables.utils import ConfigurableFieldSpec, get_unique_config_specs
-from pydantic import ConfigDict, model_validator
+from pydantic import ConfigDict, PrivateAttr, model_validator
 
 from langchain_sot._calls import Calls
-from langchain_sot._messages import from_input, usage_metadata, usage_of
+from langchain_sot._graph import draw
+from langchain_sot._messages import from_input
 from langchain_sot._models import has_tools, is_local
+from langchain_sot._output import StreamedAnswer, custom_events, message_of
 from langchain_sot._route import CONFIG_KEY, RouterLike, adecide, check_router, decide
 from skeleton_of_thought.answer_format import AnswerFormat
 from skeleton_of_thought.drivers import aanswer_all, answer_all, astream, stream
-from skeleton_of_thought.events import AnswerText, Event, PointEnded, PointStarted, SkeletonReady
 from skeleton_of_thought.method import SkeletonOfThought
 from skeleton_of_thought.options import OnPointError, Options
 from skeleton_of_thought.prompts import PROMPTS, Prompts, get_prompts
 from skeleton_of_thought.routing.decision import Decision
-from skeleton_of_thought.usage import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 
-    from skeleton_of_thought.answer import Answer
+    from langchain_core.runnables.graph import Graph
+
     from skeleton_of_thought.messages import Message
-    from skeleton_of_thought.request import Delta, Reply, Request
+    from skeleton_of_thought.request import Reply, Request
 
 
 class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]):
@@ -89,6 +90,9 @@ class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]
         extra="forbid", arbitrary_types_allowed=True, protected_namespaces=()
     )
 
+    _refused: set[str] = PrivateAttr(default_factory=set)
+    """Arguments the model has refused so far."""
+
     @model_validator(mode="after")
     def _check(self) -> SkeletonOfThoughtChain:
         """Find mistakes before any token is paid for."""
@@ -117,14 +121,15 @@ class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]
 
     async def astream(
         self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
-    ) -> AsyncIterator[AIMessage]:
+    ) -> AsyncGenerator[AIMessage]:
         """Like `stream`, with asyncio."""
 
         async def inputs() -> AsyncIterator[LanguageModelInput]:
             yield input
 
-        async for chunk in self.atransform(inputs(), config, **kwargs):
-            yield chunk
+        async with contextlib.aclosing(self.atransform(inputs(), config, **kwargs)) as chunks:
+            async for chunk in chunks:
+                yield chunk
 
     def transform(
         self, input: Iterator[LanguageModelInput], config: RunnableConfig | None = None, **kwargs: Any
@@ -134,10 +139,26 @@ class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]
 
     async def atransform(
         self, input: AsyncIterator[LanguageModelInput], config: RunnableConfig | None = None, **kwargs: Any
-    ) -> AsyncIterator[AIMessage]:
+    ) -> AsyncGenerator[AIMessage]:
         """Like `transform`, with asyncio."""
-        async for chunk in self._atransform_stream_with_config(input, self._astream_answer, config, **kwargs):
-            yield chunk
+        chunks = self._atransform_stream_with_config(input, self._astream_answer, config, **kwargs)
+        async with contextlib.aclosing(cast("AsyncGenerator[AIMessage]", chunks)):
+            async for chunk in chunks:
+                yield chunk
+
+    @property
+    def InputType(self) -> Any:  # noqa: N802 - LangChain's name
+        """What the model takes."""
+        return self.model.InputType
+
+    @property
+    def OutputType(self) -> Any:  # noqa: N802 - LangChain's name
+        """What chat models return."""
+        return AnyMessage
+
+    def get_graph(self, config: RunnableConfig | None = None) -> Graph:
+        """Route, skeleton, points and direct answer, to draw: `chain.get_graph().draw_mermaid()`."""
+        return draw(self, config)
 
     @property
     def config_specs(self) -> list[ConfigurableFieldSpec]:
@@ -162,8 +183,8 @@ class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]
     ) -> AIMessage:
         messages = from_input(input)
         decision = self._preset(kwargs) or decide(self.router, messages, _route_config(config, run_manager))
-        run = self._run(messages, decision)
-        calls = Calls(self.model, config, run_manager.get_child, kwargs)
+        calls = Calls(self.model, config, run_manager.get_child, kwargs, refused=self._refused)
+        run = self._run(messages, decision, calls)
 
         def send(requests: Sequence[Request]) -> Sequence[Reply | Exception]:
             self._publish(run, config)
@@ -171,7 +192,7 @@ class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]
 
         answer_all(run, send)
         self._publish(run, config)
-        return _message(run.answer, calls)
+        return message_of(run.answer, calls, run_manager.run_id)
 
     async def _aanswer(
         self,
@@ -183,8 +204,8 @@ class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]
         messages = from_input(input)
         route_config = _route_config(config, run_manager)
         decision = self._preset(kwargs) or await adecide(self.router, messages, route_config)
-        run = self._run(messages, decision)
-        calls = Calls(self.model, config, run_manager.get_child, kwargs)
+        calls = Calls(self.model, config, run_manager.get_child, kwargs, refused=self._refused)
+        run = self._run(messages, decision, calls)
 
         async def send(requests: Sequence[Request]) -> Sequence[Reply | Exception]:
             await self._apublish(run, config)
@@ -192,7 +213,7 @@ class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]
 
         await aanswer_all(run, send)
         await self._apublish(run, config)
-        return _message(run.answer, calls)
+        return message_of(run.answer, calls, run_manager.run_id)
 
     def _stream_answer(
         self,
@@ -201,16 +222,19 @@ class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]
         config: RunnableConfig,
         **kwargs: Any,
     ) -> Iterator[AIMessageChunk]:
-        messages = from_input(_joined(list(input)))
+        parts = list(input)
+        if not parts:
+            return
+        messages = from_input(_joined(parts))
         decision = self._preset(kwargs) or decide(self.router, messages, _route_config(config, run_manager))
-        run = self._run(messages, decision)
-        calls = Calls(self.model, config, run_manager.get_child, kwargs)
-        seen = _Stream()
-        limit = config.get("max_concurrency")
+        calls = Calls(self.model, config, run_manager.get_child, kwargs, refused=self._refused)
+        run = self._run(messages, decision, calls)
+        seen = StreamedAnswer(run_manager.run_id)
+        limit = config.get("max_concurrency") or None
         with contextlib.closing(stream(run, calls.stream, max_concurrency=limit)) as events:
             for event in events:
                 yield from seen.chunks(event)
-                for name, data in _custom_events(event):
+                for name, data in custom_events(event):
                     dispatch_custom_event(name, data, config=config)
         yield seen.last(run.answer, calls)
 
@@ -221,18 +245,21 @@ class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]
         config: RunnableConfig,
         **kwargs: Any,
     ) -> AsyncIterator[AIMessageChunk]:
-        messages = from_input(_joined([part async for part in input]))
+        parts = [part async for part in input]
+        if not parts:
+            return
+        messages = from_input(_joined(parts))
         route_config = _route_config(config, run_manager)
         decision = self._preset(kwargs) or await adecide(self.router, messages, route_config)
-        run = self._run(messages, decision)
-        calls = Calls(self.model, config, run_manager.get_child, kwargs)
-        seen = _Stream()
-        limit = config.get("max_concurrency")
+        calls = Calls(self.model, config, run_manager.get_child, kwargs, refused=self._refused)
+        run = self._run(messages, decision, calls)
+        seen = StreamedAnswer(run_manager.run_id)
+        limit = config.get("max_concurrency") or None
         async with contextlib.aclosing(astream(run, calls.astream, max_concurrency=limit)) as events:
             async for event in events:
                 for chunk in seen.chunks(event):
                     yield chunk
-                for name, data in _custom_events(event):
+                for name, data in custom_events(event):
                     await adispatch_custom_event(name, data, config=config)
         yield seen.last(run.answer, calls)
 
@@ -244,17 +271,19 @@ class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]
             return Decision("direct", 1.0, "tools are bound")
         return None
 
-    def _run(self, messages: list[Message], decision: Decision) -> SkeletonOfThought:
-        return SkeletonOfThought(messages, self._prompts(), self._options(), decision=decision)
+    def _run(self, messages: list[Message], decision: Decision, calls: Calls) -> SkeletonOfThought:
+        return SkeletonOfThought(
+            messages, self._prompts(), self._options(calls.free_stops), decision=decision
+        )
 
-    def _options(self) -> Options:
+    def _options(self, max_stops: int | None = None) -> Options:
         return Options(
             max_points=self.max_points,
             retries=self.retries,
             on_point_error=self.on_point_error,
             answer_format=self.answer_format,
             point_max_tokens=self.point_max_tokens,
-            max_stops=None if is_local(self.model) else 4,
+            max_stops=max_stops,
         )
 
     def _prompts(self) -> Prompts:
@@ -265,66 +294,14 @@ class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]
     @staticmethod
     def _publish(run: SkeletonOfThought, config: RunnableConfig) -> None:
         for event in run.events():
-            for name, data in _custom_events(event):
+            for name, data in custom_events(event):
                 dispatch_custom_event(name, data, config=config)
 
     @staticmethod
     async def _apublish(run: SkeletonOfThought, config: RunnableConfig) -> None:
         for event in run.events():
-            for name, data in _custom_events(event):
+            for name, data in custom_events(event):
                 await adispatch_custom_event(name, data, config=config)
-
-
-class _Stream:
-    """Turns a run's events into message chunks, and keeps what a direct answer's own chunks reported."""
-
-    def __init__(self) -> None:
-        self._reported = Usage()
-        self._raw = False
-
-    def chunks(self, event: Event | tuple[Request, Delta]) -> Iterator[AIMessageChunk]:
-        if isinstance(event, tuple):
-            _, delta = event
-            if isinstance(delta.raw, AIMessageChunk):
-                self._raw = True
-                self._reported += usage_of(delta.raw)
-                yield delta.raw
-        elif isinstance(event, AnswerText) and not self._raw:
-            yield AIMessageChunk(content=event.text)
-
-    def last(self, answer: Answer, calls: Calls) -> AIMessageChunk:
-        """The chunk with the bill: metadata of several chunks would be added up, so it is on one."""
-        return AIMessageChunk(
-            content="",
-            response_metadata=_metadata(answer, None if self._raw else calls.model_name),
-            usage_metadata=usage_metadata(answer.usage - self._reported),
-            chunk_position="last",
-        )
-
-
-def _message(answer: Answer, calls: Calls) -> AIMessage:
-    """The answer as a message; a direct one is the model's own message with the bill added."""
-    usage = usage_metadata(answer.usage)
-    if isinstance(calls.direct, AIMessage):
-        metadata = {**calls.direct.response_metadata, **_metadata(answer, None)}
-        return calls.direct.model_copy(update={"response_metadata": metadata, "usage_metadata": usage})
-    return AIMessage(answer.text, response_metadata=_metadata(answer, calls.model_name), usage_metadata=usage)
-
-
-def _metadata(answer: Answer, model_name: str | None) -> dict[str, Any]:
-    return {"sot": answer.to_dict(), **({"model_name": model_name} if model_name else {})}
-
-
-def _custom_events(event: Event | tuple[Request, Delta]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Name and payload of the custom event this is, if it is one."""
-    match event:
-        case SkeletonReady(skeleton):
-            points = [{"index": point.index, "title": point.title} for point in skeleton]
-            yield "sot_skeleton", {"skeleton": skeleton.as_text(), "points": points}
-        case PointStarted(index, title, attempt):
-            yield "sot_point_start", {"index": index, "title": title, "attempt": attempt}
-        case PointEnded(result):
-            yield "sot_point_end", result.to_dict()
 
 
 def _route_config(
@@ -335,8 +312,11 @@ def _route_config(
 
 
 def _joined(parts: list[Any]) -> Any:
-    """The whole input of a transform: its parts added up, as runnables do."""
+    """The whole input of a transform: its parts added up, or the last one, as runnables do."""
     whole = parts[0]
     for part in parts[1:]:
-        whole = whole + part
+        try:
+            whole = whole + part
+        except TypeError:
+            whole = part
     return whole
