@@ -197,7 +197,7 @@ _POINT_TEXT_ONLY = (
 )
 
 _LONGER_SKELETON = _SKELETON.replace("3 to 8", "5 to 8")
-_LONGER_POINT = _POINT.replace("2 to 3", "3 to 5")
+_LONGER_POINT = _POINT.replace("2 to 3", "3")
 _WORKED_EXAMPLES = (
     Message("user", _LONGER_SKELETON.format(request="What makes a good breakfast?")),
     Message(
@@ -210,8 +210,7 @@ _WORKED_EXAMPLES = (
         "assistant",
         "2. Protein that keeps you full: Eggs, yoghurt, beans or nuts are digested slowly, so hunger comes back "
         "hours later than after white bread and jam. A portion the size of your palm is enough for most people. "
-        "Protein also helps to keep muscles strong, which matters more as you get older. If you have no time to "
-        "cook, boil a few eggs the evening before and take them with you.",
+        "Protein also helps to keep muscles strong, which matters more as you get older.",
     ),
     Message("user", _LONGER_SKELETON.format(request="How can a city reduce its traffic?")),
     Message(
@@ -224,8 +223,7 @@ _WORKED_EXAMPLES = (
         "assistant",
         "4. Flexible working hours: Traffic jams happen because most people travel in the same two hours. When "
         "companies let their staff start between seven and ten, the same number of cars is spread over the whole "
-        "morning. Working from home one or two days a week removes some trips altogether. The city can set an "
-        "example with its own offices and schools.",
+        "morning. Working from home one day a week removes some trips altogether.",
     ),
 )
 
@@ -254,7 +252,7 @@ PROMPTS: Mapping[str, Prompts] = MappingProxyType(
             point=_LONGER_POINT,
             examples=_WORKED_EXAMPLES,
             skeleton_max_tokens=96,
-            point_max_tokens=112,
+            point_max_tokens=80,
         ),
     }
 )
