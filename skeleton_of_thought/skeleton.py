@@ -93,5 +93,5 @@ def _points(items: Iterable[Item]) -> tuple[Point, ...]:
         index = len(points) + 1
         title, description = title_and_description(item.body, {index, item.value})
         if title:
-            points.append(Point(index, title, item.description or description))
+            points.append(Point(index, title, description or item.description))
     return tuple(points)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import doctest
 import json
-import random
 import re
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -20,7 +21,10 @@ FOLDER = Path(__file__).parent / "skeletons"
 
 
 def examples():
-    """The examples of the folder: `=== name`, the text, then `--> title` or `--> title :: description`."""
+    """The examples of the folder: `=== name`, the text, then `--> title` or `--> title :: description`.
+
+    `smollm2.txt` is what SmolLM2-135M-Instruct wrote; the others are written by hand after the habits of models.
+    """
     found = []
     for path in sorted(FOLDER.glob("*.txt")):
         for block in re.split(r"^=== ", path.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
@@ -53,22 +57,17 @@ class TestExamples:
     def test_points(self, text, expected):
         found = [
             f"{point.title} :: {point.description}" if " :: " in wanted else point.title
-            for point, wanted in zip(parse_skeleton(text), expected + [""] * 9, strict=False)
+            for point, wanted in zip(parse_skeleton(text), expected + [""] * 99, strict=False)
         ]
         assert found == expected
 
     @pytest.mark.parametrize(("text", "expected"), EXAMPLES)
-    @pytest.mark.parametrize("newline", ["\r\n", "\r"])
-    def test_line_ends_make_no_difference(self, text, expected, newline):
-        assert parse_skeleton(text.replace("\n", newline)) == parse_skeleton(text)
-
-    @pytest.mark.parametrize(("text", "expected"), EXAMPLES)
-    def test_shape(self, text, expected):
-        check_shape(parse_skeleton(text))
-
-    @pytest.mark.parametrize(("text", "expected"), EXAMPLES)
-    def test_canonical_text_gives_the_same_titles(self, text, expected):
-        assert titles(parse_skeleton(text).as_text()) == titles(text)
+    def test_what_holds_for_any_text(self, text, expected):
+        skeleton = parse_skeleton(text)
+        check_shape(skeleton)
+        assert titles(skeleton.as_text()) == [point.title for point in skeleton]
+        assert parse_skeleton(text.replace("\n", "\r\n")) == skeleton
+        assert parse_skeleton(text.replace("\n", "\r")) == skeleton
 
     def test_there_are_many_examples(self):
         assert len(EXAMPLES) >= 80
@@ -192,19 +191,11 @@ class TestAnyText:
         assert titles(skeleton.as_text()) == [point.title for point in skeleton]
 
     def test_random_strings(self):
-        """A sample of the survival run of `benchmarks/parse_random.py`."""
-        generator = random.Random(5)
-        for _ in range(10_000):
-            check_shape(
-                parse_skeleton(
-                    "".join(generator.choices(FRAGMENTS + [" ", "\n"] * 9, k=generator.randrange(40)))
-                )
-            )
-            check_shape(
-                parse_skeleton(
-                    "".join(chr(generator.randrange(0x110000)) for _ in range(generator.randrange(20)))
-                )
-            )
+        """A sample of the survival run, which takes any count."""
+        program = Path(__file__).parents[1] / "benchmarks" / "parse_random.py"
+        run = subprocess.run([sys.executable, program, "20000"], check=False, capture_output=True, text=True)
+        assert run.stderr == ""
+        assert run.stdout.startswith("20000 strings")
 
 
 class TestTime:

@@ -17,8 +17,11 @@ _FEWEST = 3
 _MOST = 20
 _MOST_WORDS = 8
 _MOST_CHARACTERS = 60
-_NO_TITLE = re.compile(r"[^\w\s]*[a-z\d]|.*[.!;,。！;=(){}\\]$|.*[=<>{}]")
+_WIDE_CHARACTERS_PER_WORD = 1.5
+_NO_TITLE = re.compile(r"[^\w\s]*\d|.*[.!;,。！;=(){}\\]$|.*[=<>{}]")
+_LOWER = re.compile(r"[^\w\s]*[a-z]")
 _QUOTED = re.compile(r"([\"'“])[^\"“”]+[\"'”],?")
+_LABELLED = re.compile(r"[A-Z][^\W\d][^:.!?]{0,40}: \S")
 
 
 def bare_items(lines: Sequence[Line]) -> list[Item]:
@@ -27,17 +30,27 @@ def bare_items(lines: Sequence[Line]) -> list[Item]:
     Prose must never become points, so everything else gives none.
     """
     filled = [(place, line) for place, line in enumerate(lines) if line.frame != "blank"]
-    if filled and is_courtesy(filled[0][1].text):
-        del filled[0]
-    if not _FEWEST <= len(filled) <= _MOST:
+    led_in = len(filled) > 0 and is_courtesy(filled[0][1].text)
+    del filled[:led_in]
+    if not _FEWEST <= len(filled) <= _MOST or any(opens_turn(line.text) for _, line in filled):
         return []
-    if not all(_is_title(line) for _, line in filled) or len({line.text for _, line in filled}) < len(filled):
+    heads = {line.text.partition(":")[0] for _, line in filled}
+    if len(heads) < len(filled):
+        return []
+    labelled = all(_LABELLED.match(line.text) for _, line in filled)
+    if not labelled and not all(_is_title(line, led_in=led_in) for _, line in filled):
         return []
     return [Item(line.text, None, "", "", place, line.indent) for place, line in filled]
 
 
-def _is_title(line: Line) -> bool:
-    text = line.text
-    is_short = len(text) <= _MOST_CHARACTERS and len(text.split()) <= _MOST_WORDS
-    is_title = _NO_TITLE.match(text) is None or _QUOTED.fullmatch(text) is not None
-    return is_short and is_title and line.frame in {"plain", "bold"} and not opens_turn(text)
+def _is_title(line: Line, *, led_in: bool) -> bool:
+    """Whether a line looks like a title: short, not a sentence; in small letters only after a lead-in."""
+    if line.frame not in {"plain", "bold"}:
+        return False
+    if _QUOTED.fullmatch(line.text):
+        return True
+    if _NO_TITLE.match(line.text) or (_LOWER.match(line.text) and not led_in):
+        return False
+    wide = sum(character >= "\u2e80" for character in line.text)
+    words = len(line.text.split()) + wide / _WIDE_CHARACTERS_PER_WORD
+    return len(line.text) <= _MOST_CHARACTERS and words <= _MOST_WORDS

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from skeleton_of_thought._parsing.markers import Marker
 
 _MOST_LABEL_WORDS = 6
+_LARGEST_FIRST = 999
 
 
 class Rank(IntEnum):
@@ -104,8 +105,9 @@ def _is_strong(line: Line) -> bool:
 
 
 def _plausible(items: list[Item]) -> list[Item]:
-    """Strong markers make a list if they start at the beginning, or if there are several."""
-    return items if len(items) > 1 or (items[0].value or 0) <= 2 else []  # noqa: PLR2004 - "1." may be lost
+    """Strong markers make a list if they start at the beginning, or if there are several; years do not."""
+    most = _LARGEST_FIRST if len(items) > 1 else 2  # a single "2." may have lost its "1."
+    return items if (items[0].value or 0) <= most else []
 
 
 def _counted(items: list[Item]) -> list[Item]:
@@ -128,7 +130,8 @@ def _rank(lines: Sequence[Line], place: int) -> Rank | None:
 
 
 def _is_label(line: Line) -> bool:
-    return line.text.endswith((":", "：")) and len(line.text.split()) <= _MOST_LABEL_WORDS
+    is_short = len(line.text.split()) <= _MOST_LABEL_WORDS
+    return is_short and line.text.endswith((":", "：")) and not is_lead_in(line.text)
 
 
 def _leads_a_list(lines: Sequence[Line], place: int) -> bool:

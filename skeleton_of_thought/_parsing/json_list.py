@@ -65,7 +65,7 @@ def _items(value: Value, depth: int) -> list[Item]:
         return []
     if isinstance(value, Object):
         return _items_of_object(value, depth)
-    if len(value) == 1 and isinstance(value[0], Object):
+    if len(value) == 1 and isinstance(value[0], Object) and not _text_under(value[0], _TITLE_KEYS):
         inner = _wrapped(value[0], depth)
         if inner:
             return inner
@@ -91,10 +91,8 @@ def _wrapped(value: Object, depth: int) -> list[Item]:
     for key, inner in pairs:
         if isinstance(inner, str) and key.casefold() in _LIST_KEYS:
             items = _items_of_text(inner)
-        elif isinstance(inner, list) or (key.casefold() in _LIST_KEYS or len(pairs) == 1):
-            items = _items(inner, depth - 1)
         else:
-            items = []
+            items = _items(inner, depth - 1)
         if items:
             return items
     return []

@@ -58,9 +58,9 @@ _CODE = {
     "rust",
 }
 _CODE |= {"sh", "sql", "ts", "typescript"}
-_HEADING = re.compile(r"(#{1,6})(?:[ \t]++|(?=[*_])|(?<=##)(?=\d))")
+_HEADING = re.compile(r"(#{1,6}|={2,5})(?:[ \t]++|(?=[*_])|(?<=##)(?=\d))")
 _BULLET = re.compile(
-    r"(?:(?P<spaced>[-*+~»→–—‐]|--|->|=>|o(?=\s{2,}))\s++|(?P<dash>[-–—‐])(?=[^\W\d]|[*_]{2}\w)|(?P<latex>\\item\b|#\.)\s*+"
+    r"(?:(?P<spaced>[-*+~»→–—―‐]|--|->|=>|o(?=\s{2,}))\s++|(?P<dash>[-–—‐])(?=[^\W\d]|[*_]{2}\w)|(?P<latex>\\item\b|#\.)\s*+"
     r"|(?P<glyph>[•●○◦‣⁃∙·・▪▫■□◆◇►▶➤➔⇒✓✔✅☑☐★☆✦➡👉🔹🔸🔷🔶❖⦿⭐🌟💡📌🔥✨🚀📍]|——)\ufe0f?\s*+)(?:\[[ xX✓]?\]\s++)?"
 )
 _EMPHASIS = re.compile(r"\*{1,3}|_{1,3}|<(?:b|strong)>")
@@ -125,11 +125,11 @@ def _line(frame: Frame, text: str, sort: str, indent: int) -> Line:
     marker = find_marker(text, start)
     if marker is None:
         return Line(frame, text, sort, indent, None, text)
-    body = text[marker.end :]
+    body = text[marker.end :].lstrip()
     if opening and body.startswith(opening[0]):
         body = body[len(opening[0]) :]
     elif opening and opening[0] not in text[start : marker.end]:
-        body = opening[0] + body.lstrip()
+        body = opening[0] + body
     return Line(frame, text, sort, indent, marker, body)
 
 

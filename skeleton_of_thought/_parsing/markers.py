@@ -42,7 +42,7 @@ _DASH = rf" ?[-–—]{_FREE}"
 
 _DECIMAL = (
     rf"[#№]?(?P<d_open>[(（\[【〔「]?) ?(?P<d_number>\d{{1,7}}+)\ufe0f?{_EMPHASIS}"
-    rf"(?P<d_close>\u20e3|{_CLOSE}|{_DOT}|[、。]|{_COLON}|{_DASH}|\\?[/>,|؟،]{_FREE}|[ºª°][.):-]?{_FREE}|[-–—](?=[^\W\d])|{_FREE})"
+    rf"(?P<d_close>\u20e3|{_CLOSE}|{_DOT}|[、。]|{_COLON}|{_DASH}|\\?[/>,|؟،]{_FREE}|[ºª°][.):-]?{_FREE}|[-–—|](?=[^\W\d])|{_FREE})"
 )
 _SECTION = rf"(?P<s_parents>\d{{1,3}}+(?:\.\d{{1,3}}){{0,2}}?)\.(?P<s_number>\d{{1,3}}+)[.)]?{_FREE}"
 _ENCLOSED = rf"(?P<e_number>[{numerals.ENCLOSED}])[.、)．]?"
@@ -74,7 +74,7 @@ _WEAK_CLOSES = _DASHES | frozenset("/>,|،؟ºª°")
 _COUNTING_LABELS = frozenset(
     """
     n° nº no no. nr nr. № argument aspect
-    bullet factor heading idea item number part point reason section step tip topic
+    bullet q question factor heading idea item number part point reason section step tip topic
     abschnitt aspekt grund punkt schritt teil tipp bod bodu krok punktu część del punkt steg trin deel punt stap
     étape etape partie paso punto parte passo ponto dica consejo razón sección seção sezione pasul punctul
     шаг пункт тезис часть крок βήμα σημείο adım madde nokta kohta vaihe lépés pont שלב נקודה

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def chosen_run(items: list[Item], lines: Sequence[Line]) -> list[Item]:
-    """The items a reader takes for the skeleton, where the numbers start again.
+    """The items a reader takes for the skeleton, where a list starts again.
 
     Numbers that just start again (`1. 1. 1.`) go on with the list. A restart after a lead-in is another list:
     the one announced as final wins, else the first. A repetition of the whole list is dropped.
@@ -23,28 +23,34 @@ def chosen_run(items: list[Item], lines: Sequence[Line]) -> list[Item]:
     leads: list[str] = []
     for item in items:
         before = runs[-1][-1] if runs else None
-        lead = _lead_in(lines, before.line + 1, item.line) if before else ""
-        if before is None or (lead and (item.value or 0) <= 1 <= (before.value or 0)):
+        lead = _lead_in(before, item, lines) if before else ""
+        if before is None or lead:
             runs.append([])
             leads.append(lead)
         runs[-1].append(item)
-    if all(len(run) == 1 for run in runs):
-        return items
     final = [run for run, lead in zip(runs, leads, strict=True) if announces_final(lead)]
-    return _without_repetition(final[-1] if final else next(run for run in runs if len(run) > 1))
+    long = [run for run in runs if len(run) > 1]
+    if not long or (items[0].value is None and len(runs[0]) == 1):
+        return items
+    return _without_repetition(final[-1] if final else long[0])
 
 
-def _lead_in(lines: Sequence[Line], start: int, end: int) -> str:
-    """The text between two items that sets them apart: a heading, a line with a colon, an own paragraph."""
-    for place in range(end - 1, start - 1, -1):
+def _lead_in(before: Item, item: Item, lines: Sequence[Line]) -> str:
+    """The text that sets an item apart from the one before as the first of another list; empty if none does.
+
+    A heading or a line with a colon does; for numbers that start again any paragraph of its own does.
+    """
+    is_numbered = item.value is not None
+    if item.value is not None and not item.value <= 1 <= (before.value or 0):
+        return ""
+    for place in range(item.line - 1, before.line, -1):
         line = lines[place]
         if line.frame == "blank":
             continue
-        own_paragraph = place > start and lines[place - 1].frame == "blank"
-        apart = line.frame in {"heading", "bold"} or (
-            line.frame == "plain" and (own_paragraph or line.text.endswith((":", "：")))
-        )
-        return line.text if apart else ""
+        is_heading = line.frame in {"heading", "bold"}
+        is_paragraph = is_numbered and lines[place - 1].frame == "blank"
+        is_lead = line.frame == "plain" and (is_paragraph or line.text.endswith((":", "：")))
+        return line.text if is_heading or (is_lead and line.indent <= item.indent) else ""
     return ""
 
 
@@ -52,7 +58,7 @@ def _without_repetition(items: Iterable[Item]) -> list[Item]:
     """Drop a restarted block that only repeats what was said before."""
     blocks: list[list[Item]] = []
     for item in items:
-        if not blocks or (item.value or 0) <= (blocks[-1][-1].value or 0):
+        if not blocks or _restarts(blocks[-1][-1], item):
             blocks.append([])
         blocks[-1].append(item)
     kept: list[Item] = []
@@ -63,3 +69,7 @@ def _without_repetition(items: Iterable[Item]) -> list[Item]:
             kept += block
         seen |= bodies
     return kept
+
+
+def _restarts(before: Item, item: Item) -> bool:
+    return item.value is not None and item.value <= (before.value or 0)

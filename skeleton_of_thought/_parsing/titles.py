@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 from typing import TYPE_CHECKING
 
 from skeleton_of_thought._parsing.markers import counts_only, find_marker
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Container
 
 _LINK = re.compile(r"!?\[([^\[\]]{1,300})\]\([^()\s]{0,500}\)")
+_ENTITY = re.compile(r"&(?:amp|lt|gt|quot|apos|nbsp|#\d{1,5});")
+_MARKED = re.compile(r"[\[<\\&]|^\w+ ?[:：]")
 _LATEX = re.compile(r"\\(?:textbf|textit|emph|underline)\{([^{}]{1,300})\}")
 _TAG = re.compile(
     r"</?(?:b|i|u|strong|em|mark|span|a|p|br|h[1-6])\b[^<>]{0,200}>"
@@ -18,6 +21,7 @@ _TAG = re.compile(
 )
 _ESCAPE = re.compile(r"\\(?=[!#()*+\-.:\[\]_`{}~|>])")
 _STRONG = re.compile(r"(?<!\w)__(?=\S)([^_]+)__(?!\w)")
+_EMPHASIZED = re.compile(r"[*_`~]")
 _EMPHASIS = re.compile(r"(?<![\w*])\*(?=\S)([^*]+)\*(?![\w*])|(?<![\w_])_(?=\S)([^_]+)_(?![\w_])")
 _PLAIN = re.compile(r"[^\W_]++(?: [^\W_]++)*+")
 _TASK = re.compile(r"\[[ xX✓]?\]\s")
@@ -29,7 +33,7 @@ _BOLD_TITLE = re.compile(r"(\*{2,3}|__)(?=[^\s*_])([^*_]+)\1")
 _NUMBERED_LABEL = re.compile(r"[^\W\d][^\d]{0,28}[\s#](?:\d{1,3}|[A-H]|[IVX]{1,4})$")
 _ABBREVIATION = re.compile(r"\(?(?:[^\W\d_]\.){2,}")
 
-_LEADING_MARKS = frozenset("-–—*+>#.:;,|•●▪·→=~") | {"--", "##", "###", "####", "#####", "######"}
+_LEADING_MARKS = frozenset("-–—*+>#.:;,|•●▪·→=~") | {"--", "==", "##", "###", "####", "#####", "######"}
 _TRAILING_MARKS = _LEADING_MARKS | frozenset("/\\&([{") | {"->", "=>"}
 _LEADING = ":;,)]}、，。．；：•●▪▸►"
 _TRAILING = ":;,、，；：।؛،•|"
@@ -84,6 +88,9 @@ def title_and_description(body: str, numbers: Container[int | None] = ()) -> tup
 def _plain_marks(text: str) -> str:
     """One line, with links as their text and without tags and escapes."""
     text = " ".join(text.split())
+    if _MARKED.search(text) is None:
+        return text
+    text = _ENTITY.sub(lambda entity: unescape(entity[0]), text)
     text = _ESCAPE.sub("", _TAG.sub("", _LINK.sub(r"\1", _LATEX.sub(r"\1", text))))
     return _KEY.sub("", text, count=1) if _KEY.match(text) else text
 
@@ -126,6 +133,8 @@ def _clean(text: str) -> str:
 
 
 def _without_emphasis(text: str) -> str:
+    if _EMPHASIZED.search(text) is None:
+        return text
     text = text.replace("**", "").replace("`", "").replace("~~", "")
     text = _EMPHASIS.sub(lambda mark: mark[1] or mark[2], _STRONG.sub(r"\1", text))
     return text.lstrip("*_ ")

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 # More lists than this are noise; the bound keeps comparing them linear in the text.
 _MOST_CANDIDATES = 12
 _LARGEST_JUMP = 3
-_MOST_WORDS_OF_A_LOST_TITLE = 20
+_MOST_WORDS_OF_A_LOST_TITLE = 40
 
 
 def top_level_items(lines: list[Line]) -> list[Item]:
@@ -51,7 +51,7 @@ def top_level_items(lines: list[Line]) -> list[Item]:
         items = chosen_run(_numbered_level(best, families), lines)
         items = _with_lost_first(items, lines)
     else:
-        items = _outermost(best.items) if best.rank is Rank.BULLET else list(best.items)
+        items = chosen_run(_outermost(best.items), lines) if best.rank is Rank.BULLET else list(best.items)
     return [_with_next_line(item, lines, end) for item, end in zip(items, _ends(items, lines), strict=True)]
 
 
@@ -131,16 +131,18 @@ def _continues(family: str) -> bool:
 
 def _outermost(items: Sequence[Item]) -> list[Item]:
     """The bullets of a list that are not indented under others of the same kind."""
-    base = min(item.indent for item in items)
-    start = next(place for place, item in enumerate(items) if item.indent == base)
-    outer = [*items[:start], *(item for item in items if item.indent == base)]
-    deeper = [item for item in items[start:] if item.indent > base]
-    if len(outer) > 1 or not deeper:
-        return outer
-    if outer[0].body.endswith((":", "：")):
-        return _outermost(deeper)
-    # One bullet with bullets under it, at the very start: somebody stripped an indented list.
-    return list(items) if outer[0].line == 0 and len({item.indent for item in deeper}) == 1 else outer
+    inner = list(items)
+    while True:
+        base = min(item.indent for item in inner)
+        start = next(place for place, item in enumerate(inner) if item.indent == base)
+        outer = [*inner[:start], *(item for item in inner if item.indent == base)]
+        deeper = [item for item in inner[start:] if item.indent > base]
+        if len(outer) > 1 or not deeper or not outer[0].body.rstrip("*_ ").endswith((":", "：")):
+            break
+        inner = deeper  # "- Skeleton:" over the points
+    if len(outer) == 1 and outer[0].line == 0 and len({item.indent for item in deeper}) == 1:
+        return inner  # one bullet over equal ones, at the very start: somebody stripped an indented list
+    return outer
 
 
 def _with_lost_first(items: list[Item], lines: Sequence[Line]) -> list[Item]:
