@@ -22,7 +22,7 @@ from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_ca
 from llama_index.core.llms.llm import LLM
 
 from llamaindex_sot._messages import from_llamaindex
-from skeleton_of_thought.decoding import GenerationRequest, get_engine
+from skeleton_of_thought.decoding import GenerationRequest
 from skeleton_of_thought.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -108,6 +108,8 @@ class TransformersLLM(LLM):
         if self._engine is not None:
             engine: Engine = self._engine
             return engine
+        from skeleton_of_thought.decoding import get_engine
+
         return get_engine(self.model, dtype=self.dtype, device=self.device, revision=self.revision)
 
     @property

@@ -1,0 +1,55 @@
+"""The documents of a folder, as LlamaIndex's readers see them."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from typing import TYPE_CHECKING
+
+from llama_index.core import Document, SimpleDirectoryReader
+
+from skeleton_of_thought.errors import require
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+SUFFIXES = (".md", ".pdf", ".txt")
+
+
+def read_documents(folder: Path) -> list[Document]:
+    """Read the files of a folder and of the folders inside it; a PDF is one document per page.
+
+    A document's id depends only on its place in the folder, so that an index recognises it again. A file that
+    cannot be read is logged and left out.
+    """
+    require("llama_index.readers.file", extra="docs", needed_for="Reading documents")
+    documents: list[Document] = []
+    for file in sorted(folder.rglob("*")):
+        place = file.relative_to(folder)
+        hidden = any(part.startswith(".") for part in place.parts)
+        if file.suffix.lower() in SUFFIXES and file.is_file() and not hidden:
+            documents += _read(file, place.as_posix())
+    return documents
+
+
+def _read(file: Path, place: str) -> list[Document]:
+    reader = SimpleDirectoryReader(input_files=[file], exclude_hidden=False, raise_on_error=True)
+    try:
+        parts = reader.load_data()
+    except Exception as error:  # noqa: BLE001 - a reader may raise anything over a broken file
+        logger.warning("%s cannot be read and is left out: %s", file, error)
+        return []
+    return [_document(part, place, number) for number, part in enumerate(parts) if part.text.strip()]
+
+
+def _document(part: Document, place: str, number: int) -> Document:
+    """A part of a file with what an index needs to know: where it stands, and nothing that changes by itself."""
+    return Document(
+        id_=hashlib.sha256(f"{place} {number}".encode()).hexdigest()[:32],
+        text=part.text.strip(),
+        metadata={"source": place, "page": str(part.metadata.get("page_label", ""))},
+        excluded_llm_metadata_keys=["source", "page"],
+        excluded_embed_metadata_keys=["page"],
+    )

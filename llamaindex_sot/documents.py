@@ -1,0 +1,168 @@
+"""Answers from a folder of documents: read, embedded, kept in a vector database on disk, cited."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import shutil
+import warnings
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from llama_index.core import VectorStoreIndex
+from llama_index.core.ingestion import DocstoreStrategy, IngestionPipeline
+from llama_index.core.node_parser import SentenceSplitter
+from llama_index.core.query_engine import RetrieverQueryEngine
+from llama_index.core.storage.docstore import SimpleDocumentStore
+from platformdirs import user_data_path
+
+from llamaindex_sot._embedding import PackagedEmbedding
+from llamaindex_sot._reading import SUFFIXES, read_documents
+from llamaindex_sot.synthesizer import SkeletonOfThoughtSynthesizer
+from skeleton_of_thought.errors import ConfigurationError, require
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from llama_index.core.base.embeddings.base import BaseEmbedding
+    from llama_index.core.base.response.schema import RESPONSE_TYPE
+    from llama_index.core.llms import LLM
+    from llama_index.core.vector_stores.types import BasePydanticVectorStore
+
+logger = logging.getLogger(__name__)
+
+CHUNK_TOKENS = 160
+"""Chunks are a paragraph or two: the packaged embedding model reads no more than 256 tokens of one."""
+
+
+def ask_folder(
+    question: str,
+    folder: str | Path,
+    *,
+    llm: LLM | None = None,
+    chunks: int = 8,
+    storage: str | Path | None = None,
+    streaming: bool = False,
+    **options: Any,
+) -> RESPONSE_TYPE:
+    """Answer a question from the text, Markdown and PDF files of a folder, with citations.
+
+    Args:
+        question: The question.
+        folder: Where the documents are; folders inside it are read too, hidden ones are not.
+        llm: Writes the answer; see `SkeletonOfThoughtSynthesizer`.
+        chunks: How many chunks of the documents the answer may use.
+        storage: Where the index is kept; None for a place of the user's own, one per folder.
+        streaming: Return a `StreamingResponse`.
+        **options: Further options of `SkeletonOfThoughtSynthesizer`.
+
+    Returns:
+        LlamaIndex's response. `response.metadata["sot"]` tells how the answer came about; `cited_files` tells
+        which documents it cites.
+
+    Raises:
+        ConfigurationError: No such folder, or nothing to read in it.
+        MissingExtraError: The extra `docs` is not installed.
+    """
+    index = folder_index(folder, storage=storage)
+    synthesizer = SkeletonOfThoughtSynthesizer(llm, streaming=streaming, **options)
+    retriever = index.as_retriever(similarity_top_k=chunks)
+    return RetrieverQueryEngine(retriever, response_synthesizer=synthesizer).query(question)
+
+
+def cited_files(response: RESPONSE_TYPE) -> dict[str, str]:
+    """The documents an answer cites, by the number in its text: `{"1": "safety.pdf, page 2"}`."""
+    nodes = {source.node.node_id: source.node.metadata for source in response.source_nodes}
+    citations = (response.metadata or {}).get("sot", {}).get("citations", {})
+    return {number: _place(nodes[node]) for number, node in citations.items()}
+
+
+def _place(metadata: dict[str, Any]) -> str:
+    page = metadata.get("page")
+    return f"{metadata['source']}, page {page}" if page else str(metadata["source"])
+
+
+def folder_index(
+    folder: str | Path, *, embed_model: BaseEmbedding | None = None, storage: str | Path | None = None
+) -> VectorStoreIndex:
+    """The index of a folder's documents, brought up to date.
+
+    Vectors are kept in LanceDB, the hash of every document beside them. Only documents that are new or have
+    changed are embedded; those that are gone are removed. Several processes may ask at once: the first one
+    updates, the others wait for it.
+
+    Args:
+        folder: Where the documents are.
+        embed_model: Embeds chunks and questions; None for the packaged all-MiniLM-L6-v2. An index is kept per
+            model.
+        storage: Where the index is kept; None for a place of the user's own, one per folder.
+
+    Raises:
+        ConfigurationError: No such folder, or nothing to read in it.
+        MissingExtraError: The extra `docs` is not installed.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise ConfigurationError(
+            f"There is no folder {str(folder)!r}. Give a folder with {', '.join(SUFFIXES)} files."
+        )
+    embed = embed_model or PackagedEmbedding()
+    home = Path(storage) if storage is not None else _home(folder)
+    kept = home / hashlib.sha256(f"{embed.model_name} {CHUNK_TOKENS}".encode()).hexdigest()[:16]
+    documents = read_documents(folder)
+    if not documents:
+        raise ConfigurationError(f"The folder {str(folder)!r} has no text in {', '.join(SUFFIXES)} files.")
+    with _updating(kept):
+        hashes = kept / "documents.json"
+        vectors = _open(kept / "vectors")
+        store = (
+            SimpleDocumentStore.from_persist_path(str(hashes)) if hashes.exists() else SimpleDocumentStore()
+        )
+        pipeline = IngestionPipeline(
+            transformations=[SentenceSplitter(chunk_size=CHUNK_TOKENS, chunk_overlap=0), embed],
+            vector_store=vectors,
+            docstore=store,
+            docstore_strategy=DocstoreStrategy.UPSERTS_AND_DELETE,
+            disable_cache=True,
+        )
+        added = pipeline.run(documents=documents, store_doc_text=False)
+        store.persist(str(hashes))
+        logger.info("%d documents in %s, %d chunks new or changed", len(documents), folder, len(added))
+    return VectorStoreIndex.from_vector_store(vectors, embed_model=embed)
+
+
+def _open(folder: Path) -> BasePydanticVectorStore:
+    """The vector database in a folder."""
+    os.environ.setdefault("LANCEDB_LOG", "error")  # its core would say on stderr that a new table is new
+    lance = require("llama_index.vector_stores.lancedb", extra="docs", needed_for="Answering from documents")
+    logging.getLogger(lance.LanceDBVectorStore.__module__).setLevel(logging.ERROR)  # a new table is no news
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of lancedb, for what the integration calls
+        vectors: BasePydanticVectorStore = lance.LanceDBVectorStore(uri=str(folder), table_name="chunks")
+    return vectors
+
+
+def _home(folder: Path) -> Path:
+    """Where the index of a folder is kept if nobody says where."""
+    path = folder.resolve()
+    digest = hashlib.sha256(str(path).encode()).hexdigest()[:16]
+    return user_data_path("skeleton-of-thought") / "documents" / f"{path.name}-{digest}"
+
+
+@contextmanager
+def _updating(kept: Path) -> Iterator[None]:
+    """Hold the index alone; one whose update was interrupted is made anew."""
+    from filelock import FileLock
+
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{kept}.lock"):
+        unfinished = kept / "unfinished"
+        if unfinished.exists():
+            logger.warning("the index in %s was left unfinished; it is made anew", kept)
+            shutil.rmtree(kept)
+        kept.mkdir(exist_ok=True)
+        unfinished.touch()
+        yield
+        unfinished.unlink()
