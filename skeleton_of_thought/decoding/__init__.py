@@ -36,3 +36,7 @@ def __getattr__(name: str) -> Any:
     for module in ("torch", "transformers"):
         require(module, extra="local", needed_for="Local decoding")
     return getattr(import_module(f"{__name__}.{_NEEDS_TORCH[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
