@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from skeleton_of_thought.errors import ConfigurationError, missing, require
 from skeleton_of_thought.routing.decision import Decision
-from skeleton_of_thought.routing.encoding import encode, padded
+from skeleton_of_thought.routing.encoding import context_of, encode, padded
 from skeleton_of_thought.routing.features import features
 from skeleton_of_thought.routing.lexical import NOTHING_ASKED, loudest
 from skeleton_of_thought.routing.linear import LinearModel, checked_threshold
@@ -109,11 +109,12 @@ class Encoder:
                 f"model={source!r} is no encoder: {error}. Give a folder or a name on the Hub.",
             ) from error
         self._device = device
+        self._longest = min(LONGEST, context_of(self._model) or LONGEST)
         self.size = int(self._model.config.hidden_size)
 
     def features(self, texts: Sequence[str]) -> list[dict[str, float]]:
         """One dictionary per text: the dimensions of its embedding by name."""
-        rows = encode(self._tokenizer, texts, longest=LONGEST)
+        rows = encode(self._tokenizer, texts, longest=self._longest)
         by_length = sorted(range(len(rows)), key=lambda position: len(rows[position]))
         found: dict[int, list[float]] = {}
         for start in range(0, len(rows), _BATCH):
