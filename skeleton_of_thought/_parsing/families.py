@@ -58,7 +58,7 @@ def numbered_families(lines: Sequence[Line]) -> dict[str, list[Item]]:
             continue
         frame = "" if line.frame == "plain" else f"{line.frame} {line.sort}\t"
         family, value = _reading(line.marker, frame, families)
-        if not is_lead_in(line.body):
+        if not is_lead_in(line.body) and not is_about_skeleton(line.text):
             families[family].append(Item(line.body, value, family, "", place, line.indent))
     return families
 

@@ -36,7 +36,7 @@ class Line:
 
 
 _BLANK = Line("blank")
-_INDENT = re.compile(r"(?:\s*+>){0,8}+\s*+")
+_INDENT = re.compile(r"(?:\s*+>){0,8}+[\s│]*+")
 _RULE = re.compile(r"[-=_*~—─━\s]{3,}+$|[|+:\-\s]{3,}+$")
 _UNDERLINE = re.compile(r"(?:={3,}+|-{3,}+)[ \t]{0,8}")
 _TABLE_RULE = re.compile(r"\|?(?:\s*+:?-{2,}+:?\s*+\|)++(?:\s*+:?-{2,}+:?)?\s*+$")
@@ -59,13 +59,17 @@ _CODE = {
 }
 _CODE |= {"sh", "sql", "ts", "typescript"}
 _HEADING = re.compile(r"(#{1,6}|={2,5})(?:[ \t]++|(?=[*_])|(?<=##)(?=\d))")
+_GLYPHS = "•●○◦‣⁃∙·・▪▫■□◆◇►▶➤➔⇒✓✔✅☑☐★☆✦➡❖⦿👉🔹🔸🔷🔶⭐🌟💡📌🔥✨🚀📍"
 _BULLET = re.compile(
-    r"(?:(?P<spaced>[-*+~»→–—―‐]|--|->|=>|o(?=\s{2,}))\s++|(?P<dash>[-–—‐])(?=[^\W\d]|[*_]{2}\w)|(?P<latex>\\item\b|#\.)\s*+"
-    r"|(?P<glyph>[•●○◦‣⁃∙·・▪▫■□◆◇►▶➤➔⇒✓✔✅☑☐★☆✦➡👉🔹🔸🔷🔶❖⦿⭐🌟💡📌🔥✨🚀📍]|——)\ufe0f?\s*+)(?:\[[ xX✓]?\]\s++)?"
+    r"(?:(?P<spaced>[-*+~»→–—―‐]|--|->|=>|o(?=\s{2,}))\s++|(?P<latex>\\item\b|#\.)\s*+"
+    r"|(?P<dash>[-–—‐])(?=[^\W\d]|[*_]{2}\w|\d{1,2}[.)]\s)"
+    rf"|(?P<glyph>[{_GLYPHS}]|——|[├└]─{{1,3}})\ufe0f?\s*+)(?:\[[ xX✓]?\]\s++)?"
 )
+_SORTS = dict.fromkeys("☐☑✓✔✅", "☐") | dict.fromkeys("├└", "├")  # bullets that mix within one list
+_PICTURE = re.compile(r"[\u2600-\u27bf\U0001f300-\U0001faff]\ufe0f?\s{0,2}(?=\d)")
 _EMPHASIS = re.compile(r"\*{1,3}|_{1,3}|<(?:b|strong)>")
 _BOLD = re.compile(
-    r"【[^【】]{1,60}】$|(\*\*|__)(?=\S)([^*_\n]+)\1\s?[:：]?$|(\*\*|__)(?=\S)[^*_\n]{1,80}(?:[:：]\3|\3\s?[:：–—]|\3\s-)\s"
+    r"【[^【】]{1,60}】$|(\*\*|__)(?=\S)([^*_\n]+)\1\s?[:：]?$|(\*\*|__)(?=\S)[^*_\n]{1,80}(?:[:：]\3|\3\s?[:：=–—]|\3\s-)\s"
 )
 
 
@@ -114,7 +118,7 @@ def _read_line(raw: str, *, in_table: bool) -> Line:
     bullet = _BULLET.match(text)
     if bullet and bullet.end() < len(text):
         sort = bullet[bullet.lastgroup or 0]
-        return _line("bullet", text[bullet.end() :], "☐" if sort in "☐☑✓✔✅" else sort, indent)
+        return _line("bullet", text[bullet.end() :], _SORTS.get(sort[0], sort), indent)
     return _line("bold" if _BOLD.match(text) else "plain", text, "", indent)
 
 
@@ -122,7 +126,7 @@ def _line(frame: Frame, text: str, sort: str, indent: int) -> Line:
     """Look for a number at the start of the text, inside an opening emphasis too: `**1. Energy**`."""
     opening = _EMPHASIS.match(text)
     start = opening.end() if opening else 0
-    marker = find_marker(text, start)
+    marker = find_marker(text, start) or _behind_picture(text)
     if marker is None:
         return Line(frame, text, sort, indent, None, text)
     body = text[marker.end :].lstrip()
@@ -131,6 +135,12 @@ def _line(frame: Frame, text: str, sort: str, indent: int) -> Line:
     elif opening and opening[0] not in text[start : marker.end]:
         body = opening[0] + body
     return Line(frame, text, sort, indent, marker, body)
+
+
+def _behind_picture(text: str) -> Marker | None:
+    """The marker after a decorative picture: `📅 1. Plan`."""
+    picture = _PICTURE.match(text)
+    return find_marker(text, picture.end()) if picture else None
 
 
 def _table_row(text: str, indent: int, *, in_table: bool) -> Line:

@@ -36,12 +36,12 @@ class Marker:
 _EMPHASIS = r"[*_]{0,3}"
 _FREE = r"(?=\s|$)"
 _DOT = r"\\?[.．۔।](?!\d)[-–—:)]?"
-_CLOSE = r"\\?\.?[)）\]】〕」]"
+_CLOSE = r"\\?\.?[)）\]】〕」}>]"
 _COLON = r" ?[:：](?!\d|//)"
 _DASH = rf" ?[-–—]{_FREE}"
 
 _DECIMAL = (
-    rf"[#№]?(?P<d_open>[(（\[【〔「]?) ?(?P<d_number>\d{{1,7}}+)\ufe0f?{_EMPHASIS}"
+    rf"[#№]?(?P<d_open>[(（\[【〔「<{{]?) ?(?P<d_number>\d{{1,7}}+)\ufe0f?{_EMPHASIS}"
     rf"(?P<d_close>\u20e3|{_CLOSE}|{_DOT}|[、。]|{_COLON}|{_DASH}|\\?[/>,|؟،]{_FREE}|[ºª°][.):-]?{_FREE}|[-–—|](?=[^\W\d])|{_FREE})"
 )
 _SECTION = rf"(?P<s_parents>\d{{1,3}}+(?:\.\d{{1,3}}){{0,2}}?)\.(?P<s_number>\d{{1,3}}+)[.)]?{_FREE}"
@@ -56,12 +56,15 @@ _LETTER = (
     rf"(?P<l_close>(?:[.．](?=\s|$|[*_])|[)）、]|{_COLON}))"
 )
 _LABEL = (
-    r"(?P<b_label>[^\W\d_][^\d\n:：,;，。、()\[\]{}|<>*\"“”!?=/\\]{0,28}?) ?[#№]?"
+    r"[(（\[【<]?(?P<b_label>[^\W\d_][^\d\n:：,;，。、()\[\]{}|<>*\"“”!?=/\\]{0,28}?) ?[#№]?"
     rf"(?P<b_number>\d{{1,3}}+|\b[IVX]{{1,5}}\b|\b[A-H]\b|\b(?i:{'|'.join(numerals.CARDINALS)})\b)"
-    rf"{_EMPHASIS}(?P<b_close> ?[:：](?!\d)|{_DASH}|{_DOT}|[)）、]|{_FREE})"
+    rf"{_EMPHASIS}(?P<b_close> ?[:：](?!\d)|{_DASH}|{_DOT}|[)）\]】>、]|{_FREE})"
 )
 _SUFFIXED = rf"(?P<x_number>\d{{1,2}}+)(?P<x_suffix>[^\W\d_]{{1,4}})(?:[:：.)]{_FREE}|[:：、])"
-_WORD = rf"(?P<w_word>(?i:{'|'.join(numerals.ORDINALS)})) ?(?:[:：]{_FREE}|(?<=째)[,.] )"
+_WORD = (
+    rf"(?P<w_word>(?i:{'|'.join(numerals.ORDINALS + numerals.CARDINALS)}))(?P<w_label> [^\W\d_]{{1,12}})?"
+    rf" ?(?:[:：]{_FREE}|(?<=째)[,.] )"
+)
 _MARKER = re.compile(
     rf"(?P<section>{_SECTION})|(?P<decimal>{_DECIMAL})|(?P<enclosed>{_ENCLOSED})|(?P<ordinal>{_ORDINAL})"
     rf"|(?P<chinese>{_CHINESE})|(?P<letter>{_LETTER})|(?P<suffixed>{_SUFFIXED})|(?P<word>{_WORD})"
@@ -69,7 +72,7 @@ _MARKER = re.compile(
 )
 _MOST_LABEL_WORDS = 3
 _DASHES = frozenset("-–—")
-_WEAK_CLOSES = _DASHES | frozenset("/>,|،؟ºª°")
+_WEAK_CLOSES = _DASHES | frozenset("/>},|،؟ºª°")
 # Labels that only count. Any other label with a number belongs to the title: "Day 1: Rome", "Vitamin B: nuts".
 _COUNTING_LABELS = frozenset(
     """
@@ -168,7 +171,8 @@ def _suffixed(match: re.Match[str]) -> Marker | None:
 
 
 def _word(match: re.Match[str]) -> Marker | None:
-    return _marker(match, "first", numerals.word_value(match["w_word"]))
+    label = (match["w_label"] or " point").strip()
+    return _marker(match, "first", numerals.word_value(match["w_word"])) if counts_only(label) else None
 
 
 _READERS: dict[str, Callable[[re.Match[str]], Marker | None]] = {

@@ -13,7 +13,7 @@ _KIND = r"final|short|brief|revised|improved|updated|refined|corrected|proposed|
 _ABOUT = re.compile(
     rf"(?:(?:the|a|your|my|here|answer|{_KIND}|le|la|el|die|das|der)\s)*+"
     rf"(?:(?:{_SKELETON})(?:\s(?:of|for|to|de|del|für|zu|per|para|pour)\s.*|\s(?:points|skeleton|outline))?"
-    rf"|draft|version|notes?|{_KIND})\W*",
+    rf"|draft|version|notes?|{_KIND})(?:\s#?\d{{1,2}})?\W*",
     re.IGNORECASE,
 )
 _LONGEST = 80
@@ -22,6 +22,13 @@ _FINAL = re.compile(
 )
 _TURN = re.compile(
     r"\[?(?:user|human|question|instruction|input|prompt|q)\b[^:：\n]{0,12}[:：]|\[(?:user|assistant)\b",
+    re.IGNORECASE,
+)
+_AROUND = re.compile(
+    r"(?:introduction|intro|overview|conclusion|summary|final thoughts|closing|wrap-up"
+    r"|einleitung|fazit|schluss|zusammenfassung"
+    r"|introducción|conclusión|introdução|conclusão|introduzione|conclusione|résumé|введение|заключение|выводы|giriş|sonuç"
+    r"|引言|前言|结论|總結|总结|結論|结语|はじめに|おわりに|まとめ|서론|결론|مقدمة|المقدمة|خاتمة|الخاتمة|परिचय|निष्कर्ष)\b",
     re.IGNORECASE,
 )
 _COURTESY = re.compile(r"(?:sure|certainly|of course|okay|ok|here|absolutely|great|yes)\b", re.IGNORECASE)
@@ -41,6 +48,11 @@ def announces_final(text: str) -> bool:
 def opens_turn(text: str) -> bool:
     """Whether a line starts another question, as base models do when they run on: `Question: …`."""
     return _TURN.match(text) is not None
+
+
+def is_opening_or_closing(text: str) -> bool:
+    """Whether a heading opens or closes an answer: `Introduction`, `Fazit`."""
+    return _AROUND.match(text.lstrip("*_ ")) is not None
 
 
 def is_lead_in(text: str) -> bool:

@@ -23,7 +23,12 @@ from skeleton_of_thought._parsing.families import (
 from skeleton_of_thought._parsing.item import Item
 from skeleton_of_thought._parsing.one_line import behind_lead_in
 from skeleton_of_thought._parsing.runs import chosen_run
-from skeleton_of_thought._parsing.talk import is_about_skeleton, is_courtesy, opens_turn
+from skeleton_of_thought._parsing.talk import (
+    is_about_skeleton,
+    is_courtesy,
+    is_opening_or_closing,
+    opens_turn,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -49,7 +54,7 @@ def top_level_items(lines: list[Line]) -> list[Item]:
     best = _before_headings(min(top, key=_preference), top)
     if best.rank is Rank.NUMBERED:
         items = chosen_run(_numbered_level(best, families), lines)
-        items = _with_lost_first(items, lines)
+        items = _with_opening_and_closing(_with_lost_first(items, lines), lines)
     else:
         items = chosen_run(_outermost(best.items), lines) if best.rank is Rank.BULLET else list(best.items)
     return [_with_next_line(item, lines, end) for item, end in zip(items, _ends(items, lines), strict=True)]
@@ -112,8 +117,11 @@ def _numbered_level(best: Candidate, families: dict[str, list[Item]]) -> list[It
     for item in sorted({*best.items, *others}, key=lambda item: item.line):
         value = item.value or 0
         level = (item.family, item.indent)
-        own = item.family == best.family and item.indent <= base and value <= expected + _LARGEST_JUMP
-        if item.line >= best.line and (own or (value == expected and level not in below)):
+        is_own, is_outer = item.family == best.family, item.indent <= base
+        is_next = value == expected and level not in below and (is_own or is_outer)
+        if item.line >= best.line and (
+            is_next or (is_own and is_outer and value <= expected + _LARGEST_JUMP)
+        ):
             items.append(item)
             expected = value + 1
             below.clear()
@@ -158,6 +166,20 @@ def _with_lost_first(items: list[Item], lines: Sequence[Line]) -> list[Item]:
     if place < items[0].line and line.frame in {"plain", "bold", "bullet"} and is_title:
         return [Item(line.text, 1, items[0].family, "", place, line.indent), *items]
     return items if len(items) > 1 else []
+
+
+def _with_opening_and_closing(items: list[Item], lines: Sequence[Line]) -> list[Item]:
+    """Add the headings without a number that open and close numbered ones: `## Introduction`, `## Conclusion`."""
+    if not items or lines[items[0].line].frame not in {"heading", "bold"}:
+        return items
+    first = lines[items[0].line]
+    around = [
+        Item(line.text, None, "", "", place, line.indent)
+        for place, line in enumerate(lines)
+        if (line.frame, line.sort, line.marker) == (first.frame, first.sort, None)
+        and is_opening_or_closing(line.text)
+    ]
+    return sorted([*items, *around], key=lambda item: item.line)
 
 
 def _after_lead_in(second: Item, lines: Sequence[Line]) -> Item | None:
