@@ -15,6 +15,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from skeleton_of_thought._failures import describe, may_pass
 from skeleton_of_thought._point_run import PointRun
 from skeleton_of_thought.answer import Answer, PointResult, Seconds
 from skeleton_of_thought.answer_format import SEPARATOR
@@ -176,7 +177,7 @@ class SkeletonOfThought:
             return (self._send(replace(request, attempt=request.attempt + 1)),)
         if request.stage == "skeleton":
             self._skeleton_seconds = self._finished - self._started
-            return self._answer_directly(f"the skeleton request failed: {_describe(error)}")
+            return self._answer_directly(f"the skeleton request failed: {describe(error)}")
         self._error = error
         return ()
 
@@ -268,11 +269,11 @@ class SkeletonOfThought:
         if self._options.on_point_error == "raise" and self._error is None:
             self._error = PointError(
                 f"Point {run.point.index} ({run.point.title!r}) failed after {request.attempt} "
-                f"attempt(s): {_describe(error)}. The other points are in this error's `answer`."
+                f"attempt(s): {describe(error)}. The other points are in this error's `answer`."
             )
             self._error.__cause__ = error
         skipped = self._options.on_point_error == "skip" and not shown
-        return self._close_point(run, run.result("skipped" if skipped else "failed", error=_describe(error)))
+        return self._close_point(run, run.result("skipped" if skipped else "failed", error=describe(error)))
 
     def _close_point(self, run: PointRun, result: PointResult) -> Sequence[Request]:
         index = run.point.index
@@ -313,7 +314,7 @@ class SkeletonOfThought:
         self._events.append(AnswerText(text))
 
     def _may_retry(self, request: Request, error: BaseException) -> bool:
-        return request.attempt <= self._options.retries and getattr(error, "is_retryable", True) is not False
+        return request.attempt <= self._options.retries and may_pass(error)
 
     def _check_question(self) -> None:
         if not self._messages:
@@ -354,8 +355,3 @@ def _distinct(points: Sequence[Point]) -> list[Point]:
     for point in points:
         first.setdefault(point.title.casefold(), point)
     return list(first.values())
-
-
-def _describe(error: BaseException) -> str:
-    """An error on one line of bounded length."""
-    return " ".join(f"{type(error).__name__}: {error}".split())[:300]

@@ -55,6 +55,10 @@ class FakeRetryableError(Exception):
     is_retryable = True
 
 
+class FakeStatusError(Exception):
+    status_code = 0
+
+
 class FakeFinalError(Exception):
     is_retryable = False
 
@@ -311,6 +315,17 @@ def test_an_error_that_cannot_be_retried_is_not():
     run = SkeletonOfThought(QUESTION, PROMPTS, Options(retries=5))
     run.start()
     assert ids(run.failed("skeleton", FakeFinalError("no"))) == ["direct"]
+
+
+@pytest.mark.parametrize(
+    ("status", "again"), [(400, False), (401, False), (404, False), (408, True), (429, True), (503, True)]
+)
+def test_a_status_says_whether_a_request_may_work_the_next_time(status, again):
+    error = FakeStatusError()
+    error.status_code = status
+    run = SkeletonOfThought(QUESTION, PROMPTS)
+    run.start()
+    assert ids(run.failed("skeleton", error)) == (["skeleton"] if again else ["direct"])
 
 
 def test_a_failed_direct_answer_raises_the_models_own_error():

@@ -22,13 +22,18 @@ app.add_typer(router.app, name="router", help="Train, measure and explain the ro
 app.command("serve-fake")(serve.serve_fake)
 
 
+INTERRUPTED = 130
+"""The exit code typer ends with after Ctrl-C."""
+
+
 def main() -> None:
     """Run the command; errors end with what fixes them, and exit code 1."""
     try:
         app()
-    except KeyboardInterrupt:
-        Console(stderr=True).print("\nStopped.")
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            Console(stderr=True).print("\nStopped.")
+        raise
     except Exception as error:
         message = explain(error)
         if message is None:

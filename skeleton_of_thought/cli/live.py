@@ -53,7 +53,7 @@ class LiveView:
             case SkeletonText(text):
                 self._skeleton += text
             case PointStarted(index, title, _):
-                self._titles[index], self._texts[index] = title, ""
+                self._texts[index], self._titles[index] = "", title  # drawn by another thread: title last
             case PointText(index, text):
                 self._texts[index] += text
             case PointEnded(result):
@@ -67,7 +67,7 @@ class LiveView:
         """How things stand."""
         lines = [Text(self._status, style="dim", no_wrap=True, overflow="ellipsis")]
         if self._titles:
-            lines += [line for index in self._titles for line in self._point(index)]
+            lines += [line for index in list(self._titles) for line in self._point(index)]
         else:
             written = self._direct or self._skeleton
             lines += [Text(line) for line in written.splitlines()[-(self._height - 2) :]]

@@ -1,0 +1,366 @@
+"""The command, with the real SDKs against a server on localhost."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from skeleton_of_thought.cli import main
+from skeleton_of_thought.fake_server import FakeServer, Pace, PlausibleAnswers
+
+QUESTION = "How can I improve my time management skills?"
+COMMAND = [sys.executable, "-c", "from skeleton_of_thought.cli import main; main()"]
+
+
+@pytest.fixture(scope="module")
+def shared_server():
+    with FakeServer() as server:
+        yield server
+
+
+@pytest.fixture
+def server(shared_server, monkeypatch):
+    provider = shared_server.provider
+    provider.answer, provider.pace = PlausibleAnswers(points=4), Pace()
+    provider.faults.clear()
+    provider.ledger.clear()
+    monkeypatch.setenv("OPENAI_BASE_URL", f"{shared_server.url}/v1")
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", shared_server.url)
+    monkeypatch.setenv("OPENAI_API_KEY", "fake")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "fake")
+    return shared_server
+
+
+@pytest.fixture
+def no_keys(monkeypatch):
+    for provider in ("OPENAI", "ANTHROPIC"):
+        monkeypatch.delenv(f"{provider}_API_KEY", raising=False)
+        monkeypatch.delenv(f"{provider}_BASE_URL", raising=False)
+
+
+@pytest.fixture
+def sot(monkeypatch, capsys):
+    """Runs the command in this process; returns its exit code, output and errors (on one line)."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["sot", *arguments])
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code or 0
+        printed = capsys.readouterr()
+        return code, printed.out, " ".join(printed.err.split())
+
+    return run
+
+
+@pytest.fixture(params=["openai:gpt-4o-mini", "openai:gpt-5-mini", "anthropic:claude-haiku-4-5"])
+def model(request):
+    return request.param
+
+
+# Answers.
+
+
+def test_json_is_the_contract(sot, server, model):
+    code, out, err = sot("ask", QUESTION, "--model", model, "--json")
+    assert (code, err) == (0, "")
+    told = json.loads(out)
+    assert list(told) == [
+        "question",
+        "model",
+        "answer",
+        "route",
+        "reason",
+        "skeleton",
+        "points",
+        "seconds",
+        "usage",
+    ]
+    assert (told["question"], told["model"], told["route"]) == (QUESTION, model, "sot")
+    assert [point["index"] for point in told["points"]] == [1, 2, 3, 4]
+    for point in told["points"]:
+        assert point["status"] == "ok"
+        assert point["text"].startswith(point["title"])
+        assert f"{point['index']}. {point['title']}: {point['text']}" in told["answer"]
+    usage = server.ledger.usage()
+    assert told["usage"] == {
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "total_tokens": usage.total_tokens,
+    }
+    assert set(told["seconds"]) == {"route", "skeleton", "points", "total", "first_token"}
+
+
+def test_plain_text_where_there_is_no_terminal(sot, server, model):
+    code, out, err = sot("ask", QUESTION, "--model", model)
+    assert (code, err) == (0, "")
+    assert "\x1b" not in out
+    answer, _, footer = out.rstrip().rpartition("\n\n")
+    assert [line[:2] for line in answer.split("\n\n")] == ["1.", "2.", "3.", "4."]
+    assert re.fullmatch(
+        rf"sot \(.+\) · 4 of 4 points · \d+ tokens in, \d+ out · \d+\.\d s, first text after \d+\.\d s · {model}",
+        footer,
+    )
+
+
+def test_route_and_max_points(sot, server):
+    _, out, _ = sot("ask", QUESTION, "-m", "openai:m", "--route", "direct", "--json")
+    told = json.loads(out)
+    assert (told["route"], told["reason"], told["points"], told["skeleton"]) == (
+        "direct",
+        "chosen by --route",
+        [],
+        "",
+    )
+    assert told["answer"]
+    _, out, _ = sot("ask", "What is 2 + 2?", "-m", "openai:m", "--json")
+    assert json.loads(out)["route"] == "direct", "the router is asked by default"
+    _, out, _ = sot(
+        "ask", "What is 2 + 2?", "-m", "openai:m", "--json", "--route", "sot", "--max-points", "2"
+    )
+    assert len(json.loads(out)["points"]) == 2
+
+
+def test_a_base_url_needs_no_key(sot, server, no_keys):
+    for name, url in (("openai:m", f"{server.url}/v1"), ("anthropic:m", server.url)):
+        code, out, _ = sot("ask", QUESTION, "--model", name, "--base-url", url, "--json")
+        assert code == 0
+        assert json.loads(out)["model"] == name
+
+
+def test_prompts_from_a_file(sot, server, tmp_path):
+    file = tmp_path / "mine.json"
+    prompts = {
+        "outline_prompt": "MINE. An outline as a numbered list: {request}",
+        "point_prompt": "MINE. {request}\n{outline}\nWrite only point {point}.",
+    }
+    file.write_text(json.dumps(prompts), encoding="utf-8")
+    code, out, _ = sot("ask", QUESTION, "-m", "openai:m", "--prompts", str(file), "--json")
+    assert code == 0
+    assert len(json.loads(out)["points"]) == 4
+    assert all("MINE." in entry.prompt for entry in server.ledger.entries)
+
+
+def test_compare(sot, server, model):
+    server.provider.pace = Pace(first_token=0.02, per_token=0.002)
+    code, out, err = sot("compare", QUESTION, "--model", model, "--json")
+    assert (code, err) == (0, "")
+    told = json.loads(out)
+    assert list(told) == ["question", "model", "speedup", "length_ratio", "direct", "sot"]
+    assert (told["direct"]["route"], told["sot"]["route"]) == ("direct", "sot")
+    seconds = {way: told[way]["seconds"]["total"] for way in ("direct", "sot")}
+    assert told["speedup"] == pytest.approx(seconds["direct"] / seconds["sot"], rel=1e-3)
+    assert told["length_ratio"] == len(told["sot"]["answer"]) / len(told["direct"]["answer"])
+
+
+def test_compare_as_text(sot, server):
+    code, out, _ = sot("compare", QUESTION, "--model", "openai:m")
+    assert code == 0
+    assert re.search(r"Speed-up \d+\.\d\dx at \d+\.\d\d times the length", out)
+    assert "Plain answer" in out
+    assert "Skeleton-of-Thought" in out
+
+
+# Errors end with what fixes them.
+
+
+@pytest.mark.parametrize("name", ["gpt-4o", "openai", "openai:", "anthropic:", "hf:", "mistral:7b", ""])
+def test_an_unknown_model_lists_the_kinds(sot, name):
+    code, out, err = sot("ask", QUESTION, "--model", name)
+    assert (code, out) == (1, "")
+    assert (
+        f"There is no model {name!r}. Use local, hf:FOLDER_OR_HUB_ID, openai:NAME or anthropic:NAME." in err
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "key"), [("openai:m", "OPENAI_API_KEY"), ("anthropic:m", "ANTHROPIC_API_KEY")]
+)
+def test_a_missing_key_is_named(sot, no_keys, name, key):
+    code, _, err = sot("ask", QUESTION, "--model", name)
+    assert code == 1
+    assert f"Set {key}, or give --base-url" in err
+
+
+def test_a_wrong_key(sot, server, model):
+    server.faults.add("unauthorized")
+    code, _, err = sot("ask", QUESTION, "--model", model)
+    assert code == 1
+    assert "401" in err
+    assert err.endswith("Check the key in OPENAI_API_KEY or ANTHROPIC_API_KEY.")
+    assert len(server.ledger.entries) == 2, "the skeleton and the direct answer; a wrong key does not pass"
+
+
+@pytest.mark.parametrize("kind", ["openai", "anthropic"])
+def test_nobody_listens_at_the_base_url(sot, kind):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    started = time.monotonic()
+    code, _, err = sot("ask", QUESTION, "--model", f"{kind}:m", "--base-url", url)
+    assert code == 1
+    assert err.endswith("Check --base-url and the network.")
+    assert time.monotonic() - started < 20
+
+
+def test_a_base_url_for_a_local_model(sot):
+    code, _, err = sot("ask", QUESTION, "--base-url", "http://localhost:1")
+    assert code == 1
+    assert "goes with openai:NAME or anthropic:NAME" in err
+
+
+@pytest.mark.parametrize("command", ["ask", "compare"])
+def test_an_empty_question(sot, command):
+    started = time.monotonic()
+    code, out, err = sot(command, "  ")
+    assert (code, out) == (2, "")
+    assert "The question is empty" in err
+    assert time.monotonic() - started < 1, "no model is loaded to say so"
+
+
+def test_a_prompts_file_that_is_not_there(sot, server):
+    code, _, err = sot("ask", QUESTION, "--model", "openai:m", "--prompts", "nowhere.json")
+    assert code == 1
+    assert "Cannot read the prompts file 'nowhere.json'" in err
+    assert server.ledger.entries == ()
+
+
+def test_a_provider_that_is_down(sot, server):
+    server.faults.add("server_error")
+    code, _, err = sot("ask", QUESTION, "--model", "openai:m")
+    assert code == 1
+    assert "500" in err
+    assert err.endswith("try again later.")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["ask"],
+        ["ask", "x", "--max-points", "1"],
+        ["ask", "x", "--route", "both"],
+        ["nothing"],
+        ["ask", "x", "--nothing"],
+    ],
+)
+def test_wrong_usage_is_exit_code_2(sot, arguments):
+    code, out, err = sot(*arguments)
+    assert (code, out) == (2, "")
+    assert "Usage:" in err
+
+
+def test_help(sot):
+    code, out, _ = sot("--help")
+    assert code == 0
+    assert all(command in out for command in ("ask", "compare", "router", "serve-fake"))
+
+
+# In a terminal.
+
+
+def in_terminal(*arguments, until=None, then=None, seconds=30):
+    """Runs the command in a pseudo terminal of 100 columns; returns its exit code and all it wrote.
+
+    When `until` has been written, the signal `then` is sent.
+    """
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "COLUMNS": "100", "LINES": "40", "TERM": "xterm-256color"}
+    process = subprocess.Popen(
+        [*COMMAND, *arguments],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=environment,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    written = b""
+    deadline = time.monotonic() + seconds
+    try:
+        while time.monotonic() < deadline:
+            if not select.select([ours], [], [], 0.1)[0]:
+                continue
+            try:
+                piece = os.read(ours, 65536)
+            except OSError:  # the other end is closed
+                break
+            if not piece:
+                break
+            written += piece
+            if until is not None and until in written:
+                os.killpg(process.pid, then)
+                until = None
+        return process.wait(timeout=10), written.decode(errors="replace")
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+
+
+def test_points_fill_in_at_the_same_time_in_a_terminal(server):
+    server.provider.pace = Pace(first_token=0.05, per_token=0.02)
+    code, written = in_terminal("ask", QUESTION, "--model", "openai:gpt-4o-mini")
+    assert code == 0
+    assert "Traceback" not in written
+    plain = re.sub(r"\x1b\[[\d;]*m", "", written)
+    frames = re.split(r"(?:\x1b\[1A|\x1b\[2K|\r)+", plain.replace("\r\n", "\n"))
+    assert any(all(f"… {n}. " in frame for n in range(1, 5)) for frame in frames), (
+        "four points grow in one picture"
+    )
+    assert any(all(f"{mark} {n}. " in frame for n, mark in ((1, "✓"), (2, "✓"))) for frame in frames)
+    assert "4 of 4 points" in plain[plain.rindex("\x1b[?25h") :], "the cursor is back, and the answer stays"
+
+
+@pytest.mark.parametrize("way", [[], ["--route", "direct"]])
+def test_ctrl_c_in_a_terminal_ends_cleanly(server, way):
+    server.provider.pace = Pace(first_token=0.05, per_token=0.2)
+    server.ledger.clear()
+    code, written = in_terminal(
+        "ask",
+        QUESTION,
+        "--model",
+        "openai:m",
+        *way,
+        until=b"sot:" if not way else b"direct:",
+        then=signal.SIGINT,
+    )
+    assert code == 130
+    assert "Traceback" not in written
+    assert written.rstrip().endswith("Stopped.")
+    assert written.count("\x1b[?25h") >= written.count("\x1b[?25l") > 0
+    assert server.ledger.wait_until_idle(), "the requests were hung up"
+
+
+def test_ctrl_c_in_a_pipe_ends_cleanly(server):
+    server.provider.pace = Pace(first_token=0.05, per_token=0.2)
+    process = subprocess.Popen(
+        [*COMMAND, "ask", QUESTION, "--model", "openai:m", "--route", "direct"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert process.stdout.read(3)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert err.decode().strip() == "Stopped."
+
+
+def test_a_reader_that_goes_away_is_no_error(server):
+    command = " ".join(f"'{part}'" for part in [*COMMAND, "ask", QUESTION, "--model", "openai:m"])
+    result = subprocess.run(
+        f"{command} | head -c 5", shell=True, capture_output=True, check=False, timeout=60
+    )
+    assert result.stderr.decode() == ""
