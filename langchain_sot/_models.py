@@ -73,10 +73,15 @@ def is_local(model: Any) -> bool:
     return getattr(chat_model(model), "_llm_type", None) == "chat-transformers"
 
 
+def name_of(model: Any) -> str | None:
+    """What the provider calls a model; None if it cannot be seen from outside."""
+    chat = chat_model(model)
+    return next((value for key in _NAMES if isinstance(value := getattr(chat, key, None), str)), None)
+
+
 def quirks(model: Any) -> Quirks:
     """What is known of a model in this process; of one without a name, nothing that outlives the run."""
-    chat = chat_model(model)
-    name = next((value for key in _NAMES if isinstance(value := getattr(chat, key, None), str)), None)
+    chat, name = chat_model(model), name_of(model)
     if name is None:
         return Quirks()
     server = next((value for key in _SERVERS if isinstance(value := getattr(chat, key, None), str)), "")

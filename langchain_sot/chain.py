@@ -22,7 +22,7 @@ from pydantic import ConfigDict, model_validator
 from langchain_sot._calls import Calls
 from langchain_sot._graph import draw
 from langchain_sot._messages import from_input
-from langchain_sot._models import has_tools, is_local, quirks
+from langchain_sot._models import has_tools, is_local, name_of, quirks
 from langchain_sot._output import StreamedAnswer, custom_events, message_of
 from langchain_sot._places import places_of, share_places
 from langchain_sot._route import CONFIG_KEY, RouterLike, adecide, check_router, decide
@@ -31,6 +31,7 @@ from skeleton_of_thought.drivers import aanswer_all, answer_all, astream, stream
 from skeleton_of_thought.limits import Limiter
 from skeleton_of_thought.method import SkeletonOfThought
 from skeleton_of_thought.options import OnPointError, Options
+from skeleton_of_thought.prices import Price, Prices
 from skeleton_of_thought.prompts import PROMPTS, Prompts, get_prompts
 from skeleton_of_thought.routing.decision import Decision
 from skeleton_of_thought.turns import Turns
@@ -78,6 +79,8 @@ class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]
         point_timeout: Seconds a point may take, retries included; a late point has failed.
         timeout: Seconds the answer may take; it is returned with the points that are there, the others
             failed. `DeadlineError` if there is none.
+        prices: Makes the bill name money: a `Prices` table, a JSON file of one, or `"default"` for the small
+            table that comes with the package.
 
     Example:
         ```python
@@ -102,6 +105,7 @@ class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]
     limiter: Limiter | None = None
     point_timeout: float | None = None
     timeout: float | None = None
+    prices: Prices | Path | str | None = None
 
     model_config: ClassVar[ConfigDict] = ConfigDict(
         extra="forbid", arbitrary_types_allowed=True, protected_namespaces=()
@@ -112,6 +116,7 @@ class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]
         """Find mistakes before any token is paid for."""
         self._options()
         self._prompts()
+        self._prices()
         check_router(self.router)
         return self
 
@@ -260,7 +265,7 @@ class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]
                 for event in events:
                     for name, data in custom_events(event):
                         dispatch_custom_event(name, data, config=config)
-            return message_of(run.answer, calls, run_manager.run_id)
+            return message_of(run.answer, calls, run_manager.run_id, self._prices())
 
         def send(requests: Sequence[Request]) -> Sequence[Reply | Exception]:
             self._publish(run, config)
@@ -268,7 +273,7 @@ class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]
 
         answer_all(run, send)
         self._publish(run, config)
-        return message_of(run.answer, calls, run_manager.run_id)
+        return message_of(run.answer, calls, run_manager.run_id, self._prices())
 
     async def _aanswer(
         self,
@@ -288,7 +293,7 @@ class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]
                 async for event in events:
                     for name, data in custom_events(event):
                         await adispatch_custom_event(name, data, config=config)
-            return message_of(run.answer, calls, run_manager.run_id)
+            return message_of(run.answer, calls, run_manager.run_id, self._prices())
 
         async def send(requests: Sequence[Request]) -> Sequence[Reply | Exception]:
             await self._apublish(run, config)
@@ -296,7 +301,7 @@ class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]
 
         await aanswer_all(run, send)
         await self._apublish(run, config)
-        return message_of(run.answer, calls, run_manager.run_id)
+        return message_of(run.answer, calls, run_manager.run_id, self._prices())
 
     def _stream_answer(
         self,
@@ -319,7 +324,7 @@ class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]
                 yield from seen.chunks(event)
                 for name, data in custom_events(event):
                     dispatch_custom_event(name, data, config=config)
-        yield seen.last(run.answer, calls)
+        yield seen.last(run.answer, calls, self._prices())
 
     async def _astream_answer(
         self,
@@ -344,7 +349,7 @@ class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]
                     yield chunk
                 for name, data in custom_events(event):
                     await adispatch_custom_event(name, data, config=config)
-        yield seen.last(run.answer, calls)
+        yield seen.last(run.answer, calls, self._prices())
 
     # What a run is made of.
 
@@ -371,6 +376,15 @@ class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]
         ]
         timed = self.timeout is not None or self.point_timeout is not None
         return Turns(*limiters), timed or bool(limiters)
+
+    def _prices(self) -> dict[Stage, Price | None] | None:
+        """What each stage costs; None if nobody asked."""
+        if self.prices is None:
+            return None
+        table = self.prices
+        if not isinstance(table, Prices):
+            table = Prices.load(None if table == "default" else table)
+        return {stage: table.of(name_of(model)) for stage, model in self._models().items()}
 
     def _models(self) -> dict[Stage, Runnable[Any, Any]]:
         return {

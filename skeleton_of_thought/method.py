@@ -17,6 +17,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from skeleton_of_thought._accounts import Accounts
 from skeleton_of_thought._point_run import PointRun
 from skeleton_of_thought.answer import Answer, PointResult, Seconds
 from skeleton_of_thought.answer_format import SEPARATOR
@@ -105,7 +106,7 @@ class SkeletonOfThought:
         self._quirks = quirks or dict.fromkeys(("skeleton", "point", "direct"), Quirks())
         self._clock = clock
         self._route, self._reason = decision.route, decision.reason
-        self._usage = decision.usage
+        self._accounts = Accounts(self._messages, route=decision.usage)
         self._outstanding: dict[str, Request] = {}
         self._received: dict[str, list[str]] = {}
         self._refusals: Counter[str] = Counter()
@@ -160,8 +161,7 @@ class SkeletonOfThought:
             self.text(request_id, text[len("".join(self._received[request_id])) :])
         request = self._outstanding.pop(request_id)
         received = "".join(self._received.pop(request_id))
-        self._usage += usage
-        self._finished = self._clock()
+        self._spend(request, usage)
         if request.stage == "skeleton":
             return self._skeleton_done(request, received, truncated=truncated)
         if request.stage == "direct":
@@ -172,8 +172,7 @@ class SkeletonOfThought:
         """A request failed; returns its retry, or what the failure policy does instead."""
         request = self._outstanding.pop(request_id)
         pieces = self._received.pop(request_id)
-        self._usage += usage
-        self._finished = self._clock()
+        self._spend(request, usage)
         if not pieces and (again := self._without_losing_a_retry(request, error)):
             return (again,)
         if request.stage == "point":
@@ -383,6 +382,11 @@ class SkeletonOfThought:
         self._text.append(text)
         self._events.append(AnswerText(text))
 
+    def _spend(self, request: Request, usage: Usage) -> None:
+        """A request has ended, and cost so much."""
+        self._finished = self._clock()
+        self._accounts.add(request, usage)
+
     def _may_retry(self, request: Request, error: BaseException) -> bool:
         return request.attempt <= self._options.retries and may_pass(error)
 
@@ -409,7 +413,8 @@ class SkeletonOfThought:
                 total=self._finished - self._started + route_seconds,
                 first_token=first - self._started + route_seconds,
             ),
-            usage=self._usage,
+            usage=self._accounts.usage,
+            bill=self._accounts.bill(len(self._points)),
         )
 
 
