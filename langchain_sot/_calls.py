@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from dataclasses import replace
+import time
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables.config import ContextThreadPoolExecutor, patch_config
@@ -14,47 +13,46 @@ from langchain_sot._models import is_local, mixes_up_batches, own_stops
 from skeleton_of_thought.request import Delta, Reply, Request
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Sequence
+    from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 
     from langchain_core.callbacks import BaseCallbackManager
     from langchain_core.messages import BaseMessage
     from langchain_core.runnables import Runnable, RunnableConfig
 
     from skeleton_of_thought.drivers import Outcome
+    from skeleton_of_thought.request import Stage
+    from skeleton_of_thought.turns import Turns
 
 
 MOST_STOPS = 4
 """Stop sequences OpenAI takes in a request."""
-
-BAD_REQUEST = 400
 
 
 class Calls:
     """The calls of one run.
 
     Args:
-        model: Answers the requests.
+        models: Who answers the requests of a stage.
         config: The chain's config; every call gets a copy with a name, a tag and a parent run.
         get_child: Makes the callback manager of a child run.
         kwargs: What the caller passed on to the model.
-        refused: Names of arguments the model has refused so far; added to, and shared by a chain's runs.
+        turns: What a request waits for that is not part of a batch.
     """
 
     def __init__(
         self,
-        model: Runnable[Any, Any],
+        models: Mapping[Stage, Runnable[Any, Any]],
         config: RunnableConfig,
         get_child: Callable[[str], BaseCallbackManager],
         kwargs: dict[str, Any],
-        *,
-        refused: set[str],
+        turns: Turns,
     ) -> None:
-        self._model = model
+        self._models = models
         self._config = config
         self._get_child = get_child
         self._kwargs = kwargs
-        self._refused = refused
-        self._own_stops = own_stops(model, kwargs)
+        self._turns = turns
+        self._sent: set[str] = set()
         self.direct: Any = None
         """The model's own message, where the answer is direct."""
         self.model_name: str | None = None
@@ -62,119 +60,99 @@ class Calls:
     @property
     def free_stops(self) -> int | None:
         """How many stop sequences a run may add to those of the caller; None for no limit."""
-        if is_local(self._model):
-            return None
-        return 0 if "stop" in self._refused else max(0, MOST_STOPS - len(self._own_stops))
+        model = self._models["point"]
+        return None if is_local(model) else max(0, MOST_STOPS - len(own_stops(model, self._kwargs)))
 
     def send_all(self, requests: Sequence[Request]) -> Sequence[Outcome]:
-        """Answer the requests at the same time; several as one batch."""
-        outcomes = self._send_all(requests)
-        again = self._without_stops(requests, outcomes)
-        return _replaced(outcomes, again, self._send_all(list(again.values()))) if again else outcomes
-
-    async def asend_all(self, requests: Sequence[Request]) -> Sequence[Outcome]:
-        """Like `send_all`, with asyncio."""
-        outcomes = await self._asend_all(requests)
-        again = self._without_stops(requests, outcomes)
-        return _replaced(outcomes, again, await self._asend_all(list(again.values()))) if again else outcomes
-
-    def stream(self, request: Request) -> Generator[Delta]:
-        """Open the stream of one request."""
-        try:
-            yield from self._stream(request)
-        except Exception as error:
-            if not self._refuses_stops(request, error):
-                raise
-            yield from self._stream(replace(request, stop=()))
-
-    async def astream(self, request: Request) -> AsyncGenerator[Delta]:
-        """Like `stream`, with asyncio."""
-        try:
-            async with contextlib.aclosing(self._astream(request)) as deltas:
-                async for delta in deltas:
-                    yield delta
-        except Exception as error:
-            if not self._refuses_stops(request, error):
-                raise
-            async with contextlib.aclosing(self._astream(replace(request, stop=()))) as deltas:
-                async for delta in deltas:
-                    yield delta
-
-    def _send_all(self, requests: Sequence[Request]) -> Sequence[Outcome]:
-        if len(requests) == 1:
-            return [self._try(requests[0])]
-        if mixes_up_batches(self._model):
-            with ContextThreadPoolExecutor(max_workers=self._width(requests)) as pool:
+        """Answer the requests at the same time; several new ones as one batch."""
+        if not self._is_batch(requests):
+            if len(requests) == 1:
+                return [self._try(requests[0])]
+            with ContextThreadPoolExecutor(max_workers=len(requests)) as pool:
                 return list(pool.map(self._try, requests))
-        outputs = self._model.batch(
+        sent = time.monotonic()
+        outputs = self._models[requests[0].stage].batch(
             [_input(request) for request in requests],
-            [self._config_for(request, max_concurrency=self._width(requests)) for request in requests],
+            [self._config_for(request, max_concurrency=len(requests)) for request in requests],
             return_exceptions=True,
             **self._kwargs_for(requests[0]),
         )
-        return self._outcomes(requests, outputs)
+        return self._outcomes(requests, outputs, sent)
 
-    async def _asend_all(self, requests: Sequence[Request]) -> Sequence[Outcome]:
-        if len(requests) == 1:
-            return [await self._atry(requests[0])]
-        if mixes_up_batches(self._model):
-            limit = asyncio.Semaphore(self._width(requests))
-
-            async def send(request: Request) -> Outcome:
-                async with limit:
-                    return await self._atry(request)
-
+    async def asend_all(self, requests: Sequence[Request]) -> Sequence[Outcome]:
+        """Like `send_all`, with asyncio."""
+        if not self._is_batch(requests):
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(send(request)) for request in requests]
+                tasks = [group.create_task(self._atry(request)) for request in requests]
             return [task.result() for task in tasks]
-        outputs = await self._model.abatch(
+        sent = time.monotonic()
+        outputs = await self._models[requests[0].stage].abatch(
             [_input(request) for request in requests],
             [self._config_for(request) for request in requests],
             return_exceptions=True,
             **self._kwargs_for(requests[0]),
         )
-        return self._outcomes(requests, outputs)
+        return self._outcomes(requests, outputs, sent)
 
-    def _stream(self, request: Request) -> Generator[Delta]:
-        for chunk in self._model.stream(
+    def call(self, request: Request) -> Generator[Delta]:
+        """Answer one request whole, as the only piece of a stream."""
+        output = self._models[request.stage].invoke(
+            _input(request), self._config_for(request), **self._kwargs_for(request)
+        )
+        yield self._whole(request, output)
+
+    async def acall(self, request: Request) -> AsyncGenerator[Delta]:
+        """Like `call`, with asyncio."""
+        output = await self._models[request.stage].ainvoke(
+            _input(request), self._config_for(request), **self._kwargs_for(request)
+        )
+        yield self._whole(request, output)
+
+    def stream(self, request: Request) -> Generator[Delta]:
+        """Open the stream of one request."""
+        for chunk in self._models[request.stage].stream(
             _input(request), self._config_for(request), **self._kwargs_for(request)
         ):
             yield self._delta(chunk)
 
-    async def _astream(self, request: Request) -> AsyncGenerator[Delta]:
-        async for chunk in self._model.astream(
+    async def astream(self, request: Request) -> AsyncGenerator[Delta]:
+        """Like `stream`, with asyncio."""
+        async for chunk in self._models[request.stage].astream(
             _input(request), self._config_for(request), **self._kwargs_for(request)
         ):
             yield self._delta(chunk)
+
+    def _is_batch(self, requests: Sequence[Request]) -> bool:
+        """Whether requests go out as one batch: several new ones; what is sent again waits for its own turn."""
+        again = any(request.id in self._sent for request in requests)
+        self._sent.update(request.id for request in requests)
+        return len(requests) > 1 and not again and not mixes_up_batches(self._models[requests[0].stage])
 
     def _try(self, request: Request) -> Outcome:
         try:
-            output = self._model.invoke(
-                _input(request), self._config_for(request), **self._kwargs_for(request)
-            )
+            with self._turns.turn(request):
+                return _reply(next(self.call(request)))
         except Exception as error:  # noqa: BLE001 - every failure of a request is the policy's business
             return error
-        return self._outcome(request, output)
 
     async def _atry(self, request: Request) -> Outcome:
         try:
-            output = await self._model.ainvoke(
-                _input(request), self._config_for(request), **self._kwargs_for(request)
-            )
+            async with self._turns.aturn(request):
+                return _reply(await anext(self.acall(request)))
         except Exception as error:  # noqa: BLE001 - every failure of a request is the policy's business
             return error
-        return self._outcome(request, output)
 
-    def _outcomes(self, requests: Sequence[Request], outputs: Sequence[Any]) -> list[Outcome]:
-        return [self._outcome(request, output) for request, output in zip(requests, outputs, strict=True)]
+    def _outcomes(self, requests: Sequence[Request], outputs: Sequence[Any], sent: float) -> list[Outcome]:
+        self._turns.notice(outputs, sent=sent)
+        return [
+            output if isinstance(output, Exception) else _reply(self._whole(request, output))
+            for request, output in zip(requests, outputs, strict=True)
+        ]
 
-    def _outcome(self, request: Request, output: Any) -> Outcome:
-        if isinstance(output, Exception):
-            return output
+    def _whole(self, request: Request, output: Any) -> Delta:
         if request.stage == "direct":
             self.direct = output
-        self._notice_model(output)
-        return Reply(text_of(output), usage_of(output), was_truncated(output), output)
+        return self._delta(output)
 
     def _delta(self, chunk: Any) -> Delta:
         self._notice_model(chunk)
@@ -195,40 +173,15 @@ class Calls:
     def _kwargs_for(self, request: Request) -> dict[str, Any]:
         kwargs = dict(self._kwargs)
         if request.stop:
-            kwargs["stop"] = [*self._own_stops, *request.stop]
+            kwargs["stop"] = [*own_stops(self._models[request.stage], kwargs), *request.stop]
         if request.max_tokens is not None:
             kwargs.setdefault("max_tokens", request.max_tokens)
         return kwargs
 
-    def _without_stops(self, requests: Sequence[Request], outcomes: Sequence[Outcome]) -> dict[int, Request]:
-        """The requests refused for their stop sequences, by place, as they are to be sent again."""
-        return {
-            place: replace(request, stop=())
-            for place, (request, outcome) in enumerate(zip(requests, outcomes, strict=True))
-            if isinstance(outcome, Exception) and self._refuses_stops(request, outcome)
-        }
-
-    def _refuses_stops(self, request: Request, error: Exception) -> bool:
-        """Whether the model takes no stop sequences, as OpenAI's reasoning models; remembered if so."""
-        refuses = (
-            bool(request.stop) and getattr(error, "status_code", None) == BAD_REQUEST and "stop" in str(error)
-        )
-        if refuses:
-            self._refused.add("stop")
-        return refuses
-
-    def _width(self, requests: Sequence[Request]) -> int:
-        """How many requests may run at once: all, unless the caller's config says fewer."""
-        return self._config.get("max_concurrency") or len(requests)
-
-
-def _replaced(
-    outcomes: Sequence[Outcome], places: Iterable[int], later: Sequence[Outcome]
-) -> Sequence[Outcome]:
-    """The outcomes with some of them replaced by later ones."""
-    newer = dict(zip(places, later, strict=True))
-    return [newer.get(place, outcome) for place, outcome in enumerate(outcomes)]
-
 
 def _input(request: Request) -> list[BaseMessage]:
     return to_langchain(request.messages)
+
+
+def _reply(delta: Delta) -> Reply:
+    return Reply(delta.text, delta.usage, delta.truncated, delta.raw)

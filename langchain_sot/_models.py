@@ -11,8 +11,14 @@ from langchain_core.runnables.configurable import DynamicRunnable, RunnableConfi
 from langchain_core.runnables.fallbacks import RunnableWithFallbacks
 from langchain_core.runnables.retry import RunnableRetry
 
+from skeleton_of_thought.quirks import Quirks, quirks_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+_NAMES = ("model_name", "model", "model_id")
+_SERVERS = ("openai_api_base", "anthropic_api_url", "base_url")
+"""Attributes in which integrations keep a model's name and its server's address."""
 
 
 def layers(model: Any) -> Iterator[Any]:
@@ -65,3 +71,18 @@ def own_stops(model: Any, kwargs: Mapping[str, Any]) -> list[str]:
 def is_local(model: Any) -> bool:
     """Whether it is our own local model: it continues a partial answer and takes any number of stops."""
     return getattr(chat_model(model), "_llm_type", None) == "chat-transformers"
+
+
+def name_of(model: Any) -> str | None:
+    """What the provider calls a model; None if it cannot be seen from outside."""
+    chat = chat_model(model)
+    return next((value for key in _NAMES if isinstance(value := getattr(chat, key, None), str)), None)
+
+
+def quirks(model: Any) -> Quirks:
+    """What is known of a model in this process; of one without a name, nothing that outlives the run."""
+    chat, name = chat_model(model), name_of(model)
+    if name is None:
+        return Quirks()
+    server = next((value for key in _SERVERS if isinstance(value := getattr(chat, key, None), str)), "")
+    return quirks_of(f"{type(chat).__name__} {name} {server}".rstrip())

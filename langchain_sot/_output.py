@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk
@@ -9,6 +10,8 @@ from langchain_core.messages.ai import add_usage
 
 from langchain_sot._messages import usage_metadata, usage_of
 from skeleton_of_thought.events import AnswerText, Event, PointEnded, PointStarted, SkeletonReady
+from skeleton_of_thought.prices import Price
+from skeleton_of_thought.request import Stage
 from skeleton_of_thought.usage import Usage
 
 if TYPE_CHECKING:
@@ -20,7 +23,10 @@ if TYPE_CHECKING:
     from skeleton_of_thought.request import Delta, Request
 
 
-def message_of(answer: Answer, calls: Calls, run_id: UUID) -> AIMessage:
+StagePrices = Mapping[Stage, Price | None] | None
+
+
+def message_of(answer: Answer, calls: Calls, run_id: UUID, prices: StagePrices = None) -> AIMessage:
     """The answer as a message; a direct one is the model's own message with the bill added."""
     direct = calls.direct
     if isinstance(direct, AIMessage):
@@ -28,14 +34,14 @@ def message_of(answer: Answer, calls: Calls, run_id: UUID) -> AIMessage:
         usage = add_usage(direct.usage_metadata, usage_metadata(rest)) if rest != Usage() else None
         return direct.model_copy(
             update={
-                "response_metadata": {**direct.response_metadata, **_metadata(answer, None)},
+                "response_metadata": {**direct.response_metadata, **_metadata(answer, None, prices)},
                 "usage_metadata": usage or direct.usage_metadata,
             }
         )
     return AIMessage(
         answer.text,
         id=_message_id(run_id),
-        response_metadata=_metadata(answer, calls.model_name),
+        response_metadata=_metadata(answer, calls.model_name, prices),
         usage_metadata=usage_metadata(answer.usage),
     )
 
@@ -59,13 +65,13 @@ class StreamedAnswer:
         elif isinstance(event, AnswerText) and not self._raw:
             yield AIMessageChunk(content=event.text, id=self._id)
 
-    def last(self, answer: Answer, calls: Calls) -> AIMessageChunk:
+    def last(self, answer: Answer, calls: Calls, prices: StagePrices = None) -> AIMessageChunk:
         """The chunk with the bill: metadata of several chunks would be added up, so it is on one."""
         rest = answer.usage - self._reported
         return AIMessageChunk(
             content="",
             id=None if self._raw else self._id,
-            response_metadata=_metadata(answer, None if self._raw else calls.model_name),
+            response_metadata=_metadata(answer, None if self._raw else calls.model_name, prices),
             usage_metadata=None if self._raw and rest == Usage() else usage_metadata(rest),
             chunk_position="last",
         )
@@ -83,8 +89,8 @@ def custom_events(event: Event | tuple[Request, Delta]) -> Iterator[tuple[str, d
             yield "sot_point_end", result.to_dict()
 
 
-def _metadata(answer: Answer, model_name: str | None) -> dict[str, Any]:
-    return {"sot": answer.to_dict(), **({"model_name": model_name} if model_name else {})}
+def _metadata(answer: Answer, model_name: str | None, prices: StagePrices) -> dict[str, Any]:
+    return {"sot": answer.to_dict(prices), **({"model_name": model_name} if model_name else {})}
 
 
 def _message_id(run_id: UUID) -> str:

@@ -17,20 +17,24 @@ from langchain_core.messages import AIMessage, AIMessageChunk, AnyMessage
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableSerializable
 from langchain_core.runnables.config import patch_config
 from langchain_core.runnables.utils import ConfigurableFieldSpec, get_unique_config_specs
-from pydantic import ConfigDict, PrivateAttr, model_validator
+from pydantic import ConfigDict, model_validator
 
 from langchain_sot._calls import Calls
 from langchain_sot._graph import draw
 from langchain_sot._messages import from_input
-from langchain_sot._models import has_tools, is_local
+from langchain_sot._models import has_tools, is_local, name_of, quirks
 from langchain_sot._output import StreamedAnswer, custom_events, message_of
+from langchain_sot._places import places_of, share_places
 from langchain_sot._route import CONFIG_KEY, RouterLike, adecide, check_router, decide
 from skeleton_of_thought.answer_format import AnswerFormat
 from skeleton_of_thought.drivers import aanswer_all, answer_all, astream, stream
+from skeleton_of_thought.limits import Limiter
 from skeleton_of_thought.method import SkeletonOfThought
 from skeleton_of_thought.options import OnPointError, Options
+from skeleton_of_thought.prices import Price, Prices
 from skeleton_of_thought.prompts import PROMPTS, Prompts, get_prompts
 from skeleton_of_thought.routing.decision import Decision
+from skeleton_of_thought.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
@@ -38,7 +42,7 @@ if TYPE_CHECKING:
     from langchain_core.runnables.graph import Graph
 
     from skeleton_of_thought.messages import Message
-    from skeleton_of_thought.request import Reply, Request
+    from skeleton_of_thought.request import Reply, Request, Stage
 
 
 class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]):
@@ -66,6 +70,17 @@ class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]
             `"raise"` raises `PointError`, which carries the other points.
         answer_format: `"numbered"`, `"headings"`, `"prose"`, or a function from a `PointResult` to text.
         point_max_tokens: Longest point.
+        skeleton_model: Writes the skeleton instead of `model`.
+        point_model: Writes the points instead of `model`; often a smaller one. `model` still gives the direct
+            answers.
+        limiter: What every request has to pass, a `skeleton_of_thought.limits.Limiter`; one object may serve
+            any number of chains. With it, or with a deadline or `max_concurrency`, points go out one by one.
+            The config's `max_concurrency` holds for all chains of a batch, and of a parent run, together.
+        point_timeout: Seconds a point may take, retries included; a late point has failed.
+        timeout: Seconds the answer may take; it is returned with the points that are there, the others
+            failed. `DeadlineError` if there is none.
+        prices: Makes the bill name money: a `Prices` table, a JSON file of one, or `"default"` for the small
+            table that comes with the package.
 
     Example:
         ```python
@@ -85,19 +100,23 @@ class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]
     on_point_error: OnPointError = "mark"
     answer_format: AnswerFormat = "numbered"
     point_max_tokens: int | None = None
+    skeleton_model: Runnable[Any, Any] | None = None
+    point_model: Runnable[Any, Any] | None = None
+    limiter: Limiter | None = None
+    point_timeout: float | None = None
+    timeout: float | None = None
+    prices: Prices | Path | str | None = None
 
     model_config: ClassVar[ConfigDict] = ConfigDict(
         extra="forbid", arbitrary_types_allowed=True, protected_namespaces=()
     )
-
-    _refused: set[str] = PrivateAttr(default_factory=set)
-    """Arguments the model has refused so far."""
 
     @model_validator(mode="after")
     def _check(self) -> SkeletonOfThoughtChain:
         """Find mistakes before any token is paid for."""
         self._options()
         self._prompts()
+        self._prices()
         check_router(self.router)
         return self
 
@@ -106,6 +125,60 @@ class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]
     ) -> AIMessage:
         """Answer, all points in one `batch`."""
         return self._call_with_config(self._answer, input, config, **kwargs)
+
+    def batch(
+        self,
+        inputs: list[LanguageModelInput],
+        config: RunnableConfig | list[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any,
+    ) -> list[AIMessage]:
+        """Answer several questions at the same time; `max_concurrency` limits their model calls together."""
+        configs = share_places(config, len(inputs))
+        return super().batch(inputs, configs, return_exceptions=return_exceptions, **kwargs)
+
+    async def abatch(
+        self,
+        inputs: list[LanguageModelInput],
+        config: RunnableConfig | list[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any,
+    ) -> list[AIMessage]:
+        """Like `batch`, with asyncio."""
+        configs = share_places(config, len(inputs))
+        return await super().abatch(inputs, configs, return_exceptions=return_exceptions, **kwargs)
+
+    def batch_as_completed(  # type: ignore[override]
+        self,
+        inputs: Sequence[LanguageModelInput],
+        config: RunnableConfig | Sequence[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any,
+    ) -> Iterator[tuple[int, AIMessage | Exception]]:
+        """Like `batch`, each answer when it is complete."""
+        configs = share_places(config, len(inputs))
+        yield from super().batch_as_completed(
+            inputs, configs, return_exceptions=cast("Any", return_exceptions), **kwargs
+        )
+
+    async def abatch_as_completed(  # type: ignore[override]
+        self,
+        inputs: Sequence[LanguageModelInput],
+        config: RunnableConfig | Sequence[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any,
+    ) -> AsyncIterator[tuple[int, AIMessage | Exception]]:
+        """Like `batch_as_completed`, with asyncio."""
+        configs = share_places(config, len(inputs))
+        answers = super().abatch_as_completed(
+            inputs, configs, return_exceptions=cast("Any", return_exceptions), **kwargs
+        )
+        async for answer in answers:
+            yield answer
 
     async def ainvoke(
         self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
@@ -170,7 +243,8 @@ class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]
             description="'sot' or 'direct' decides for one call; 'auto' asks the router.",
             default="auto",
         )
-        return get_unique_config_specs([*self.model.config_specs, route])
+        models = {id(model): model for model in self._models().values()}
+        return get_unique_config_specs([*(spec for m in models.values() for spec in m.config_specs), route])
 
     # The four ways of a run: plain or streamed, with threads or with asyncio.
 
@@ -183,8 +257,15 @@ class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]
     ) -> AIMessage:
         messages = from_input(input)
         decision = self._preset(kwargs) or decide(self.router, messages, _route_config(config, run_manager))
-        calls = Calls(self.model, config, run_manager.get_child, kwargs, refused=self._refused)
+        turns, one_by_one = self._turns(config, run_manager)
+        calls = Calls(self._models(), config, run_manager.get_child, kwargs, turns)
         run = self._run(messages, decision, calls)
+        if one_by_one:
+            with contextlib.closing(stream(run, calls.call, turns=turns)) as events:
+                for event in events:
+                    for name, data in custom_events(event):
+                        dispatch_custom_event(name, data, config=config)
+            return message_of(run.answer, calls, run_manager.run_id, self._prices())
 
         def send(requests: Sequence[Request]) -> Sequence[Reply | Exception]:
             self._publish(run, config)
@@ -192,7 +273,7 @@ class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]
 
         answer_all(run, send)
         self._publish(run, config)
-        return message_of(run.answer, calls, run_manager.run_id)
+        return message_of(run.answer, calls, run_manager.run_id, self._prices())
 
     async def _aanswer(
         self,
@@ -204,8 +285,15 @@ class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]
         messages = from_input(input)
         route_config = _route_config(config, run_manager)
         decision = self._preset(kwargs) or await adecide(self.router, messages, route_config)
-        calls = Calls(self.model, config, run_manager.get_child, kwargs, refused=self._refused)
+        turns, one_by_one = self._turns(config, run_manager)
+        calls = Calls(self._models(), config, run_manager.get_child, kwargs, turns)
         run = self._run(messages, decision, calls)
+        if one_by_one:
+            async with contextlib.aclosing(astream(run, calls.acall, turns=turns)) as events:
+                async for event in events:
+                    for name, data in custom_events(event):
+                        await adispatch_custom_event(name, data, config=config)
+            return message_of(run.answer, calls, run_manager.run_id, self._prices())
 
         async def send(requests: Sequence[Request]) -> Sequence[Reply | Exception]:
             await self._apublish(run, config)
@@ -213,7 +301,7 @@ class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]
 
         await aanswer_all(run, send)
         await self._apublish(run, config)
-        return message_of(run.answer, calls, run_manager.run_id)
+        return message_of(run.answer, calls, run_manager.run_id, self._prices())
 
     def _stream_answer(
         self,
@@ -227,16 +315,16 @@ class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]
             return
         messages = from_input(_joined(parts))
         decision = self._preset(kwargs) or decide(self.router, messages, _route_config(config, run_manager))
-        calls = Calls(self.model, config, run_manager.get_child, kwargs, refused=self._refused)
+        turns, _ = self._turns(config, run_manager)
+        calls = Calls(self._models(), config, run_manager.get_child, kwargs, turns)
         run = self._run(messages, decision, calls)
         seen = StreamedAnswer(run_manager.run_id)
-        limit = config.get("max_concurrency") or None
-        with contextlib.closing(stream(run, calls.stream, max_concurrency=limit)) as events:
+        with contextlib.closing(stream(run, calls.stream, turns=turns)) as events:
             for event in events:
                 yield from seen.chunks(event)
                 for name, data in custom_events(event):
                     dispatch_custom_event(name, data, config=config)
-        yield seen.last(run.answer, calls)
+        yield seen.last(run.answer, calls, self._prices())
 
     async def _astream_answer(
         self,
@@ -251,17 +339,17 @@ class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]
         messages = from_input(_joined(parts))
         route_config = _route_config(config, run_manager)
         decision = self._preset(kwargs) or await adecide(self.router, messages, route_config)
-        calls = Calls(self.model, config, run_manager.get_child, kwargs, refused=self._refused)
+        turns, _ = self._turns(config, run_manager)
+        calls = Calls(self._models(), config, run_manager.get_child, kwargs, turns)
         run = self._run(messages, decision, calls)
         seen = StreamedAnswer(run_manager.run_id)
-        limit = config.get("max_concurrency") or None
-        async with contextlib.aclosing(astream(run, calls.astream, max_concurrency=limit)) as events:
+        async with contextlib.aclosing(astream(run, calls.astream, turns=turns)) as events:
             async for event in events:
                 for chunk in seen.chunks(event):
                     yield chunk
                 for name, data in custom_events(event):
                     await adispatch_custom_event(name, data, config=config)
-        yield seen.last(run.answer, calls)
+        yield seen.last(run.answer, calls, self._prices())
 
     # What a run is made of.
 
@@ -272,9 +360,38 @@ class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]
         return None
 
     def _run(self, messages: list[Message], decision: Decision, calls: Calls) -> SkeletonOfThought:
+        known = {stage: quirks(model) for stage, model in self._models().items()}
         return SkeletonOfThought(
-            messages, self._prompts(), self._options(calls.free_stops), decision=decision
+            messages, self._prompts(), self._options(calls.free_stops), decision=decision, quirks=known
         )
+
+    def _turns(
+        self,
+        config: RunnableConfig,
+        run_manager: CallbackManagerForChainRun | AsyncCallbackManagerForChainRun,
+    ) -> tuple[Turns, bool]:
+        """What requests wait for, and whether each has to wait by itself, so that there can be no batch."""
+        limiters = [
+            each for each in (places_of(config, run_manager.parent_run_id), self.limiter) if each is not None
+        ]
+        timed = self.timeout is not None or self.point_timeout is not None
+        return Turns(*limiters), timed or bool(limiters)
+
+    def _prices(self) -> dict[Stage, Price | None] | None:
+        """What each stage costs; None if nobody asked."""
+        if self.prices is None:
+            return None
+        table = self.prices
+        if not isinstance(table, Prices):
+            table = Prices.load(None if table == "default" else table)
+        return {stage: table.of(name_of(model)) for stage, model in self._models().items()}
+
+    def _models(self) -> dict[Stage, Runnable[Any, Any]]:
+        return {
+            "skeleton": self.skeleton_model or self.model,
+            "point": self.point_model or self.model,
+            "direct": self.model,
+        }
 
     def _options(self, max_stops: int | None = None) -> Options:
         return Options(
@@ -283,12 +400,15 @@ class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]
             on_point_error=self.on_point_error,
             answer_format=self.answer_format,
             point_max_tokens=self.point_max_tokens,
+            point_timeout=self.point_timeout,
+            timeout=self.timeout,
             max_stops=max_stops,
         )
 
     def _prompts(self) -> Prompts:
         if self.prompts is None:
-            return PROMPTS["partial-examples" if is_local(self.model) else "instruction"]
+            local = is_local(self._models()["skeleton"]) and is_local(self._models()["point"])
+            return PROMPTS["partial-examples" if local else "instruction"]
         return get_prompts(self.prompts)
 
     @staticmethod

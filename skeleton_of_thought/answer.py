@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from skeleton_of_thought.bill import Bill
 from skeleton_of_thought.usage import Usage
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from skeleton_of_thought.prices import Price
+    from skeleton_of_thought.request import Stage
     from skeleton_of_thought.routing.decision import Route
 
 PointStatus = Literal["ok", "failed", "skipped"]
@@ -82,6 +87,7 @@ class Answer:
         points: The points in order; empty for a direct answer.
         seconds: Where the time went.
         usage: Tokens of every request of the run.
+        bill: The same per stage and point, with calls and retries.
     """
 
     text: str
@@ -91,9 +97,14 @@ class Answer:
     points: tuple[PointResult, ...] = ()
     seconds: Seconds = Seconds()
     usage: Usage = Usage()
+    bill: Bill = field(default_factory=Bill)
 
-    def to_dict(self) -> dict[str, Any]:
-        """The contract of `response_metadata["sot"]` and `sot ask --json`: plain JSON types only."""
+    def to_dict(self, prices: Mapping[Stage, Price | None] | None = None) -> dict[str, Any]:
+        """The contract of `response_metadata["sot"]` and `sot ask --json`: plain JSON types only.
+
+        Args:
+            prices: What the model of a stage costs; with them the bill names the money.
+        """
         return {
             "route": self.route,
             "reason": self.reason,
@@ -108,4 +119,5 @@ class Answer:
                 "output_tokens": self.usage.output_tokens,
                 "total_tokens": self.usage.total_tokens,
             },
+            "bill": self.bill.to_dict(prices),
         }

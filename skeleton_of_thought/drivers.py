@@ -10,11 +10,11 @@ import contextlib
 import contextvars
 import queue
 import threading
-from collections import deque
 from typing import TYPE_CHECKING
 
+from skeleton_of_thought._open_requests import News, OpenRequests
 from skeleton_of_thought.request import Delta, Reply, Request
-from skeleton_of_thought.usage import Usage
+from skeleton_of_thought.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         Callable,
         Generator,
         Iterator,
+        Mapping,
         Sequence,
     )
 
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from skeleton_of_thought.method import SkeletonOfThought
 
 Outcome = Reply | Exception
-_News = tuple[Request, Delta | BaseException | None]
-"""A piece of an answer, the error that ended it, or None at its end."""
 
 
 def answer_all(run: SkeletonOfThought, send: Callable[[Sequence[Request]], Sequence[Outcome]]) -> None:
@@ -61,49 +60,12 @@ def _tell(run: SkeletonOfThought, requests: Sequence[Request], outcomes: Sequenc
     return released
 
 
-class _Requests:
-    """The open requests of a streamed run: at most so many at once, their usage and truncation summed up."""
-
-    def __init__(self, run: SkeletonOfThought, max_concurrency: int | None) -> None:
-        self._run = run
-        self._waiting: deque[Request] = deque()
-        self._places = max_concurrency
-        self._usage: dict[str, Usage] = {}
-        self._truncated: set[str] = set()
-
-    def to_open(self, released: Sequence[Request]) -> list[Request]:
-        """Queue requests; returns those whose turn it is."""
-        self._waiting.extend(released)
-        count = len(self._waiting) if self._places is None else min(self._places, len(self._waiting))
-        if self._places is not None:
-            self._places -= count
-        return [self._waiting.popleft() for _ in range(count)]
-
-    def take(self, request: Request, news: Delta | BaseException | None) -> list[Request]:
-        """Tell the run; returns the requests to open now."""
-        if not isinstance(news, Delta) and self._places is not None:
-            self._places += 1
-        return self.to_open(self._tell(request, news))
-
-    def _tell(self, request: Request, news: Delta | BaseException | None) -> Sequence[Request]:
-        if isinstance(news, Delta):
-            self._usage[request.id] = self._usage.get(request.id, Usage()) + news.usage
-            if news.truncated:
-                self._truncated.add(request.id)
-            return self._run.text(request.id, news.text)
-        usage = self._usage.pop(request.id, Usage())
-        truncated = request.id in self._truncated
-        self._truncated.discard(request.id)
-        if news is None:
-            return self._run.done(request.id, usage=usage, truncated=truncated)
-        return self._run.failed(request.id, news, usage)
-
-
 def stream(
     run: SkeletonOfThought,
     send: Callable[[Request], Iterator[Delta]],
     *,
     max_concurrency: int | None = None,
+    turns: Turns | None = None,
 ) -> Generator[Event | tuple[Request, Delta]]:
     """Drive a run to its end with one thread per request; yields what happens while it happens.
 
@@ -112,44 +74,70 @@ def stream(
         send: Opens the stream of one request. Called in a thread of its own, with the caller's context
             variables.
         max_concurrency: Most streams open at once; None for all.
+        turns: What every request waits for before it is sent; None for turns of this run alone.
 
     Yields:
         The run's events; and the pieces of a direct answer as they came, for who wants more than their text.
         Closing the iterator closes the streams: each at its next piece, since a thread cannot be interrupted.
+        A deadline of the run's options works in the same way: what is late is not waited for.
     """
-    inbox: queue.SimpleQueue[_News] = queue.SimpleQueue()
-    stopped = threading.Event()
-
-    def work(request: Request) -> None:
-        try:
-            with contextlib.closing(_closable(send(request))) as deltas:
-                for delta in deltas:
-                    if stopped.is_set():
-                        return
-                    inbox.put((request, delta))
-            inbox.put((request, None))
-        except BaseException as error:  # noqa: BLE001 - whatever ends the thread must end the wait for it
-            inbox.put((request, error))
+    inbox: queue.SimpleQueue[tuple[Request, News]] = queue.SimpleQueue()
+    requests = OpenRequests(run, max_concurrency)
+    turns = turns or Turns()
 
     def start(opened: Sequence[Request]) -> None:
         for request in opened:
             context = contextvars.copy_context()
             threading.Thread(
-                target=context.run, args=(work, request), daemon=True, name=f"sot {request.id}"
+                target=context.run,
+                args=(_work, request, send, turns, requests, inbox),
+                daemon=True,
+                name=f"sot {request.id}",
             ).start()
 
-    requests = _Requests(run, max_concurrency)
     try:
-        start(requests.to_open(run.start()))
+        start(requests.start())
         yield from run.events()
         while not run.finished:
-            request, news = inbox.get()
-            start(requests.take(request, news))
-            if request.stage == "direct" and isinstance(news, Delta):
-                yield request, news
+            try:
+                request, news = inbox.get(timeout=requests.wait)
+            except queue.Empty:
+                start(requests.late())
+            else:
+                start(requests.take(request, news))
+                yield from _pieces(request, news)
             yield from run.events()
     finally:
-        stopped.set()
+        requests.close()
+
+
+def _work(
+    request: Request,
+    send: Callable[[Request], Iterator[Delta]],
+    turns: Turns,
+    requests: OpenRequests,
+    inbox: queue.SimpleQueue[tuple[Request, News]],
+) -> None:
+    """Send one request, unless nobody waits for it any more when its turn comes."""
+    try:
+        with turns.turn(request) as turn:
+            if not requests.is_open(request):
+                return
+            inbox.put((request, "begun"))
+            with contextlib.closing(_closable(send(request))) as deltas:
+                for delta in deltas:
+                    if not requests.is_open(request):
+                        return
+                    turn.add(delta.usage)
+                    inbox.put((request, delta))
+        inbox.put((request, None))
+    except BaseException as error:  # noqa: BLE001 - whatever ends the thread must end the wait for it
+        inbox.put((request, error))
+
+
+def _pieces(request: Request, news: News) -> list[tuple[Request, Delta]]:
+    """What came of a direct answer, as it came."""
+    return [(request, news)] if request.stage == "direct" and isinstance(news, Delta) else []
 
 
 def _closable(deltas: Iterator[Delta]) -> Generator[Delta]:
@@ -167,39 +155,66 @@ async def astream(
     send: Callable[[Request], AsyncIterator[Delta]],
     *,
     max_concurrency: int | None = None,
+    turns: Turns | None = None,
 ) -> AsyncGenerator[Event | tuple[Request, Delta]]:
     """Like `stream`, with one task per request; closing the iterator cancels the outstanding requests."""
-    inbox: asyncio.Queue[_News] = asyncio.Queue()
-    tasks: set[asyncio.Task[None]] = set()
-
-    async def work(request: Request) -> None:
-        try:
-            async with contextlib.aclosing(_aclosable(send(request))) as deltas:
-                async for delta in deltas:
-                    inbox.put_nowait((request, delta))
-            inbox.put_nowait((request, None))
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - cancelled by us, or inside `send`
-            inbox.put_nowait((request, error))
+    inbox: asyncio.Queue[tuple[Request, News]] = asyncio.Queue()
+    requests = OpenRequests(run, max_concurrency)
+    turns = turns or Turns()
+    tasks: dict[asyncio.Task[None], Request] = {}
 
     def start(opened: Sequence[Request]) -> None:
-        tasks.update(asyncio.create_task(work(request), name=f"sot {request.id}") for request in opened)
+        for request in opened:
+            tasks[asyncio.create_task(_awork(request, send, turns, inbox), name=f"sot {request.id}")] = (
+                request
+            )
 
-    requests = _Requests(run, max_concurrency)
     try:
-        start(requests.to_open(run.start()))
+        start(requests.start())
         for event in run.events():
             yield event
         while not run.finished:
-            request, news = await inbox.get()
-            start(requests.take(request, news))
-            if request.stage == "direct" and isinstance(news, Delta):
-                yield request, news
-            for event in run.events():
-                yield event
+            pieces: list[tuple[Request, Delta]] = []
+            try:
+                async with asyncio.timeout(requests.wait):
+                    request, news = await inbox.get()
+            except TimeoutError:
+                start(requests.late())
+                _cancel_late(tasks, requests)
+            else:
+                start(requests.take(request, news))
+                pieces = _pieces(request, news)
+            for seen in (*pieces, *run.events()):
+                yield seen
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _cancel_late(tasks: Mapping[asyncio.Task[None], Request], requests: OpenRequests) -> None:
+    for task, request in tasks.items():
+        if not requests.is_open(request):
+            task.cancel()
+
+
+async def _awork(
+    request: Request,
+    send: Callable[[Request], AsyncIterator[Delta]],
+    turns: Turns,
+    inbox: asyncio.Queue[tuple[Request, News]],
+) -> None:
+    """Send one request; cancelled when nobody waits for it any more."""
+    try:
+        async with turns.aturn(request) as turn:
+            inbox.put_nowait((request, "begun"))
+            async with contextlib.aclosing(_aclosable(send(request))) as deltas:
+                async for delta in deltas:
+                    turn.add(delta.usage)
+                    inbox.put_nowait((request, delta))
+        inbox.put_nowait((request, None))
+    except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - cancelled by us, or inside `send`
+        inbox.put_nowait((request, error))
 
 
 async def _aclosable(deltas: AsyncIterator[Delta]) -> AsyncGenerator[Delta]:

@@ -4,6 +4,7 @@ SkeletonOfThoughtError
 ├── ConfigurationError (also ValueError)   an option, a file or an input the user can fix
 ├── MissingExtraError (also ImportError)   an optional dependency is not installed
 ├── PointError                             points failed and the policy is "raise"
+├── DeadlineError (also TimeoutError)      a point, or the whole answer, took longer than allowed
 ├── EmptyPointError                        the model answered a point request with nothing
 └── DecodingError                          the local inference engine could not do a request
     ├── ContextOverflowError               prompt and answer do not fit the model's context
@@ -46,6 +47,15 @@ class PointError(SkeletonOfThoughtError):
 
 class EmptyPointError(SkeletonOfThoughtError):
     """The model answered a point request with nothing; handled by the failure policy like any other failure."""
+
+
+class DeadlineError(SkeletonOfThoughtError, TimeoutError):
+    """A point, or the whole answer, took longer than the user allows.
+
+    As a point's error it is handled by the failure policy; it is raised only where nothing was written yet.
+    """
+
+    is_retryable = False
 
 
 class DecodingError(SkeletonOfThoughtError):

@@ -12,14 +12,16 @@ a driver does that, in a loop of a few lines:
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from skeleton_of_thought._failures import describe, may_pass
+from skeleton_of_thought._accounts import Accounts
 from skeleton_of_thought._point_run import PointRun
 from skeleton_of_thought.answer import Answer, PointResult, Seconds
 from skeleton_of_thought.answer_format import SEPARATOR
-from skeleton_of_thought.errors import ConfigurationError, EmptyPointError, PointError
+from skeleton_of_thought.errors import ConfigurationError, DeadlineError, EmptyPointError, PointError
 from skeleton_of_thought.events import (
     AnswerText,
     Event,
@@ -30,8 +32,11 @@ from skeleton_of_thought.events import (
     SkeletonReady,
     SkeletonText,
 )
+from skeleton_of_thought.failures import describe, may_pass
+from skeleton_of_thought.limits.refusals import is_refusal
 from skeleton_of_thought.options import Options
 from skeleton_of_thought.prompts import PROMPTS, Prompts
+from skeleton_of_thought.quirks import Quirks
 from skeleton_of_thought.reading_order import ReadingOrder
 from skeleton_of_thought.request import Request
 from skeleton_of_thought.routing.decision import Decision
@@ -39,12 +44,16 @@ from skeleton_of_thought.skeleton import Point, Skeleton, parse_skeleton
 from skeleton_of_thought.usage import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from skeleton_of_thought.messages import Message
+    from skeleton_of_thought.request import Stage
 
 MIN_POINTS = 2
 """A skeleton with fewer points is answered directly: there is nothing to write at the same time."""
+
+MAX_REFUSALS = 10
+"""How often a provider may put off one request (429 or 529) before that is a failure like any other."""
 
 _NO_ROUTER = Decision("sot", 1.0, "no router")
 
@@ -58,6 +67,7 @@ class SkeletonOfThought:
         prompts: What the model is asked.
         options: Caps, retries, failure policy, format.
         decision: What a router said; by default every question gets a skeleton.
+        quirks: What is known of the model that answers a stage, kept between runs; None starts without.
         clock: Seconds, from any start; only differences count.
 
     Raises:
@@ -85,6 +95,7 @@ class SkeletonOfThought:
         options: Options | None = None,
         *,
         decision: Decision = _NO_ROUTER,
+        quirks: Mapping[Stage, Quirks] | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._messages = tuple(messages)
@@ -92,11 +103,14 @@ class SkeletonOfThought:
         self._prompts = prompts
         self._options = options or Options()
         self._decision = decision
+        self._quirks = quirks or dict.fromkeys(("skeleton", "point", "direct"), Quirks())
         self._clock = clock
         self._route, self._reason = decision.route, decision.reason
-        self._usage = decision.usage
+        self._accounts = Accounts(self._messages, route=decision.usage)
         self._outstanding: dict[str, Request] = {}
         self._received: dict[str, list[str]] = {}
+        self._refusals: Counter[str] = Counter()
+        self._late: DeadlineError | None = None
         self._skeleton = Skeleton(())
         self._points: list[PointRun] = []
         self._order = ReadingOrder(0)
@@ -115,16 +129,7 @@ class SkeletonOfThought:
         if self._messages[-1].role != "user":
             return self._answer_directly("the conversation does not end with a user's question")
         self._events.append(RouteChosen("sot", self._reason))
-        return (
-            self._send(
-                Request(
-                    "skeleton",
-                    "skeleton",
-                    self._prompts.skeleton_messages(self._messages),
-                    max_tokens=self._prompts.skeleton_max_tokens,
-                )
-            ),
-        )
+        return (self._send(self._skeleton_request()),)
 
     def text(self, request_id: str, delta: str) -> Sequence[Request]:
         """A request's answer grew by `delta`; returns requests this releases."""
@@ -156,10 +161,9 @@ class SkeletonOfThought:
             self.text(request_id, text[len("".join(self._received[request_id])) :])
         request = self._outstanding.pop(request_id)
         received = "".join(self._received.pop(request_id))
-        self._usage += usage
-        self._finished = self._clock()
+        self._spend(request, usage)
         if request.stage == "skeleton":
-            return self._skeleton_done(received, truncated=truncated)
+            return self._skeleton_done(request, received, truncated=truncated)
         if request.stage == "direct":
             return ()
         return self._point_done(self._points[request.points[0] - 1], request, usage)
@@ -168,8 +172,9 @@ class SkeletonOfThought:
         """A request failed; returns its retry, or what the failure policy does instead."""
         request = self._outstanding.pop(request_id)
         pieces = self._received.pop(request_id)
-        self._usage += usage
-        self._finished = self._clock()
+        self._spend(request, usage)
+        if not pieces and (again := self._without_losing_a_retry(request, error)):
+            return (again,)
         if request.stage == "point":
             return self._point_failed(self._points[request.points[0] - 1], request, error, usage)
         shown = request.stage == "direct" and bool(pieces)  # a piece without text may be a tool call
@@ -178,13 +183,32 @@ class SkeletonOfThought:
         if request.stage == "skeleton":
             self._skeleton_seconds = self._finished - self._started
             return self._answer_directly(f"the skeleton request failed: {describe(error)}")
+        if self._late is not None and self._text:
+            self._reason += f"; cut off: {error}"
+            return ()
         self._error = error
         return ()
+
+    def expire(self, error: DeadlineError, usage: Mapping[str, Usage] = MappingProxyType({})) -> None:
+        """The time of the whole run is over: what is outstanding fails, and nothing more is sent.
+
+        Args:
+            error: Says so.
+            usage: The tokens of outstanding requests as far as they are known, by id.
+        """
+        self._late = error
+        for request_id in list(self._outstanding):
+            self.failed(request_id, error, usage.get(request_id, Usage()))
 
     def events(self) -> list[Event]:
         """What has happened since the last call."""
         events, self._events = self._events, []
         return events
+
+    @property
+    def options(self) -> Options:
+        """What the user decided about this run."""
+        return self._options
 
     @property
     def finished(self) -> bool:
@@ -211,11 +235,61 @@ class SkeletonOfThought:
             raise PointError(str(self._error), answer=answer) from self._error.__cause__
         return answer
 
+    # What is sent.
+
+    def _skeleton_request(self) -> Request:
+        prompts = self._prompts_for("skeleton")
+        return Request(
+            "skeleton",
+            "skeleton",
+            prompts.skeleton_messages(self._messages),
+            max_tokens=self._limit("skeleton", prompts.skeleton_max_tokens),
+        )
+
+    def _point_request(self, point: Point) -> Request:
+        prompts = self._prompts_for("point")
+        stops = tuple(f"\n{number}." for number in range(2, len(self._skeleton) + 2))
+        return Request(
+            f"point:{point.index}",
+            "point",
+            prompts.point_messages(self._messages, self._skeleton, point),
+            stop=() if self._quirks["point"].refuses("stop") else stops[: self._options.max_stops],
+            max_tokens=self._limit("point", self._options.point_max_tokens or prompts.point_max_tokens),
+            points=(point.index,),
+        )
+
+    def _prompts_for(self, stage: Stage) -> Prompts:
+        if self._quirks[stage].refuses("partial answer"):
+            return self._prompts.without_partial_answers()
+        return self._prompts
+
+    def _limit(self, stage: Stage, max_tokens: int | None) -> int | None:
+        return None if self._quirks[stage].refuses("max_tokens") else max_tokens
+
+    def _without_losing_a_retry(self, request: Request, error: BaseException) -> Request | None:
+        """The same attempt again, if the request or the moment was wrong and not the answer.
+
+        Either the model does not take something that can be left out, or its provider wants the request later
+        (429 or 529); then the driver waits.
+        """
+        if self._quirks[request.stage].learn(error, request):
+            if request.stage == "skeleton":
+                renewed = self._skeleton_request()
+            else:
+                renewed = self._point_request(self._skeleton[request.points[0] - 1])
+            return self._await(replace(renewed, attempt=request.attempt))
+        if is_refusal(error) and may_pass(error) and self._refusals[request.id] < MAX_REFUSALS:
+            self._refusals[request.id] += 1
+            return self._await(replace(request))
+        return None
+
     # The skeleton ends: the points go out, or one direct answer.
 
-    def _skeleton_done(self, received: str, *, truncated: bool) -> Sequence[Request]:
+    def _skeleton_done(self, request: Request, received: str, *, truncated: bool) -> Sequence[Request]:
         self._skeleton_seconds = self._finished - self._started
-        written = parse_skeleton(_with_start(self._prompts.skeleton_start, received)).points
+        last = request.messages[-1]
+        start = last.text if last.role == "assistant" else ""
+        written = parse_skeleton(_with_start(start, received)).points
         if truncated and len(written) > MIN_POINTS:
             written = written[:-1]  # its title was cut off
         points = _distinct(written)[: self._options.max_points]
@@ -231,17 +305,6 @@ class SkeletonOfThought:
             for point in self._skeleton
         ]
         return tuple(self._send(self._point_request(point)) for point in self._skeleton)
-
-    def _point_request(self, point: Point) -> Request:
-        stops = tuple(f"\n{number}." for number in range(2, len(self._skeleton) + 2))
-        return Request(
-            f"point:{point.index}",
-            "point",
-            self._prompts.point_messages(self._messages, self._skeleton, point),
-            stop=stops[: self._options.max_stops],
-            max_tokens=self._options.point_max_tokens or self._prompts.point_max_tokens,
-            points=(point.index,),
-        )
 
     # Points grow, end and fail, in any order.
 
@@ -291,6 +354,9 @@ class SkeletonOfThought:
     # One plain answer.
 
     def _answer_directly(self, reason: str) -> Sequence[Request]:
+        if self._late is not None:
+            self._error = self._error or self._late
+            return ()
         self._route, self._reason = "direct", reason
         self._events.append(RouteChosen("direct", reason))
         return (self._send(Request("direct", "direct", self._messages)),)
@@ -298,10 +364,13 @@ class SkeletonOfThought:
     # Small parts.
 
     def _send(self, request: Request) -> Request:
-        self._outstanding[request.id] = request
-        self._received[request.id] = []
         for index in request.points:
             self._events.append(PointStarted(index, self._skeleton[index - 1].title, request.attempt))
+        return self._await(request)
+
+    def _await(self, request: Request) -> Request:
+        self._outstanding[request.id] = request
+        self._received[request.id] = []
         return request
 
     def _emit(self, text: str) -> None:
@@ -312,6 +381,11 @@ class SkeletonOfThought:
             self._first_text = self._clock()
         self._text.append(text)
         self._events.append(AnswerText(text))
+
+    def _spend(self, request: Request, usage: Usage) -> None:
+        """A request has ended, and cost so much."""
+        self._finished = self._clock()
+        self._accounts.add(request, usage)
 
     def _may_retry(self, request: Request, error: BaseException) -> bool:
         return request.attempt <= self._options.retries and may_pass(error)
@@ -339,7 +413,8 @@ class SkeletonOfThought:
                 total=self._finished - self._started + route_seconds,
                 first_token=first - self._started + route_seconds,
             ),
-            usage=self._usage,
+            usage=self._accounts.usage,
+            bill=self._accounts.bill(len(self._points)),
         )
 
 

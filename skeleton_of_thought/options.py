@@ -22,6 +22,10 @@ class Options:
             leaves it out, `"raise"` raises `PointError` once the other points are complete, and carries them.
         answer_format: `"numbered"`, `"headings"`, `"prose"`, or a function from a `PointResult` to text.
         point_max_tokens: Longest point; None takes what the prompts recommend.
+        point_timeout: Seconds a point may take from its first turn, retries included; a late point fails for
+            good. None for no limit.
+        timeout: Seconds the whole answer may take. Points that are late fail, and the answer is returned with
+            what is there; `DeadlineError` is raised if nothing is. None for no limit.
         max_stops: How many stop sequences one request may carry (4 at OpenAI); None for no limit.
 
     Raises:
@@ -33,6 +37,8 @@ class Options:
     on_point_error: OnPointError = "mark"
     answer_format: AnswerFormat = "numbered"
     point_max_tokens: int | None = None
+    point_timeout: float | None = None
+    timeout: float | None = None
     max_stops: int | None = 4
 
     def __post_init__(self) -> None:
@@ -42,6 +48,8 @@ class Options:
             _at_least("point_max_tokens", self.point_max_tokens, 1)
         if self.max_stops is not None:
             _at_least("max_stops", self.max_stops, 0)
+        _positive("point_timeout", self.point_timeout)
+        _positive("timeout", self.timeout)
         if self.on_point_error not in get_args(OnPointError):
             allowed = ", ".join(map(repr, get_args(OnPointError)))
             raise ConfigurationError(f"on_point_error is {self.on_point_error!r}; use one of {allowed}.")
@@ -51,3 +59,8 @@ class Options:
 def _at_least(name: str, value: object, smallest: int) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or value < smallest:
         raise ConfigurationError(f"{name} is {value!r}; it must be a whole number of at least {smallest}.")
+
+
+def _positive(name: str, value: object) -> None:
+    if value is not None and (not isinstance(value, (int, float)) or isinstance(value, bool) or value <= 0):
+        raise ConfigurationError(f"{name} is {value!r}; it must be a number of seconds above 0, or None.")

@@ -76,6 +76,16 @@ class Prompts:
                 "The point template has no {request}; it needs one unless continues=True: " + repr(self.point)
             )
 
+    def without_partial_answers(self) -> Prompts:
+        """The same prompts for a model that continues no partial answer: told how to begin instead."""
+        return replace(
+            self,
+            skeleton=_told(self.skeleton, self.skeleton_start),
+            point=_told(self.point, self.point_start),
+            skeleton_start="",
+            point_start="",
+        )
+
     def skeleton_messages(self, messages: Sequence[Message]) -> tuple[Message, ...]:
         """The skeleton request for a conversation that ends with the user's question."""
         system, turns = _split_system(messages)
@@ -116,6 +126,10 @@ def _split_system(messages: Sequence[Message]) -> tuple[Sequence[Message], Seque
 
 def _start(text: str) -> tuple[Message, ...]:
     return (Message("assistant", text),) if text else ()
+
+
+def _told(template: str, start: str) -> str:
+    return f'{template}\n\nBegin your answer with "{start}".' if start else template
 
 
 def _fill(template: str, kind: str, values: Mapping[str, str]) -> str:

@@ -100,7 +100,7 @@ def test_the_contract_has_plain_types_and_all_fields():
     run.failed("point:2", FakeFinalError("gone"))
     run.done("point:3", "Every day.")
     told = run.answer.to_dict()
-    assert list(told) == ["route", "reason", "skeleton", "points", "seconds", "usage"]
+    assert list(told) == ["route", "reason", "skeleton", "points", "seconds", "usage", "bill"]
     assert told["points"][0] == {
         "index": 1,
         "title": "Dark room",

@@ -1,11 +1,12 @@
-"""How a list is read out of free text, one step per file.
+"""How a list is read out of free text, one idea per file, in the order of the work.
 
-source     what of the text is the answer: no thoughts, control tokens, HTML
-json_list  the answer is JSON, possibly broken or cut off
-numerals   what number a token stands for: `iv`, `④`, `十二`, `c`
-markers    how the start of a line marks a point: `1.`, `Step 2:`, `一、`, `- `
-lines      the answer as lines, each with its indentation, marker and body
-top_level  which of the lists in the text is the skeleton
-one_line   points that stand on one line
-titles     a clean title and a description out of the text of a point
+source       what of the text is the answer: no thoughts, control tokens, HTML
+json_list    the answer is JSON; json_reader reads it, slips and missing end included
+lines        the answer as lines, each with its indentation, frame, marker and body
+markers      how the start of a line marks a point: `1.`, `Step 2:`, `一、`; numerals is what the tokens count
+families     the lists there are: lines whose markers belong together
+top_level    which of these lists is the skeleton; runs is where one list ends and another starts
+bare         a list without any marker; talk is how lines speak about the skeleton
+one_line     points that stand on one line
+titles       a clean title and a description out of the text of a point
 """

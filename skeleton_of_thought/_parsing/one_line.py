@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from skeleton_of_thought._parsing.item import Item
 from skeleton_of_thought._parsing.markers import Marker, find_marker
-from skeleton_of_thought._parsing.numerals import ENCLOSED
+from skeleton_of_thought._parsing.numerals import CHINESE, ENCLOSED
 from skeleton_of_thought._parsing.talk import is_courtesy
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ _BOUNDARY = re.compile(
     r"(?<=[\s;；,，。:：|/→])[*_`]{0,3}(?=[^\s*_`])|^[*_]{0,3}(?=\S)|(?<=[^\W\d_][.!?])(?=\d{1,2}[.)])"
     rf"|(?<=[^\W\d_])(?=\d{{1,2}}[、．）]|[(（]\d{{1,2}}[)）]|[{ENCLOSED}])"
 )
+_NUMBER = re.compile(rf"[\d{CHINESE}{ENCLOSED}]")
 _GLYPHS = "•●▪◦・"
 _SPACED = re.compile(r"\s[-*+–]\s")
 _CONJUNCTION = re.compile(r"[\s,;]\s?(?:and|or|und|et|y|e|и)\s*$")
@@ -117,6 +118,8 @@ def _after_lost_first(lines: Sequence[Line]) -> list[Item]:
 def _run(text: str, expected: int, family: str | None) -> list[_Span]:
     """The markers in a text that count up from `expected`, all of one family; strong ones if it is not given."""
     run: list[_Span] = []
+    if family is None and _NUMBER.search(text) is None:
+        return run
     for start, marker in _markers(text):
         for reading, value in marker.readings:
             if value == expected and (reading == family if family else marker.strong):

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from skeleton_of_thought.cli.documents import ask_documents
 from skeleton_of_thought.cli.live import LiveView
 from skeleton_of_thought.cli.running import RouteChoice, answer, choose_prompts
 from skeleton_of_thought.clients import open_client
@@ -29,7 +30,16 @@ PromptsFile = Annotated[
     Path | None, typer.Option("--prompts", help="JSON file with outline_prompt and point_prompt.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-Question = Annotated[str, typer.Argument(help="The question.", show_default=False)]
+
+
+def _check_question(question: str) -> str:
+    """Say so before a model is loaded."""
+    if not question.strip():
+        raise typer.BadParameter("The question is empty; pass some text.")
+    return question
+
+
+Question = Annotated[str, typer.Argument(help="The question.", show_default=False, callback=_check_question)]
 
 
 def ask(
@@ -42,9 +52,15 @@ def ask(
     ] = RouteChoice.auto,
     max_points: MaxPoints = 10,
     prompts: PromptsFile = None,
+    docs: Annotated[
+        Path | None, typer.Option(help="Answer from the documents in this folder, with citations.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Answer a question, its points written at the same time."""
+    if docs is not None:
+        ask_documents(question, docs, model=model, route=route, max_points=max_points, as_json=as_json)
+        return
     chosen = choose_prompts(prompts)
     console = Console()
     live = console.is_terminal and not as_json
@@ -63,7 +79,7 @@ def ask(
                 question, client, route=route, prompts=chosen, max_points=max_points, watch=view.watch
             )
         console.print(result.text, markup=False, highlight=False)
-        console.print(f"\n[dim]{escape(footer(result, client.name))}[/dim]")
+        console.print(f"\n[dim]{escape(footer(result, client.name))}[/dim]", highlight=False)
     else:
         result = answer(
             question, client, route=route, prompts=chosen, max_points=max_points, watch=_print_text

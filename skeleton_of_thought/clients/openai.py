@@ -41,38 +41,29 @@ class OpenAIClient:
             )
         self.name = f"openai:{model}"
         self._model = model
-        self._rejects_request: type[Exception] = openai.BadRequestError
         self._completions = openai.OpenAI(api_key=key, base_url=base_url).chat.completions
-        self._takes_stop = True
 
     def stream(self, request: Request) -> Iterator[Delta]:
         """The answer to a request, as it is written."""
-        for chunk in self._open(request):
+        options: dict[str, Any] = {}
+        if request.max_tokens:
+            options["max_completion_tokens"] = request.max_tokens
+        if request.stop:
+            options["stop"] = list(request.stop)
+        chunks = self._completions.create(
+            model=self._model,
+            messages=[{"role": m.role, "content": m.content} for m in request.messages],
+            stream=True,
+            stream_options={"include_usage": True},
+            **options,
+        )
+        for chunk in chunks:
             choice = chunk.choices[0] if chunk.choices else None
             yield Delta(
                 text=(choice.delta.content or "") if choice else "",
                 usage=_usage(chunk.usage) if chunk.usage else Usage(),
                 truncated=choice is not None and choice.finish_reason == "length",
             )
-
-    def _open(self, request: Request) -> Any:
-        options: dict[str, Any] = {
-            "model": self._model,
-            "messages": [{"role": m.role, "content": m.content} for m in request.messages],
-            "stream": True,
-            "stream_options": {"include_usage": True},
-        }
-        if request.max_tokens:
-            options["max_completion_tokens"] = request.max_tokens
-        if not request.stop or not self._takes_stop:
-            return self._completions.create(**options)
-        try:
-            return self._completions.create(**options, stop=list(request.stop))
-        except self._rejects_request as error:
-            if "stop" not in str(error):
-                raise
-            self._takes_stop = False  # reasoning models take none
-            return self._completions.create(**options)
 
 
 def _usage(usage: Any) -> Usage:

@@ -153,6 +153,15 @@ class Limiter:
     def __repr__(self) -> str:
         return f"Limiter({self.name!r}, running={self.running}, waiting={self.waiting}, load={self.load:.2f})"
 
+    def back_off(self, retry_after: float | None = None, *, sent: float) -> None:
+        """The provider refused a request that was sent without a slot: everybody pauses.
+
+        Args:
+            retry_after: Seconds the provider asks to wait; None for backoff.
+            sent: When it was sent, on `time.monotonic()`'s clock; refusals of one moment are one storm.
+        """
+        self._gate.refused(Ticket(0, None, lambda: None, sent=sent), retry_after)
+
     @contextmanager
     def slot(self, *, tokens: int = 0, key: Hashable = None) -> Iterator[Slot]:
         """Wait for a turn and hold it; for threads.

@@ -21,7 +21,7 @@ _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 def is_refusal(error: BaseException) -> bool:
     """Whether an exception, or one it was raised from, is a 429 (rate limit) or 529 (overloaded)."""
-    return any(_status(cause) in _REFUSALS for cause in _causes(error))
+    return any(status_of(cause) in _REFUSALS for cause in causes(error))
 
 
 def retry_after_of(error: BaseException) -> float | None:
@@ -32,18 +32,18 @@ def retry_after_of(error: BaseException) -> float | None:
     `retry_after`, and last for "try again in 1.5s" in the message; on the exception, then on those it was
     raised from.
     """
-    for cause in _causes(error):
+    for cause in causes(error):
         seconds = _from_headers(cause)
         if seconds is None:
             seconds = _number(getattr(cause, "retry_after", None))
-        if seconds is None and _status(cause) in _REFUSALS:
+        if seconds is None and status_of(cause) in _REFUSALS:
             seconds = _from_message(str(cause))
         if seconds is not None:
             return seconds
     return None
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
+def causes(error: BaseException) -> Iterator[BaseException]:
     """An exception and those it was raised from."""
     seen: set[int] = set()
     cause: BaseException | None = error
@@ -53,7 +53,8 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         cause = cause.__cause__
 
 
-def _status(error: BaseException) -> Any:
+def status_of(error: BaseException) -> Any:
+    """The HTTP status of a client's exception, None if it has none."""
     response = getattr(error, "response", None)
     return getattr(error, "status_code", None) or getattr(response, "status_code", None)
 

@@ -1,0 +1,109 @@
+"""What a streaming driver has sent and not heard the end of."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Literal
+
+from skeleton_of_thought.deadlines import Deadlines
+from skeleton_of_thought.request import Delta
+from skeleton_of_thought.usage import Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from skeleton_of_thought.method import SkeletonOfThought
+    from skeleton_of_thought.request import Request
+
+News = Delta | BaseException | Literal["begun"] | None
+"""A request got its turn, a piece of its answer, the error that ended it, or None at its end."""
+
+
+class OpenRequests:
+    """The open requests of a run: at most so many at once, their usage summed up, their deadlines watched.
+
+    Whoever works on a request that is no longer open (`is_open`) may stop: its news are not heard any more.
+    """
+
+    def __init__(self, run: SkeletonOfThought, max_concurrency: int | None) -> None:
+        self._run = run
+        self._deadlines = Deadlines(run.options)
+        self._waiting: deque[Request] = deque()
+        self._open: dict[str, Request] = {}
+        self._places = max_concurrency
+        self._usage: dict[str, Usage] = {}
+        self._truncated: set[str] = set()
+
+    def start(self) -> list[Request]:
+        """Start the run; returns the requests to open now."""
+        return self._to_open(self._run.start())
+
+    def is_open(self, request: Request) -> bool:
+        """Whether anybody still waits for a request's answer; may be asked from any thread."""
+        return self._open.get(request.id) is request
+
+    def close(self) -> None:
+        """Nobody waits for anything any more."""
+        self._waiting.clear()
+        self._open.clear()
+
+    def take(self, request: Request, news: News) -> list[Request]:
+        """Tell the run; returns the requests to open now."""
+        if not self.is_open(request):
+            return []
+        if news == "begun":
+            self._deadlines.begin(request.id)
+            return []
+        if isinstance(news, Delta):
+            self._usage[request.id] = self._usage.get(request.id, Usage()) + news.usage
+            if news.truncated:
+                self._truncated.add(request.id)
+            return self._to_open(self._run.text(request.id, news.text))
+        self._leave(request)
+        truncated = request.id in self._truncated
+        self._truncated.discard(request.id)
+        usage = self._usage.pop(request.id, Usage())
+        if news is None:
+            released = self._run.done(request.id, usage=usage, truncated=truncated)
+        else:
+            released = self._run.failed(request.id, news, usage)
+        if all(again.id != request.id for again in released):
+            self._deadlines.end(request.id)
+        return self._to_open(released)
+
+    @property
+    def wait(self) -> float | None:
+        """Seconds until `late` has to be called; None if nothing has a deadline."""
+        return self._deadlines.wait
+
+    def late(self) -> list[Request]:
+        """Fail what is late; returns the requests to open now."""
+        over = self._deadlines.over()
+        if over is not None:
+            self.close()
+            self._run.expire(over, self._usage)
+            return []
+        released: list[Request] = []
+        for request_id, error in self._deadlines.late():
+            request = self._open.get(request_id)
+            if request is None:
+                self._waiting = deque(waiting for waiting in self._waiting if waiting.id != request_id)
+            else:
+                self._leave(request)
+            released += self._run.failed(request_id, error, self._usage.pop(request_id, Usage()))
+        return self._to_open(released)
+
+    def _leave(self, request: Request) -> None:
+        del self._open[request.id]
+        if self._places is not None:
+            self._places += 1
+
+    def _to_open(self, released: Sequence[Request]) -> list[Request]:
+        """Queue requests; returns those whose turn it is."""
+        self._waiting.extend(released)
+        count = len(self._waiting) if self._places is None else min(self._places, len(self._waiting))
+        if self._places is not None:
+            self._places -= count
+        opened = [self._waiting.popleft() for _ in range(count)]
+        self._open.update((request.id, request) for request in opened)
+        return opened

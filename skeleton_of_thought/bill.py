@@ -1,0 +1,120 @@
+"""What an answer cost: requests and tokens per stage and point, and what a plain answer would have cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from skeleton_of_thought.usage import Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from skeleton_of_thought.prices import Price
+    from skeleton_of_thought.request import Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The requests of a stage, or of one point.
+
+    Attributes:
+        calls: Requests sent, those that failed or were refused included.
+        retries: Those of them that repeated another.
+        usage: The tokens they reported. A request that breaks off reports none, or only its prompt.
+    """
+
+    calls: int = 0
+    retries: int = 0
+    usage: Usage = Usage()
+
+    def __add__(self, other: Line) -> Line:
+        return Line(self.calls + other.calls, self.retries + other.retries, self.usage + other.usage)
+
+    def again(self, usage: Usage) -> Line:
+        """The line with one more request for the same text."""
+        return Line(self.calls + 1, self.retries + bool(self.calls), self.usage + usage)
+
+    def to_dict(self) -> dict[str, int]:
+        """The line as plain numbers."""
+        return {
+            "calls": self.calls,
+            "retries": self.retries,
+            "input_tokens": self.usage.input_tokens,
+            "output_tokens": self.usage.output_tokens,
+            "cache_read_tokens": self.usage.cache_read_tokens,
+            "cache_write_tokens": self.usage.cache_write_tokens,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """Every request of a run.
+
+    Attributes:
+        route: Tokens the router used; it counts no calls.
+        skeleton: The skeleton.
+        points: The points, by their number.
+        direct: The direct answer.
+        plain: An estimate of what one plain answer to the same conversation would use: the prompt without
+            what was added to it, and as much text as all points together. For a direct answer, its own usage.
+    """
+
+    route: Line = Line()
+    skeleton: Line = Line()
+    points: Mapping[int, Line] = field(default_factory=dict)
+    direct: Line = Line()
+    plain: Usage = Usage()
+
+    @property
+    def stages(self) -> dict[str, Line]:
+        """One line per stage."""
+        return {
+            "route": self.route,
+            "skeleton": self.skeleton,
+            "points": total(self.points.values()),
+            "direct": self.direct,
+        }
+
+    def to_dict(self, prices: Mapping[Stage, Price | None] | None = None) -> dict[str, Any]:
+        """The bill in plain JSON types.
+
+        Args:
+            prices: What the model of a stage costs. With them the bill says `"cost"`: the money for this
+                answer and for a plain one; None where a price is not known. The router is not in it.
+        """
+        whole = total(self.stages.values())
+        bill: dict[str, Any] = {
+            **whole.to_dict(),
+            "stages": {name: line.to_dict() for name, line in self.stages.items()},
+            "points": [{"index": index, **line.to_dict()} for index, line in sorted(self.points.items())],
+            "plain": {
+                "input_tokens": self.plain.input_tokens,
+                "output_tokens": self.plain.output_tokens,
+            },
+        }
+        if prices is not None:
+            bill["cost"] = self._cost(prices)
+        return bill
+
+    def _cost(self, prices: Mapping[Stage, Price | None]) -> dict[str, Any]:
+        lines: dict[Stage, Usage] = {
+            "skeleton": self.skeleton.usage,
+            "point": total(self.points.values()).usage,
+            "direct": self.direct.usage,
+        }
+        known = [price for stage in lines if (price := prices[stage]) is not None]
+        paid = [(prices[stage], usage) for stage, usage in lines.items() if usage.total_tokens]
+        direct = prices["direct"]
+        money = [price.of(usage) for price, usage in paid if price is not None]
+        return {
+            "total": round(sum(money), 9) if len(money) == len(paid) else None,
+            "plain": None if direct is None else round(direct.of(self.plain), 9),
+            "currency": known[0].currency if known else None,
+            "as_of": min(price.as_of for price in known) if known else None,
+        }
+
+
+def total(lines: Iterable[Line]) -> Line:
+    """Several lines added up."""
+    return sum(lines, Line())

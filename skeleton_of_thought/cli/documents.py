@@ -1,0 +1,65 @@
+"""`sot ask --docs`: an answer from a folder, with citations."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from skeleton_of_thought.cli.running import RouteChoice
+from skeleton_of_thought.errors import ConfigurationError, require
+from skeleton_of_thought.routing import FixedRouter, get_router
+
+if TYPE_CHECKING:
+    from skeleton_of_thought.routing import Router
+
+
+def ask_documents(
+    question: str, folder: Path, *, model: str, route: RouteChoice, max_points: int, as_json: bool
+) -> None:
+    """Answer from the text, Markdown and PDF files of a folder, and name the files cited.
+
+    Raises:
+        ConfigurationError: An API model, no such folder, or nothing to read in it.
+        MissingExtraError: The extras `docs` and `local` are not installed.
+    """
+    require("llama_index.core", extra="docs", needed_for="--docs")
+    from llamaindex_sot import TransformersLLM
+    from llamaindex_sot.documents import ask_folder, cited_files
+
+    kind, _, name = model.partition(":")
+    if kind not in {"local", "hf"}:
+        raise ConfigurationError(
+            f"--docs answers with local or hf:FOLDER_OR_HUB_ID, not {model!r}. In Python, "
+            "SkeletonOfThoughtSynthesizer takes any LlamaIndex LLM."
+        )
+    response: Any = ask_folder(
+        question,
+        folder,
+        llm=TransformersLLM(model=name or "local"),
+        router=_router(route),
+        max_points=max_points,
+        streaming=not as_json,
+    )
+    if as_json:
+        about = {"question": question, "model": model, "answer": str(response)}
+        print(json.dumps({**about, **response.metadata["sot"], "files": cited_files(response)}))
+        return
+    for text in response.response_gen:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    files = cited_files(response)
+    print("\n" + "".join(f"\n[{number}] {file}" for number, file in files.items()))
+    print(f"\n{_footer(response.metadata['sot'])} · {model}")
+
+
+def _router(route: RouteChoice) -> Router:
+    if route is RouteChoice.auto:
+        return get_router("auto")
+    return FixedRouter("sot" if route is RouteChoice.sot else "direct")
+
+
+def _footer(sot: dict[str, Any]) -> str:
+    points = f" · {len(sot['points'])} points" if sot["points"] else ""
+    return f"{sot['route']} ({sot['reason']}){points} · {sot['seconds']['total']:.1f} s"

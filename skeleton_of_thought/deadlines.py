@@ -1,0 +1,57 @@
+"""How long the points of a run, and all of it, may still take."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from skeleton_of_thought.errors import DeadlineError
+
+if TYPE_CHECKING:
+    from skeleton_of_thought.options import Options
+
+
+class Deadlines:
+    """The deadlines of one run, which starts now; a driver asks how long to wait and who is late."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._end = None if options.timeout is None else time.monotonic() + options.timeout
+        self._points: dict[str, float] = {}
+
+    def begin(self, request_id: str) -> None:
+        """A request got its turn: the time of its point runs, retries included."""
+        if self._options.point_timeout is not None and request_id.startswith("point:"):
+            self._points.setdefault(request_id, time.monotonic() + self._options.point_timeout)
+
+    def end(self, request_id: str) -> None:
+        """A point is complete, or has failed for good."""
+        self._points.pop(request_id, None)
+
+    @property
+    def wait(self) -> float | None:
+        """Seconds to the next deadline; None if there is none."""
+        moments = [*self._points.values(), *(() if self._end is None else (self._end,))]
+        return max(0.0, min(moments) - time.monotonic()) if moments else None
+
+    def late(self) -> list[tuple[str, DeadlineError]]:
+        """The requests whose point is late; each is named once."""
+        if not self._points:
+            return []
+        now = time.monotonic()
+        found = [request_id for request_id, moment in self._points.items() if moment <= now]
+        for request_id in found:
+            del self._points[request_id]
+        return [
+            (
+                request_id,
+                DeadlineError(f"it took longer than point_timeout={self._options.point_timeout:g} s"),
+            )
+            for request_id in found
+        ]
+
+    def over(self) -> DeadlineError | None:
+        """The error of the whole run, once its time is over."""
+        if self._end is None or time.monotonic() < self._end:
+            return None
+        return DeadlineError(f"the answer took longer than timeout={self._options.timeout:g} s")

@@ -1,0 +1,91 @@
+"""What models cost, by name, with the date of the prices."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from skeleton_of_thought.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from skeleton_of_thought.usage import Usage
+
+_MILLION = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Price:
+    """The price of one model, per million tokens.
+
+    Attributes:
+        input: A prompt token.
+        output: An answer token, thinking included.
+        cache_read: A prompt token served by the provider's prompt cache; None for the price of `input`.
+        cache_write: A prompt token written to it; None for the price of `input`.
+        as_of: The date somebody looked.
+        currency: The money.
+    """
+
+    input: float
+    output: float
+    cache_read: float | None = None
+    cache_write: float | None = None
+    as_of: str = "unknown"
+    currency: str = "USD"
+
+    def of(self, usage: Usage) -> float:
+        """The money for so many tokens."""
+        read = self.input if self.cache_read is None else self.cache_read
+        write = self.input if self.cache_write is None else self.cache_write
+        plain = usage.input_tokens - usage.cache_read_tokens - usage.cache_write_tokens
+        cents = plain * self.input + usage.cache_read_tokens * read + usage.cache_write_tokens * write
+        return (cents + usage.output_tokens * self.output) / _MILLION
+
+
+class Prices:
+    """A table of prices by model name; a name also stands for its dated versions (`gpt-4o-mini-2024-07-18`).
+
+    Args:
+        table: Prices by name.
+
+    Example:
+        >>> from skeleton_of_thought import Usage
+        >>> from skeleton_of_thought.prices import Price, Prices
+        >>> prices = Prices({"my-model": Price(input=1.0, output=5.0)})
+        >>> prices.of("my-model-2026-01-01").of(Usage(input_tokens=1000, output_tokens=200))
+        0.002
+    """
+
+    def __init__(self, table: Mapping[str, Price]) -> None:
+        self._table = dict(table)
+
+    def of(self, model: str | None) -> Price | None:
+        """The price of a model; None if it is not in the table."""
+        names = [name for name in self._table if model == name or (model or "").startswith(f"{name}-20")]
+        return self._table[max(names, key=len)] if names else None
+
+    @classmethod
+    def load(cls, path: str | Path | None = None) -> Prices:
+        """The prices in a JSON file, by default those that come with this package.
+
+        The file holds `{"as_of": "2026-06", "currency": "USD", "models": {name: {"input": ..., "output": ...,
+        "cache_read": ..., "cache_write": ...}}}`, per million tokens.
+
+        Raises:
+            ConfigurationError: The file cannot be read, or is not such a table.
+        """
+        source: Any = files("skeleton_of_thought") / "data" / "prices.json" if path is None else Path(path)
+        try:
+            content = json.loads(source.read_text(encoding="utf-8"))
+            shared: dict[str, Any] = {"as_of": content["as_of"], "currency": content.get("currency", "USD")}
+            return cls({name: Price(**price, **shared) for name, price in content["models"].items()})
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ConfigurationError(
+                f"{str(source)!r} is no table of prices ({type(error).__name__}: {error}); it needs as_of and "
+                "models, each with input and output per million tokens."
+            ) from error
