@@ -58,12 +58,12 @@ async def test_a_bound_model_batches_too(call):
 
 
 @pytest.mark.parametrize("call", ["invoke", "ainvoke"])
-async def test_retries_of_several_points_are_a_batch_again(call):
+async def test_what_is_sent_again_waits_for_its_own_turn(call):
     model = BatchingChat(
         fault=lambda seen: BusyError() if seen.index in {2, 5} and seen.attempt == 1 else None
     )
     assert (await ask(new_chain(model), call)).text == whole()
-    assert [size for size, _ in model.log.batches] == [8, 2]
+    assert [size for size, _ in model.log.batches] == [8]
 
 
 async def test_twenty_points_at_once_in_threads():
