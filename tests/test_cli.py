@@ -87,6 +87,7 @@ def test_json_is_the_contract(sot, server, model):
         "points",
         "seconds",
         "usage",
+        "bill",
     ]
     assert (told["question"], told["model"], told["route"]) == (QUESTION, model, "sot")
     assert [point["index"] for point in told["points"]] == [1, 2, 3, 4]
