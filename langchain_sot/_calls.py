@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
     from langchain_core.runnables import Runnable, RunnableConfig
 
+    from langchain_sot._caching import PromptCaching
     from skeleton_of_thought.drivers import Outcome
     from skeleton_of_thought.request import Stage
     from skeleton_of_thought.turns import Turns
@@ -37,6 +38,7 @@ class Calls:
         get_child: Makes the callback manager of a child run.
         kwargs: What the caller passed on to the model.
         turns: What a request waits for that is not part of a batch.
+        caching: Marks what the provider's prompt cache should keep; None marks nothing.
     """
 
     def __init__(
@@ -45,13 +47,16 @@ class Calls:
         config: RunnableConfig,
         get_child: Callable[[str], BaseCallbackManager],
         kwargs: dict[str, Any],
+        *,
         turns: Turns,
+        caching: PromptCaching | None = None,
     ) -> None:
         self._models = models
         self._config = config
         self._get_child = get_child
         self._kwargs = kwargs
         self._turns = turns
+        self._caching = caching
         self._sent: set[str] = set()
         self.direct: Any = None
         """The model's own message, where the answer is direct."""
@@ -72,7 +77,7 @@ class Calls:
                 return list(pool.map(self._try, requests))
         sent = time.monotonic()
         outputs = self._models[requests[0].stage].batch(
-            [_input(request) for request in requests],
+            [self._input(request) for request in requests],
             [self._config_for(request, max_concurrency=len(requests)) for request in requests],
             return_exceptions=True,
             **self._kwargs_for(requests[0]),
@@ -87,7 +92,7 @@ class Calls:
             return [task.result() for task in tasks]
         sent = time.monotonic()
         outputs = await self._models[requests[0].stage].abatch(
-            [_input(request) for request in requests],
+            [self._input(request) for request in requests],
             [self._config_for(request) for request in requests],
             return_exceptions=True,
             **self._kwargs_for(requests[0]),
@@ -97,28 +102,28 @@ class Calls:
     def call(self, request: Request) -> Generator[Delta]:
         """Answer one request whole, as the only piece of a stream."""
         output = self._models[request.stage].invoke(
-            _input(request), self._config_for(request), **self._kwargs_for(request)
+            self._input(request), self._config_for(request), **self._kwargs_for(request)
         )
         yield self._whole(request, output)
 
     async def acall(self, request: Request) -> AsyncGenerator[Delta]:
         """Like `call`, with asyncio."""
         output = await self._models[request.stage].ainvoke(
-            _input(request), self._config_for(request), **self._kwargs_for(request)
+            self._input(request), self._config_for(request), **self._kwargs_for(request)
         )
         yield self._whole(request, output)
 
     def stream(self, request: Request) -> Generator[Delta]:
         """Open the stream of one request."""
         for chunk in self._models[request.stage].stream(
-            _input(request), self._config_for(request), **self._kwargs_for(request)
+            self._input(request), self._config_for(request), **self._kwargs_for(request)
         ):
             yield self._delta(chunk)
 
     async def astream(self, request: Request) -> AsyncGenerator[Delta]:
         """Like `stream`, with asyncio."""
         async for chunk in self._models[request.stage].astream(
-            _input(request), self._config_for(request), **self._kwargs_for(request)
+            self._input(request), self._config_for(request), **self._kwargs_for(request)
         ):
             yield self._delta(chunk)
 
@@ -170,17 +175,19 @@ class Calls:
             max_concurrency=max_concurrency,
         )
 
+    def _input(self, request: Request) -> list[BaseMessage]:
+        messages = to_langchain(request.messages)
+        return self._caching.messages(request, messages) if self._caching else messages
+
     def _kwargs_for(self, request: Request) -> dict[str, Any]:
         kwargs = dict(self._kwargs)
+        if self._caching:
+            kwargs = {**self._caching.kwargs(request), **kwargs}
         if request.stop:
             kwargs["stop"] = [*own_stops(self._models[request.stage], kwargs), *request.stop]
         if request.max_tokens is not None:
             kwargs.setdefault("max_tokens", request.max_tokens)
         return kwargs
-
-
-def _input(request: Request) -> list[BaseMessage]:
-    return to_langchain(request.messages)
 
 
 def _reply(delta: Delta) -> Reply:

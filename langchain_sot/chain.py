@@ -19,6 +19,7 @@ from langchain_core.runnables.config import patch_config
 from langchain_core.runnables.utils import ConfigurableFieldSpec, get_unique_config_specs
 from pydantic import ConfigDict, model_validator
 
+from langchain_sot._caching import PromptCaching
 from langchain_sot._calls import Calls
 from langchain_sot._graph import draw
 from langchain_sot._messages import from_input
@@ -79,6 +80,9 @@ class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]
         point_timeout: Seconds a point may take, retries included; a late point has failed.
         timeout: Seconds the answer may take; it is returned with the points that are there, the others
             failed. `DeadlineError` if there is none.
+        prompt_cache: Mark the prefix all requests of a question share for the provider's prompt cache
+            (Anthropic's `cache_control`, OpenAI's `prompt_cache_key`), where it is long enough. The skeleton
+            request writes it, the points read it; the bill shows how much.
         prices: Makes the bill name money: a `Prices` table, a JSON file of one, or `"default"` for the small
             table that comes with the package.
 
@@ -105,6 +109,7 @@ class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]
     limiter: Limiter | None = None
     point_timeout: float | None = None
     timeout: float | None = None
+    prompt_cache: bool = False
     prices: Prices | Path | str | None = None
 
     model_config: ClassVar[ConfigDict] = ConfigDict(
@@ -258,7 +263,9 @@ class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]
         messages = from_input(input)
         decision = self._preset(kwargs) or decide(self.router, messages, _route_config(config, run_manager))
         turns, one_by_one = self._turns(config, run_manager)
-        calls = Calls(self._models(), config, run_manager.get_child, kwargs, turns)
+        calls = Calls(
+            self._models(), config, run_manager.get_child, kwargs, turns=turns, caching=self._caching()
+        )
         run = self._run(messages, decision, calls)
         if one_by_one:
             with contextlib.closing(stream(run, calls.call, turns=turns)) as events:
@@ -286,7 +293,9 @@ class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]
         route_config = _route_config(config, run_manager)
         decision = self._preset(kwargs) or await adecide(self.router, messages, route_config)
         turns, one_by_one = self._turns(config, run_manager)
-        calls = Calls(self._models(), config, run_manager.get_child, kwargs, turns)
+        calls = Calls(
+            self._models(), config, run_manager.get_child, kwargs, turns=turns, caching=self._caching()
+        )
         run = self._run(messages, decision, calls)
         if one_by_one:
             async with contextlib.aclosing(astream(run, calls.acall, turns=turns)) as events:
@@ -316,7 +325,9 @@ class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]
         messages = from_input(_joined(parts))
         decision = self._preset(kwargs) or decide(self.router, messages, _route_config(config, run_manager))
         turns, _ = self._turns(config, run_manager)
-        calls = Calls(self._models(), config, run_manager.get_child, kwargs, turns)
+        calls = Calls(
+            self._models(), config, run_manager.get_child, kwargs, turns=turns, caching=self._caching()
+        )
         run = self._run(messages, decision, calls)
         seen = StreamedAnswer(run_manager.run_id)
         with contextlib.closing(stream(run, calls.stream, turns=turns)) as events:
@@ -340,7 +351,9 @@ class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]
         route_config = _route_config(config, run_manager)
         decision = self._preset(kwargs) or await adecide(self.router, messages, route_config)
         turns, _ = self._turns(config, run_manager)
-        calls = Calls(self._models(), config, run_manager.get_child, kwargs, turns)
+        calls = Calls(
+            self._models(), config, run_manager.get_child, kwargs, turns=turns, caching=self._caching()
+        )
         run = self._run(messages, decision, calls)
         seen = StreamedAnswer(run_manager.run_id)
         async with contextlib.aclosing(astream(run, calls.astream, turns=turns)) as events:
@@ -376,6 +389,9 @@ class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]
         ]
         timed = self.timeout is not None or self.point_timeout is not None
         return Turns(*limiters), timed or bool(limiters)
+
+    def _caching(self) -> PromptCaching | None:
+        return PromptCaching(self._models()) if self.prompt_cache else None
 
     def _prices(self) -> dict[Stage, Price | None] | None:
         """What each stage costs; None if nobody asked."""

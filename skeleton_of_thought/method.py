@@ -244,6 +244,7 @@ class SkeletonOfThought:
             "skeleton",
             prompts.skeleton_messages(self._messages),
             max_tokens=self._limit("skeleton", prompts.skeleton_max_tokens),
+            shared=prompts.shared_length(self._messages),
         )
 
     def _point_request(self, point: Point) -> Request:
@@ -256,6 +257,7 @@ class SkeletonOfThought:
             stop=() if self._quirks["point"].refuses("stop") else stops[: self._options.max_stops],
             max_tokens=self._limit("point", self._options.point_max_tokens or prompts.point_max_tokens),
             points=(point.index,),
+            shared=prompts.shared_length(self._messages),
         )
 
     def _prompts_for(self, stage: Stage) -> Prompts:

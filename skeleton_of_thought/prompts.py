@@ -86,6 +86,10 @@ class Prompts:
             point_start="",
         )
 
+    def shared_length(self, messages: Sequence[Message]) -> int:
+        """How many messages the skeleton request and all point requests begin with, byte for byte."""
+        return len(messages) + len(self.examples) - (not self.continues)
+
     def skeleton_messages(self, messages: Sequence[Message]) -> tuple[Message, ...]:
         """The skeleton request for a conversation that ends with the user's question."""
         system, turns = _split_system(messages)

@@ -26,6 +26,7 @@ class Request:
         max_tokens: Longest answer; None leaves it to the model.
         points: The numbers of the points the request writes.
         attempt: 1, or more for a retry.
+        shared: How many leading messages all requests of the run but a direct one have in common.
     """
 
     id: str
@@ -35,6 +36,7 @@ class Request:
     max_tokens: int | None = None
     points: tuple[int, ...] = ()
     attempt: int = 1
+    shared: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,241 @@
+"""Skeleton-of-Thought over an API that paces its tokens: wall time, first text, prompt price, failures.
+
+The server is this project's fake one, in a process of its own; the clients are the real ones. All numbers are
+ratios of things measured in this run.
+
+    python benchmarks/api.py                      a small run, about a minute
+    python benchmarks/api.py --questions 100 --stress 2000
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import multiprocessing
+import statistics
+import time
+from typing import TYPE_CHECKING, Any
+
+import httpx
+from langchain_core.messages import HumanMessage
+from langchain_core.runnables import RunnableLambda
+from langchain_openai import ChatOpenAI
+
+from langchain_sot import SkeletonOfThoughtChain
+from skeleton_of_thought.fake_server import FakeServer, Ledger, Pace, PlausibleAnswers
+from skeleton_of_thought.limits import Limiter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+QUESTION = "How can a small team write good documentation?"
+PACE = Pace(first_token=0.3, per_token=0.02)
+STRESS_FAULTS: tuple[dict[str, Any], ...] = (
+    {"kind": "rate_limit", "rate": 0.08, "seed": 1, "retry_after": 0.1},
+    {"kind": "server_error", "rate": 0.07, "seed": 2},
+    {"kind": "reset", "rate": 0.06, "seed": 3},
+    {"kind": "invalid_json", "rate": 0.02, "seed": 4},
+    {"kind": "empty", "rate": 0.02, "seed": 5},
+)
+
+
+class Server:
+    """The fake server in another process, and its ledger."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def model(self) -> ChatOpenAI:
+        """A client of it."""
+        return ChatOpenAI(
+            model="gpt-4o-mini",
+            base_url=f"{self.url}/v1",
+            api_key="fake",
+            max_retries=0,
+            stream_usage=True,
+            use_responses_api=False,
+        )
+
+    def ledger(self) -> Ledger:
+        """Everything it saw since the last `clear`."""
+        return Ledger.from_json(httpx.get(f"{self.url}/ledger", timeout=60).json()["entries"])
+
+    def clear(self) -> None:
+        """Forget what it saw."""
+        httpx.delete(f"{self.url}/ledger")
+
+    def fail(self, faults: tuple[dict[str, Any], ...]) -> None:
+        """Switch on faults."""
+        httpx.delete(f"{self.url}/faults")
+        for fault in faults:
+            httpx.post(f"{self.url}/faults", json=fault).raise_for_status()
+
+
+@contextlib.contextmanager
+def serving(*, pace: Pace, points: int) -> Iterator[Server]:
+    """A server that writes so many points, at this pace."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_serve, args=(theirs, pace, points), daemon=True)
+    process.start()
+    try:
+        yield Server(ours.recv())
+    finally:
+        ours.send("stop")
+        process.join()
+
+
+def _serve(pipe: Any, pace: Pace, points: int) -> None:
+    with FakeServer(pace=pace, answer=PlausibleAnswers(points=points)) as server:
+        pipe.send(server.url)
+        pipe.recv()
+
+
+def critical_path(ledger: Ledger) -> float:
+    """The shortest an answer can take on what the server did: the skeleton, then the slowest point."""
+    seconds = {"skeleton": 0.0, "point": 0.0}
+    for entry in ledger.entries:
+        if entry.ended is not None and entry.stage in seconds:
+            seconds[entry.stage] = max(seconds[entry.stage], entry.ended - entry.arrived)
+    return seconds["skeleton"] + seconds["point"]
+
+
+async def timed(way: str, chain: Any, question: Any) -> tuple[float, float]:
+    """Seconds to the first text and to the end."""
+    started = time.perf_counter()
+    first = None
+    match way:
+        case "invoke":
+            await asyncio.to_thread(chain.invoke, question)
+        case "ainvoke":
+            await chain.ainvoke(question)
+        case "stream":
+            first = await asyncio.to_thread(_first_text, chain, question, started)
+        case _:
+            async for chunk in chain.astream(question):
+                if first is None and chunk.text:
+                    first = time.perf_counter() - started
+    whole = time.perf_counter() - started
+    return whole if first is None else first, whole
+
+
+def _first_text(chain: Any, question: Any, started: float) -> float | None:
+    first = None
+    for chunk in chain.stream(question):
+        if first is None and chunk.text:
+            first = time.perf_counter() - started
+    return first
+
+
+async def one_answer(server: Server, rounds: int) -> None:
+    """Ten points: every way to ask, and what people do without Skeleton-of-Thought."""
+    model = server.model()
+    chain = SkeletonOfThoughtChain(model=model)
+    await chain.ainvoke(QUESTION)  # connections are open
+    print("\nOne answer of 10 points                  wall / (skeleton + slowest point)")
+    whole: list[float] = []
+    for way in ("invoke", "ainvoke", "stream", "astream"):
+        ratios = []
+        for _ in range(rounds):
+            server.clear()
+            _, seconds = await timed(way, chain, QUESTION)
+            ratios.append(seconds / critical_path(server.ledger()))
+            whole.append(seconds)
+        print(f"  {way:38} {statistics.median(ratios):.3f}   (worst {max(ratios):.3f})")
+    sot = statistics.median(whole)
+    plain = [await timed("astream", model, QUESTION) for _ in range(rounds)]
+    first = [(await timed("astream", chain, QUESTION))[0] for _ in range(rounds)]
+    print("\nThe same question another way            wall / Skeleton-of-Thought's")
+    print(f"  a plain answer                         {statistics.median(end for _, end in plain) / sot:.2f}")
+    for name, seconds in (
+        ("LangChain's .map() over the points", await mapped(model)),
+        ("the points one after another", await one_after_another(model)),
+    ):
+        print(f"  {name:38} {seconds / sot:.2f}")
+    ratio = statistics.median(first) / statistics.median(start for start, _ in plain)
+    print(f"\nFirst visible text / a plain answer's: {ratio:.2f}")
+
+
+def _point_prompt(number: int) -> list[HumanMessage]:
+    return [HumanMessage(f"{QUESTION}\n\n{_LIST}\n\nWrite only point {number}.")]
+
+
+_LIST = "\n".join(f"{number}. Keep clear part {number}" for number in range(1, 11))
+
+
+async def mapped(model: ChatOpenAI) -> float:
+    """The recipe of LangChain's users: a list, then `.map()`."""
+    started = time.perf_counter()
+    await model.ainvoke(f"Write the outline of an answer as a numbered list: {QUESTION}")
+    await (RunnableLambda(_point_prompt) | model).map().ainvoke(list(range(1, 11)))
+    return time.perf_counter() - started
+
+
+async def one_after_another(model: ChatOpenAI) -> float:
+    """The same requests, each when the one before it has ended."""
+    started = time.perf_counter()
+    await model.ainvoke(f"Write the outline of an answer as a numbered list: {QUESTION}")
+    for number in range(1, 11):
+        await model.ainvoke(_point_prompt(number))
+    return time.perf_counter() - started
+
+
+async def many_answers(server: Server, questions: int) -> None:
+    """Many questions of seven points at once."""
+    chain = SkeletonOfThoughtChain(model=server.model())
+    await chain.ainvoke(QUESTION)
+    server.clear()
+    started = time.perf_counter()
+    answers = await chain.abatch([f"What matters about subject {number}?" for number in range(questions)])
+    seconds = time.perf_counter() - started
+    print(
+        f"\n{questions} answers of 7 points at once: wall / (skeleton + slowest point) "
+        f"{seconds / critical_path(server.ledger()):.3f}; {len(answers)} answers, "
+        f"{server.ledger().most_concurrent()} requests at once"
+    )
+
+
+async def stress(server: Server, count: int) -> None:
+    """Many answers, one request in five failing."""
+    server.clear()
+    server.fail(STRESS_FAULTS)
+    chain = SkeletonOfThoughtChain(model=server.model(), retries=3, limiter=Limiter(max_concurrency=64))
+    questions = [f"What should one know about subject {number}?" for number in range(count)]
+    started = time.perf_counter()
+    answers = await chain.abatch(questions, return_exceptions=True)
+    seconds = time.perf_counter() - started
+    ledger = server.ledger()
+    told = [answer.response_metadata["sot"] for answer in answers if not isinstance(answer, BaseException)]
+    points = [point for sot in told for point in sot["points"]]
+    marked = [point for point in points if point["status"] != "ok"]
+    billed = sum(sot["bill"]["input_tokens"] + sot["bill"]["output_tokens"] for sot in told)
+    faulty = sum(entry.fault is not None for entry in ledger.entries) / len(ledger.entries)
+    print(f"\n{count} answers, {faulty:.0%} of {len(ledger.entries)} requests failing, {seconds:.0f} s")
+    print(f"  answers raised instead of returned     {len(answers) - len(told)}")
+    print(f"  points marked as failed                {len(marked)} of {len(points)}")
+    print(
+        f"  calls billed / calls in the ledger     {sum(s['bill']['calls'] for s in told) / len(ledger.entries):.4f}"
+    )
+    print(f"  tokens billed / tokens in the ledger   {billed / ledger.usage().total_tokens:.6f}")
+    server.fail(())
+
+
+async def main(options: argparse.Namespace) -> None:
+    """Run everything."""
+    with serving(pace=PACE, points=10) as server:
+        await one_answer(server, options.rounds)
+    with serving(pace=PACE, points=7) as server:
+        await many_answers(server, options.questions)
+    with serving(pace=Pace(), points=5) as server:
+        await stress(server, options.stress)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="repetitions of each single answer")
+    parser.add_argument("--questions", type=int, default=20, help="questions at once")
+    parser.add_argument("--stress", type=int, default=100, help="answers in the stress run")
+    asyncio.run(main(parser.parse_args()))
