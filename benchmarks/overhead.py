@@ -1,0 +1,148 @@
+"""What the chain itself costs: wall time over a model of fixed latency, against the same calls made by hand.
+
+    python benchmarks/overhead.py --points 10 --latency 0.2 --runs 15
+
+Every request of the model takes `--latency` seconds, so an answer cannot take less than twice that: the skeleton,
+then all points at the same time. The rest is overhead. "By hand" is one `invoke` and one `batch` of the same
+model, which is what LangChain costs without a chain. The ways take turns, and medians are printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import statistics
+import time
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.language_models.chat_models import BaseChatModel
+from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from rich.console import Console
+from rich.table import Table
+
+from langchain_sot import SkeletonOfThoughtChain
+from skeleton_of_thought import Prompts
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
+PROMPTS = Prompts(skeleton="SKELETON {request}", point="POINT {point_outline}")
+WORDS = 20
+
+
+class SteadyChat(BaseChatModel):
+    """Answers every request after the same time; a streamed one word by word over that time."""
+
+    points: int
+    latency: float
+
+    @property
+    def _llm_type(self) -> str:
+        return "steady"
+
+    def _text(self, messages: list[Any]) -> str:
+        if messages[-1].text.startswith("SKELETON"):
+            return "\n".join(f"{number}. Topic {number}" for number in range(1, self.points + 1))
+        return " ".join(["word"] * WORDS)
+
+    def _pieces(self, messages: list[Any]) -> Iterator[ChatGenerationChunk]:
+        for word in self._text(messages).split(" "):
+            yield ChatGenerationChunk(message=AIMessageChunk(f"{word} "))
+
+    def _generate(self, messages: list[Any], *_: Any, **__: Any) -> ChatResult:
+        time.sleep(self.latency)
+        return _result(self._text(messages))
+
+    async def _agenerate(self, messages: list[Any], *_: Any, **__: Any) -> ChatResult:
+        await asyncio.sleep(self.latency)
+        return _result(self._text(messages))
+
+    def _stream(self, messages: list[Any], *_: Any, **__: Any) -> Iterator[ChatGenerationChunk]:
+        pieces, started = list(self._pieces(messages)), time.perf_counter()
+        for place, piece in enumerate(pieces, start=1):
+            time.sleep(max(0.0, started + self.latency * place / len(pieces) - time.perf_counter()))
+            yield piece
+
+    async def _astream(self, messages: list[Any], *_: Any, **__: Any) -> AsyncIterator[ChatGenerationChunk]:
+        pieces, started = list(self._pieces(messages)), time.perf_counter()
+        for place, piece in enumerate(pieces, start=1):
+            await asyncio.sleep(max(0.0, started + self.latency * place / len(pieces) - time.perf_counter()))
+            yield piece
+
+
+def _result(text: str) -> ChatResult:
+    return ChatResult(generations=[ChatGeneration(message=AIMessage(text))])
+
+
+def ways(points: int, latency: float) -> dict[str, Callable[[], Awaitable[Any]]]:
+    """What is measured, by name."""
+    model = SteadyChat(points=points, latency=latency)
+    chain = SkeletonOfThoughtChain(model=model, prompts=PROMPTS, max_points=max(2, points))
+    inputs = [f"POINT {number}" for number in range(points)]
+
+    async def by_hand() -> None:
+        model.invoke("SKELETON")
+        model.batch(inputs, {"max_concurrency": points})
+
+    async def by_hand_async() -> None:
+        await model.ainvoke("SKELETON")
+        await model.abatch(inputs)
+
+    async def invoke() -> None:
+        chain.invoke("Why?")
+
+    async def ainvoke() -> None:
+        await chain.ainvoke("Why?")
+
+    async def stream() -> None:
+        for _ in chain.stream("Why?"):
+            pass
+
+    async def astream() -> None:
+        async for _ in chain.astream("Why?"):
+            pass
+
+    return {
+        "by hand": by_hand,
+        "invoke": invoke,
+        "stream": stream,
+        "by hand, async": by_hand_async,
+        "ainvoke": ainvoke,
+        "astream": astream,
+    }
+
+
+def measure(*, points: int, latency: float, runs: int) -> dict[str, float]:
+    """Median wall seconds per way, the ways taking turns; one round before that warms up."""
+
+    async def all_rounds() -> dict[str, list[float]]:
+        measured = ways(points, latency)
+        seconds: dict[str, list[float]] = {name: [] for name in measured}
+        for _ in range(runs + 1):
+            for name, run in measured.items():
+                started = time.perf_counter()
+                await run()
+                seconds[name].append(time.perf_counter() - started)
+        return seconds
+
+    return {name: statistics.median(values[1:]) for name, values in asyncio.run(all_rounds()).items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--points", type=int, default=10)
+    parser.add_argument("--latency", type=float, default=0.2, help="seconds a request takes")
+    parser.add_argument("--runs", type=int, default=15)
+    options = parser.parse_args()
+    least = 2 * options.latency
+    table = Table("way", "seconds", "over skeleton + slowest point", "times the least")
+    for name, seconds in measure(points=options.points, latency=options.latency, runs=options.runs).items():
+        table.add_row(name, f"{seconds:.3f}", f"{1000 * (seconds - least):.1f} ms", f"{seconds / least:.3f}")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
