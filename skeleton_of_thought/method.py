@@ -18,7 +18,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from skeleton_of_thought._accounts import Accounts
+from skeleton_of_thought._asking import Asking
 from skeleton_of_thought._point_run import PointRun
+from skeleton_of_thought._skeleton_reading import MIN_POINTS, read_skeleton
 from skeleton_of_thought.answer import Answer, PointResult, Seconds
 from skeleton_of_thought.answer_format import SEPARATOR
 from skeleton_of_thought.errors import ConfigurationError, DeadlineError, EmptyPointError, PointError
@@ -38,19 +40,15 @@ from skeleton_of_thought.options import Options
 from skeleton_of_thought.prompts import PROMPTS, Prompts
 from skeleton_of_thought.quirks import Quirks
 from skeleton_of_thought.reading_order import ReadingOrder
-from skeleton_of_thought.request import Request
 from skeleton_of_thought.routing.decision import Decision
-from skeleton_of_thought.skeleton import Point, Skeleton, parse_skeleton
+from skeleton_of_thought.skeleton import Skeleton
 from skeleton_of_thought.usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from skeleton_of_thought.messages import Message
-    from skeleton_of_thought.request import Stage
-
-MIN_POINTS = 2
-"""A skeleton with fewer points is answered directly: there is nothing to write at the same time."""
+    from skeleton_of_thought.request import Request, Stage
 
 MAX_REFUSALS = 10
 """How often a provider may put off one request (429 or 529) before that is a failure like any other."""
@@ -100,10 +98,10 @@ class SkeletonOfThought:
     ) -> None:
         self._messages = tuple(messages)
         self._check_question()
-        self._prompts = prompts
         self._options = options or Options()
         self._decision = decision
-        self._quirks = quirks or dict.fromkeys(("skeleton", "point", "direct"), Quirks())
+        quirks = quirks or dict.fromkeys(("skeleton", "point", "direct"), Quirks())
+        self._asking = Asking(self._messages, prompts, self._options, quirks)
         self._clock = clock
         self._route, self._reason = decision.route, decision.reason
         self._accounts = Accounts(self._messages, route=decision.usage)
@@ -129,7 +127,7 @@ class SkeletonOfThought:
         if self._messages[-1].role != "user":
             return self._answer_directly("the conversation does not end with a user's question")
         self._events.append(RouteChosen("sot", self._reason))
-        return (self._send(self._skeleton_request()),)
+        return (self._send(self._asking.skeleton()),)
 
     def text(self, request_id: str, delta: str) -> Sequence[Request]:
         """A request's answer grew by `delta`; returns requests this releases."""
@@ -235,78 +233,23 @@ class SkeletonOfThought:
             raise PointError(str(self._error), answer=answer) from self._error.__cause__
         return answer
 
-    # What is sent.
-
-    def _skeleton_request(self) -> Request:
-        prompts = self._prompts_for("skeleton")
-        return Request(
-            "skeleton",
-            "skeleton",
-            prompts.skeleton_messages(self._messages),
-            max_tokens=self._limit("skeleton", prompts.skeleton_max_tokens),
-            shared=prompts.shared_length(self._messages),
-        )
-
-    def _point_request(self, point: Point) -> Request:
-        prompts = self._prompts_for("point")
-        stops = tuple(f"\n{number}." for number in range(2, len(self._skeleton) + 2))
-        return Request(
-            f"point:{point.index}",
-            "point",
-            prompts.point_messages(self._messages, self._skeleton, point),
-            stop=() if self._quirks["point"].refuses("stop") else stops[: self._options.max_stops],
-            max_tokens=self._limit("point", self._options.point_max_tokens or prompts.point_max_tokens),
-            points=(point.index,),
-            shared=prompts.shared_length(self._messages),
-        )
-
-    def _prompts_for(self, stage: Stage) -> Prompts:
-        if self._quirks[stage].refuses("partial answer"):
-            return self._prompts.without_partial_answers()
-        return self._prompts
-
-    def _limit(self, stage: Stage, max_tokens: int | None) -> int | None:
-        return None if self._quirks[stage].refuses("max_tokens") else max_tokens
-
-    def _without_losing_a_retry(self, request: Request, error: BaseException) -> Request | None:
-        """The same attempt again, if the request or the moment was wrong and not the answer.
-
-        Either the model does not take something that can be left out, or its provider wants the request later
-        (429 or 529); then the driver waits.
-        """
-        if self._quirks[request.stage].learn(error, request):
-            if request.stage == "skeleton":
-                renewed = self._skeleton_request()
-            else:
-                renewed = self._point_request(self._skeleton[request.points[0] - 1])
-            return self._await(replace(renewed, attempt=request.attempt))
-        if is_refusal(error) and may_pass(error) and self._refusals[request.id] < MAX_REFUSALS:
-            self._refusals[request.id] += 1
-            return self._await(replace(request))
-        return None
-
     # The skeleton ends: the points go out, or one direct answer.
 
     def _skeleton_done(self, request: Request, received: str, *, truncated: bool) -> Sequence[Request]:
         self._skeleton_seconds = self._finished - self._started
-        last = request.messages[-1]
-        start = last.text if last.role == "assistant" else ""
-        written = parse_skeleton(_with_start(start, received)).points
-        if truncated and len(written) > MIN_POINTS:
-            written = written[:-1]  # its title was cut off
-        points = _distinct(written)[: self._options.max_points]
-        if len(points) < MIN_POINTS:
-            found = "no list" if not points else "only one point"
+        skeleton = read_skeleton(request, received, truncated=truncated, max_points=self._options.max_points)
+        if len(skeleton) < MIN_POINTS:
+            found = "no list" if not skeleton else "only one point"
             return self._answer_directly(f"the skeleton had {found}")
-        self._skeleton = Skeleton(tuple(replace(point, index=i) for i, point in enumerate(points, start=1)))
-        self._order = ReadingOrder(len(points))
+        self._skeleton = skeleton
+        self._order = ReadingOrder(len(skeleton))
         self._events.append(SkeletonReady(self._skeleton))
         self._points_started = self._points_ended = self._clock()
         self._points = [
             PointRun(point, self._skeleton, self._options.answer_format, started=self._points_started)
             for point in self._skeleton
         ]
-        return tuple(self._send(self._point_request(point)) for point in self._skeleton)
+        return tuple(self._send(self._asking.point(self._skeleton, point)) for point in self._skeleton)
 
     # Points grow, end and fail, in any order.
 
@@ -361,7 +304,7 @@ class SkeletonOfThought:
             return ()
         self._route, self._reason = "direct", reason
         self._events.append(RouteChosen("direct", reason))
-        return (self._send(Request("direct", "direct", self._messages)),)
+        return (self._send(self._asking.direct()),)
 
     # Small parts.
 
@@ -388,6 +331,20 @@ class SkeletonOfThought:
         """A request has ended, and cost so much."""
         self._finished = self._clock()
         self._accounts.add(request, usage)
+
+    def _without_losing_a_retry(self, request: Request, error: BaseException) -> Request | None:
+        """The same attempt again, if the request or the moment was wrong and not the answer.
+
+        Either the model does not take something that can be left out, or its provider wants the request later
+        (429 or 529); then the driver waits.
+        """
+        renewed = self._asking.renewed(request, error, self._skeleton)
+        if renewed is not None:
+            return self._await(renewed)
+        if is_refusal(error) and may_pass(error) and self._refusals[request.id] < MAX_REFUSALS:
+            self._refusals[request.id] += 1
+            return self._await(replace(request))
+        return None
 
     def _may_retry(self, request: Request, error: BaseException) -> bool:
         return request.attempt <= self._options.retries and may_pass(error)
@@ -418,17 +375,3 @@ class SkeletonOfThought:
             usage=self._accounts.usage,
             bill=self._accounts.bill(len(self._points)),
         )
-
-
-def _with_start(start: str, received: str) -> str:
-    """The whole list, whether the model continued the partial answer it was given or began again."""
-    received = received.lstrip()
-    return received if received.startswith(start) else f"{start} {received}"
-
-
-def _distinct(points: Sequence[Point]) -> list[Point]:
-    """The points without those whose title was there before: weak models repeat themselves."""
-    first: dict[str, Point] = {}
-    for point in points:
-        first.setdefault(point.title.casefold(), point)
-    return list(first.values())

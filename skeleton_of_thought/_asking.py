@@ -1,0 +1,83 @@
+"""The requests of a run, as the model is known to take them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from skeleton_of_thought.request import Request, Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from skeleton_of_thought.messages import Message
+    from skeleton_of_thought.options import Options
+    from skeleton_of_thought.prompts import Prompts
+    from skeleton_of_thought.quirks import Quirks
+    from skeleton_of_thought.skeleton import Point, Skeleton
+
+
+class Asking:
+    """Words the requests of one conversation.
+
+    Args:
+        messages: The conversation.
+        prompts: What the model is asked.
+        options: Lengths and stops.
+        quirks: What the model of each stage does not take; it is left out.
+    """
+
+    def __init__(
+        self, messages: Sequence[Message], prompts: Prompts, options: Options, quirks: Mapping[Stage, Quirks]
+    ) -> None:
+        self._messages = tuple(messages)
+        self._prompts = prompts
+        self._options = options
+        self._quirks = quirks
+
+    def direct(self) -> Request:
+        """The conversation as it is."""
+        return Request("direct", "direct", self._messages)
+
+    def skeleton(self) -> Request:
+        """For the skeleton."""
+        prompts = self._prompts_for("skeleton")
+        return Request(
+            "skeleton",
+            "skeleton",
+            prompts.skeleton_messages(self._messages),
+            max_tokens=self._limit("skeleton", prompts.skeleton_max_tokens),
+            shared=prompts.shared_length(self._messages),
+        )
+
+    def point(self, skeleton: Skeleton, point: Point) -> Request:
+        """For one point of a skeleton."""
+        prompts = self._prompts_for("point")
+        stops = tuple(f"\n{number}." for number in range(2, len(skeleton) + 2))
+        return Request(
+            f"point:{point.index}",
+            "point",
+            prompts.point_messages(self._messages, skeleton, point),
+            stop=() if self._quirks["point"].refuses("stop") else stops[: self._options.max_stops],
+            max_tokens=self._limit("point", self._options.point_max_tokens or prompts.point_max_tokens),
+            points=(point.index,),
+            shared=prompts.shared_length(self._messages),
+        )
+
+    def renewed(self, request: Request, error: BaseException, skeleton: Skeleton) -> Request | None:
+        """The request without what its error says the model does not take; None if it says nothing like it."""
+        if not self._quirks[request.stage].learn(error, request):
+            return None
+        if request.stage == "skeleton":
+            asked = self.skeleton()
+        else:
+            asked = self.point(skeleton, skeleton[request.points[0] - 1])
+        return replace(asked, attempt=request.attempt)
+
+    def _prompts_for(self, stage: Stage) -> Prompts:
+        if self._quirks[stage].refuses("partial answer"):
+            return self._prompts.without_partial_answers()
+        return self._prompts
+
+    def _limit(self, stage: Stage, max_tokens: int | None) -> int | None:
+        return None if self._quirks[stage].refuses("max_tokens") else max_tokens
