@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
+from skeleton_of_thought.decoding._kernels import attention, attention_and_weight, merged, reads_whole
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -125,22 +127,23 @@ class FlatPass:
 
     def _write(self, layer: int, key: Tensor, value: Tensor) -> None:
         """Keys and values of the rows' new tokens, shape `(heads, rows, dim)`, into the slots."""
-        where = self._where(key.device)
+        where = self._where(key.shape[0], key.device)
         for flat, new in ((self._slots.flat_keys[layer], key), (self._slots.flat_values[layer], value)):
             flat.index_copy_(0, where, new.transpose(0, 1).reshape(len(where), -1))
 
     def _decode(self, layer: int, query: Tensor, scale: float | None, window: int | None) -> Tensor:
         """One token per row; query of shape `(heads, rows, dim)`, the result `(rows, heads, dim)`."""
         group, index = self._place[layer]
-        keys = self._slots.keys[group][index, : len(self._rows), : self._longest].transpose(1, 2)
-        values = self._slots.values[group][index, : len(self._rows), : self._longest].transpose(1, 2)
+        keys = self._slots.keys[group][index, : len(self._rows)]
+        values = self._slots.values[group][index, : len(self._rows)]
         count, heads = keys.shape[:2]
         # The query heads that share a key-value head are rows of one small matrix: (rows, heads, shared, dim).
         query = query.transpose(0, 1).reshape(count, heads, -1, query.shape[-1])
-        mask = self._row_mask(query, window)
+        end = self._slots.capacity if reads_whole(query) else self._longest
+        mask = self._row_mask(query, end, window)
+        keys, values = keys[:, :, :end], values[:, :, :end]
         if not self._shared:
-            out = scaled_dot_product_attention(query, keys, values, attn_mask=mask, scale=scale)
-            return out.reshape(count, -1, out.shape[-1])
+            return attention(query, keys, values, mask=mask, scale=scale).reshape(count, -1, values.shape[-1])
         out, weight = attention_and_weight(query, keys, values, mask=mask, scale=scale)
         for segment, used, rows in self._shared:
             chosen = self._index(rows, query.device)
@@ -186,13 +189,13 @@ class FlatPass:
         )
         return out[0].transpose(0, 1)
 
-    def _where(self, device: torch.device) -> Tensor:
-        """Where in the flat slots each row's new token goes."""
-        key = ("where", device)
+    def _where(self, heads: int, device: torch.device) -> Tensor:
+        """Where in the flat slots the heads of each row's new token go."""
+        key = ("where", heads, device)
         if key not in self._cache:
-            capacity = self._slots.capacity
-            places = [slot * capacity + row.length for slot, row in enumerate(self._rows)]
-            self._cache[key] = torch.tensor(places, device=device)
+            lengths = torch.tensor([row.length for row in self._rows])
+            first = torch.arange(len(self._rows) * heads) * self._slots.capacity
+            self._cache[key] = (first + lengths.repeat_interleave(heads)).to(device)
         found = self._cache[key]
         assert found is not None
         return found
@@ -205,16 +208,15 @@ class FlatPass:
             self._cache[key] = None if everything else torch.tensor(rows, device=device)
         return self._cache[key]
 
-    def _row_mask(self, query: Tensor, window: int | None) -> Tensor | None:
-        """What of its slot each row sees: `(rows, 1, 1, tokens)`, added to the scores; None if everything."""
-        key = ("slots", window, query.device)
+    def _row_mask(self, query: Tensor, end: int, window: int | None) -> Tensor | None:
+        """What of the first tokens of its slot each row sees: `(rows, 1, 1, end)`, added; None if everything."""
+        key = ("slots", end, window, query.device)
         if key not in self._cache:
             lengths = [row.length for row in self._rows]
-            same = min(lengths) == max(lengths)
-            if same and (window is None or self._longest <= window):
+            if min(lengths) == end - 1 and (window is None or end <= window):
                 self._cache[key] = None
             else:
-                token = torch.arange(self._longest, device=query.device)
+                token = torch.arange(end, device=query.device)
                 newest = torch.tensor(lengths, device=query.device)[:, None]
                 hidden = token > newest
                 if window is not None:
@@ -233,38 +235,6 @@ class FlatPass:
                 hidden |= token <= newest - window
             self._cache[key] = _added(hidden, query.dtype)
         return self._cache[key]
-
-
-def attention_and_weight(
-    query: Tensor, key: Tensor, value: Tensor, *, mask: Tensor | None = None, scale: float | None = None
-) -> tuple[Tensor, Tensor]:
-    """Attention over a part of the tokens, and the logarithm of the sum of its weights, to merge parts with.
-
-    Args:
-        query: Shape `(batch, heads, queries, dim)`.
-        key: Shape `(batch, heads, tokens, dim)`.
-        value: The same.
-        mask: Added to the scores.
-        scale: Factor of the scores, if it is not one over the root of dim.
-
-    Returns:
-        Shapes `(batch, heads, queries, dim)` and `(batch, heads, queries)`.
-    """
-    if query.device.type == "cpu" and key.shape[-1] == value.shape[-1]:
-        flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu  # noqa: SLF001
-        out, weight = flash(query, key, value, attn_mask=mask, scale=scale)
-        return out, weight
-    scores = (query @ key.transpose(-1, -2)).float() * (scale or query.shape[-1] ** -0.5)
-    if mask is not None:
-        scores = scores + mask
-    weight = scores.logsumexp(-1)
-    return (scores - weight[..., None]).exp().to(value.dtype) @ value, weight
-
-
-def merged(out: Tensor, weight: Tensor, more: Tensor, more_weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Attention over two parts together, from the attention over each."""
-    share = torch.sigmoid(more_weight - weight).unsqueeze(-1)
-    return torch.lerp(out.float(), more.float(), share).to(out.dtype), torch.logaddexp(weight, more_weight)
 
 
 def _by_segment(rows: Sequence[DecodeRow]) -> list[tuple[Segment, int, tuple[int, ...]]]:

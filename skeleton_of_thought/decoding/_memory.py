@@ -103,14 +103,16 @@ Chain = tuple[tuple[Segment, int], ...]
 class Slots:
     """What the rows of the batch write, one slot each: a rectangle, so that one kernel reads all rows.
 
-    Keys and values have shape `(layers, slots, capacity, heads, dim)` per group. A row's tokens lie at the
-    start of its slot, whatever their positions are. The rectangle grows as it must and starts small.
+    Keys and values have shape `(layers, slots, heads, capacity, dim)` per group. A row's tokens lie at the
+    start of its slot, whatever their positions are. The rectangle is little longer than the longest row: the
+    kernels for many rows read all of it.
 
     Args:
         layout: The model's layers.
     """
 
-    _SLOTS, _CAPACITY = 8, 256
+    _SLOTS = 8
+    _STEP = 64  # tokens the capacity grows by, or a sixteenth
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
@@ -121,21 +123,26 @@ class Slots:
         self.flat_keys: dict[int, Tensor] = {}
         self.flat_values: dict[int, Tensor] = {}
 
-    def reserve(self, slots: int, tokens: int, used: tuple[int, int]) -> None:
-        """Make room for so many slots of so many tokens; `used` slots and tokens are kept."""
-        if slots <= self.slots and tokens <= self.capacity:
+    def fit(self, rows: int, length: int, more: tuple[int, int] = (0, 1)) -> None:
+        """Make the rectangle fit.
+
+        Args:
+            rows: Slots in use, which are kept.
+            length: Tokens of the longest of them.
+            more: Slots and tokens to make room for beyond these.
+        """
+        slots, tokens = rows + more[0], length + more[1]
+        if slots <= self.slots and tokens <= self.capacity <= 2 * (tokens + self._STEP):
             return
-        new_slots = _grown(slots, max(self.slots, self._SLOTS))
-        new_capacity = _grown(tokens, max(self.capacity, self._CAPACITY))
-        keys, values = self._layout.empty((new_slots, new_capacity), ())
-        for tensor in (*keys, *values):
-            tensor.zero_()  # what lies behind a row's tokens is read and weighted with 0: it must not be NaN
-        if self.keys:
-            rows, length = used
-            for old, new in ((self.keys, keys), (self.values, values)):
-                for source, target in zip(old, new, strict=True):
-                    target[:, :rows, :length] = source[:, :rows, :length]
-        self._set(keys, values, new_slots, new_capacity)
+        slots = max(slots + slots // 2, self._SLOTS) if slots > self.slots else self.slots
+        capacity = -(-(tokens + tokens // 16) // self._STEP) * self._STEP
+        keys, values = self._layout.empty((slots,), (capacity,))
+        for old, new in ((self.keys, keys), (self.values, values)):
+            for target in new:
+                target.zero_()  # what lies behind a row's tokens is read and weighted with 0: it must not be NaN
+            for source, target in zip(old, new, strict=False):
+                target[:, :rows, :, :length] = source[:, :rows, :, :length]
+        self._set(keys, values, slots, capacity)
 
     def release(self) -> None:
         """Give all memory back."""
@@ -145,15 +152,12 @@ class Slots:
         """Copy the first tokens of a segment into a slot."""
         for mine, theirs in ((self.keys, segment.keys), (self.values, segment.values)):
             for target, source in zip(mine, theirs, strict=True):
-                target[:, slot, at : at + count] = source[:, :, :count].transpose(1, 2)
+                target[:, slot, :, at : at + count] = source[:, :, :count]
 
     def give(self, slot: int, start: int, end: int) -> tuple[list[Tensor], list[Tensor]]:
         """Keys and values of some of a slot's tokens, copied, in a segment's shape."""
         keys, values = (
-            [
-                tensor[:, slot, start:end].transpose(1, 2).clone(memory_format=torch.contiguous_format)
-                for tensor in tensors
-            ]
+            [tensor[:, slot, :, start:end].clone(memory_format=torch.contiguous_format) for tensor in tensors]
             for tensors in (self.keys, self.values)
         )
         return keys, values
@@ -161,19 +165,12 @@ class Slots:
     def move(self, source: int, target: int, count: int) -> None:
         """Copy one slot's tokens over another's."""
         for tensor in (*self.keys, *self.values):
-            tensor[:, target, :count] = tensor[:, source, :count]
+            tensor[:, target, :, :count] = tensor[:, source, :, :count]
 
     def _set(self, keys: list[Tensor], values: list[Tensor], slots: int, capacity: int) -> None:
         self.keys, self.values, self.slots, self.capacity = keys, values, slots, capacity
         self.flat_keys, self.flat_values = {}, {}
         if keys:
             for layer, (group, index) in self._layout.place.items():
-                self.flat_keys[layer] = keys[group][index].view(slots * capacity, -1)
-                self.flat_values[layer] = values[group][index].view(slots * capacity, -1)
-
-
-def _grown(needed: int, size: int) -> int:
-    """The size, doubled until it is enough."""
-    while size < needed:
-        size *= 2
-    return size
+                self.flat_keys[layer] = keys[group][index].flatten(0, 2)
+                self.flat_values[layer] = values[group][index].flatten(0, 2)

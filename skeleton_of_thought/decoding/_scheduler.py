@@ -166,7 +166,7 @@ class Scheduler:
             return
         longest = max((row.length for row in self.rows), default=0)
         if self.rows:
-            self._slots.reserve(len(self.rows), longest + 1, (len(self.rows), longest))
+            self._slots.fit(len(self.rows), longest)
         decoding = [DecodeRow(row.job.tokens[-1], row.position, row.length, row.past) for row in self.rows]
         logits = self._view.run(FlatPass(self._view.layout, self._slots, decoding, fills))
         for row in self.rows:
@@ -227,7 +227,7 @@ class Scheduler:
             past, copied = job.chain[:split], job.chain[split:]
             length = sum(count for _, count in copied)
             longest = max((row.length for row in self.rows), default=0)
-            self._slots.reserve(len(self.rows) + 1, max(length, longest) + 1, (len(self.rows), longest))
+            self._slots.fit(len(self.rows), longest, more=(1, max(length - longest, 0) + 1))
             at = 0
             for segment, count in copied:
                 self._slots.take(len(self.rows), at, segment, count)

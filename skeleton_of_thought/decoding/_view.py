@@ -90,7 +90,7 @@ class ModelView:
                 ]
             ).float()
         slots = Slots(self.layout)
-        slots.reserve(2, 16, (0, 0))
+        slots.fit(0, 0, more=(2, 16))
         segments = []
         for text in texts:
             keys, values = self.layout.empty((), (len(text) - 1,))

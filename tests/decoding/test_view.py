@@ -15,7 +15,9 @@ from transformers import (
     LlamaForCausalLM,
 )
 
-from skeleton_of_thought.decoding._attention import attention_and_weight, merged
+from skeleton_of_thought.decoding._attention import DecodeRow, Fill, FlatPass
+from skeleton_of_thought.decoding._kernels import attention, attention_and_weight, merged
+from skeleton_of_thought.decoding._memory import Chain, Segment, Slots
 from skeleton_of_thought.decoding._packed import PackedLinear
 from skeleton_of_thought.decoding._view import ModelView
 from skeleton_of_thought.errors import ConfigurationError
@@ -102,23 +104,63 @@ def test_packed_layers_compute_what_linear_layers_do(dtype: torch.dtype, bias: b
 
 @pytest.mark.parametrize("value_dim", [16, 8])  # the CPU's own kernel, and the one for everything else
 @pytest.mark.parametrize("masked", [True, False])
-def test_attention_in_parts_is_attention_over_all(value_dim: int, masked: bool) -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("rows", [1, 5])
+def test_attention_in_parts_is_attention_over_all(
+    value_dim: int, masked: bool, dtype: torch.dtype, rows: int
+) -> None:
     torch.manual_seed(0)
-    query, key, value = torch.randn(2, 3, 4, 16), torch.randn(2, 3, 30, 16), torch.randn(2, 3, 30, value_dim)
-    mask = (
-        torch.zeros(2, 1, 1, 30).masked_fill_(torch.rand(2, 1, 1, 30) < 0.3, float("-inf"))
-        if masked
-        else None
+    query, key = torch.randn(rows, 3, 4, 16).to(dtype), torch.randn(rows, 3, 30, 16).to(dtype)
+    value = torch.randn(rows, 3, 30, value_dim).to(dtype)
+    mask = torch.zeros(rows, 1, 1, 30, dtype=dtype)
+    if masked:
+        mask.masked_fill_(torch.rand(rows, 1, 1, 30) < 0.3, float("-inf"))
+    expected = torch.nn.functional.scaled_dot_product_attention(
+        query.float(), key.float(), value.float(), attn_mask=mask.float(), scale=0.3
     )
-    expected = torch.nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=0.3)
+    close = {"rtol": 1e-5, "atol": 1e-5} if dtype == torch.float32 else {"rtol": 0.03, "atol": 0.03}
+    torch.testing.assert_close(attention(query, key, value, mask=mask, scale=0.3).float(), expected, **close)
     parts = [
-        attention_and_weight(
-            query,
-            key[:, :, part],
-            value[:, :, part],
-            mask=None if mask is None else mask[..., part],
-            scale=0.3,
-        )
+        attention_and_weight(query, key[:, :, part], value[:, :, part], mask=mask[..., part], scale=0.3)
         for part in (slice(0, 11), slice(11, 30))
     ]
-    torch.testing.assert_close(merged(*parts[0], *parts[1])[0], expected)
+    torch.testing.assert_close(merged(*parts[0], *parts[1])[0].float(), expected, **close)
+
+
+@pytest.mark.parametrize("shared", [0, 20])
+def test_many_rows_in_bfloat16_have_the_models_logits(shared: int) -> None:
+    """The kernels for many rows are not those of one row, and are chosen in bfloat16 only."""
+    torch.manual_seed(0)
+    model = LlamaForCausalLM(LlamaConfig(**SHAPE)).to(torch.bfloat16).eval()
+    view = ModelView(model)
+    texts = [[*range(2, 22), *([5 + row] * (row + 1)), 30 + row] for row in range(8)]
+
+    def fill(tokens: list[int], past: Chain) -> Segment:
+        keys, values = view.layout.empty((), (len(tokens),))
+        segment = Segment(tokens, keys=keys, values=values)
+        at = sum(count for _, count in past)
+        view.run(FlatPass(view.layout, Slots(view.layout), [], [Fill(segment, len(tokens), at, past)]))
+        segment.filled = len(tokens)
+        return segment
+
+    past: Chain = ((fill(texts[0][:shared], ()), shared),) if shared else ()
+    slots = Slots(view.layout)
+    slots.fit(0, 0, more=(8, 40))
+    rows = []
+    for row, text in enumerate(texts):
+        own = fill(text[shared:-1], past)
+        slots.take(row, 0, own, len(own.tokens))
+        # Only some rows read the shared tokens in place; the others have a copy.
+        if row % 3 or not shared:
+            rows.append(DecodeRow(text[-1], len(text) - 1, len(own.tokens), past))
+        else:
+            slots.take(row, 0, past[0][0], shared)
+            slots.take(row, shared, own, len(own.tokens))
+            rows.append(DecodeRow(text[-1], len(text) - 1, shared + len(own.tokens), ()))
+    found = view.run(FlatPass(view.layout, slots, rows, [])).float()
+    with torch.inference_mode():
+        expected = torch.stack([model(torch.tensor([text])).logits[0, -1] for text in texts]).float()
+    assert (found - expected).abs().max() < 0.05 * expected.std() + 0.02 * expected.abs().max()
+    assert (
+        found - expected.roll(1, 0)
+    ).abs().max() > 0.5 * expected.std()  # which would not hold for other rows
