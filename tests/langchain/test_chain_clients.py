@@ -73,7 +73,7 @@ async def test_the_points_of_a_streamed_answer_are_served_at_the_same_time(way, 
 
 
 async def test_closing_a_stream_hangs_up(provider, server):
-    server.provider.answer = PlausibleAnswers(points=5, sentences=6)
+    server.provider.answer = PlausibleAnswers(points=5, sentences=60)
     server.provider.pace = Pace(first_token=0.02, per_token=0.02)
     chunks = SkeletonOfThoughtChain(model=new_model(provider, server)).astream(QUESTION)
     await anext(chunks)
