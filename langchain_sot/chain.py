@@ -6,12 +6,6 @@ import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from langchain_core.callbacks import (
-    AsyncCallbackManagerForChainRun,
-    CallbackManagerForChainRun,
-    adispatch_custom_event,
-    dispatch_custom_event,
-)
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessage, AIMessageChunk, AnyMessage
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableSerializable
@@ -19,31 +13,28 @@ from langchain_core.runnables.config import patch_config
 from langchain_core.runnables.utils import ConfigurableFieldSpec, get_unique_config_specs
 from pydantic import ConfigDict, model_validator
 
-from langchain_sot._caching import PromptCaching
-from langchain_sot._calls import Calls
+from langchain_sot._execution import Execution
 from langchain_sot._graph import draw
 from langchain_sot._messages import from_input
-from langchain_sot._models import has_tools, is_local, name_of, quirks
-from langchain_sot._output import StreamedAnswer, custom_events, message_of
-from langchain_sot._places import places_of, share_places
+from langchain_sot._models import has_tools
+from langchain_sot._places import share_places
 from langchain_sot._route import CONFIG_KEY, RouterLike, adecide, check_router, decide
+from langchain_sot._settings import models_of, options_of, prices_of, prompts_of
 from skeleton_of_thought.answer_format import AnswerFormat
-from skeleton_of_thought.drivers import aanswer_all, answer_all, astream, stream
 from skeleton_of_thought.limits import Limiter
-from skeleton_of_thought.method import SkeletonOfThought
-from skeleton_of_thought.options import OnPointError, Options
-from skeleton_of_thought.prices import Price, Prices
-from skeleton_of_thought.prompts import PROMPTS, Prompts, get_prompts
+from skeleton_of_thought.options import OnPointError
+from skeleton_of_thought.prices import Prices
+from skeleton_of_thought.prompts import Prompts
 from skeleton_of_thought.routing.decision import Decision
-from skeleton_of_thought.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 
+    from langchain_core.callbacks import (
+        AsyncCallbackManagerForChainRun,
+        CallbackManagerForChainRun,
+    )
     from langchain_core.runnables.graph import Graph
-
-    from skeleton_of_thought.messages import Message
-    from skeleton_of_thought.request import Reply, Request, Stage
 
 
 class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]):
@@ -119,9 +110,9 @@ class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]
     @model_validator(mode="after")
     def _check(self) -> SkeletonOfThoughtChain:
         """Find mistakes before any token is paid for."""
-        self._options()
-        self._prompts()
-        self._prices()
+        options_of(self)
+        prompts_of(self)
+        prices_of(self)
         check_router(self.router)
         return self
 
@@ -248,10 +239,10 @@ class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]
             description="'sot' or 'direct' decides for one call; 'auto' asks the router.",
             default="auto",
         )
-        models = {id(model): model for model in self._models().values()}
+        models = {id(model): model for model in models_of(self).values()}
         return get_unique_config_specs([*(spec for m in models.values() for spec in m.config_specs), route])
 
-    # The four ways of a run: plain or streamed, with threads or with asyncio.
+    # The four ways of a call: plain or streamed, with threads or with asyncio.
 
     def _answer(
         self,
@@ -262,25 +253,9 @@ class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]
     ) -> AIMessage:
         messages = from_input(input)
         decision = self._preset(kwargs) or decide(self.router, messages, _route_config(config, run_manager))
-        turns, one_by_one = self._turns(config, run_manager)
-        calls = Calls(
-            self._models(), config, run_manager.get_child, kwargs, turns=turns, caching=self._caching()
-        )
-        run = self._run(messages, decision, calls)
-        if one_by_one:
-            with contextlib.closing(stream(run, calls.call, turns=turns)) as events:
-                for event in events:
-                    for name, data in custom_events(event):
-                        dispatch_custom_event(name, data, config=config)
-            return message_of(run.answer, calls, run_manager.run_id, self._prices())
-
-        def send(requests: Sequence[Request]) -> Sequence[Reply | Exception]:
-            self._publish(run, config)
-            return calls.send_all(requests)
-
-        answer_all(run, send)
-        self._publish(run, config)
-        return message_of(run.answer, calls, run_manager.run_id, self._prices())
+        return Execution(
+            self, messages, decision, run_manager=run_manager, config=config, kwargs=kwargs
+        ).answer()
 
     async def _aanswer(
         self,
@@ -292,25 +267,9 @@ class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]
         messages = from_input(input)
         route_config = _route_config(config, run_manager)
         decision = self._preset(kwargs) or await adecide(self.router, messages, route_config)
-        turns, one_by_one = self._turns(config, run_manager)
-        calls = Calls(
-            self._models(), config, run_manager.get_child, kwargs, turns=turns, caching=self._caching()
-        )
-        run = self._run(messages, decision, calls)
-        if one_by_one:
-            async with contextlib.aclosing(astream(run, calls.acall, turns=turns)) as events:
-                async for event in events:
-                    for name, data in custom_events(event):
-                        await adispatch_custom_event(name, data, config=config)
-            return message_of(run.answer, calls, run_manager.run_id, self._prices())
-
-        async def send(requests: Sequence[Request]) -> Sequence[Reply | Exception]:
-            await self._apublish(run, config)
-            return await calls.asend_all(requests)
-
-        await aanswer_all(run, send)
-        await self._apublish(run, config)
-        return message_of(run.answer, calls, run_manager.run_id, self._prices())
+        return await Execution(
+            self, messages, decision, run_manager=run_manager, config=config, kwargs=kwargs
+        ).aanswer()
 
     def _stream_answer(
         self,
@@ -324,18 +283,9 @@ class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]
             return
         messages = from_input(_joined(parts))
         decision = self._preset(kwargs) or decide(self.router, messages, _route_config(config, run_manager))
-        turns, _ = self._turns(config, run_manager)
-        calls = Calls(
-            self._models(), config, run_manager.get_child, kwargs, turns=turns, caching=self._caching()
-        )
-        run = self._run(messages, decision, calls)
-        seen = StreamedAnswer(run_manager.run_id)
-        with contextlib.closing(stream(run, calls.stream, turns=turns)) as events:
-            for event in events:
-                yield from seen.chunks(event)
-                for name, data in custom_events(event):
-                    dispatch_custom_event(name, data, config=config)
-        yield seen.last(run.answer, calls, self._prices())
+        yield from Execution(
+            self, messages, decision, run_manager=run_manager, config=config, kwargs=kwargs
+        ).stream()
 
     async def _astream_answer(
         self,
@@ -350,94 +300,16 @@ class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]
         messages = from_input(_joined(parts))
         route_config = _route_config(config, run_manager)
         decision = self._preset(kwargs) or await adecide(self.router, messages, route_config)
-        turns, _ = self._turns(config, run_manager)
-        calls = Calls(
-            self._models(), config, run_manager.get_child, kwargs, turns=turns, caching=self._caching()
-        )
-        run = self._run(messages, decision, calls)
-        seen = StreamedAnswer(run_manager.run_id)
-        async with contextlib.aclosing(astream(run, calls.astream, turns=turns)) as events:
-            async for event in events:
-                for chunk in seen.chunks(event):
-                    yield chunk
-                for name, data in custom_events(event):
-                    await adispatch_custom_event(name, data, config=config)
-        yield seen.last(run.answer, calls, self._prices())
-
-    # What a run is made of.
+        execution = Execution(self, messages, decision, run_manager=run_manager, config=config, kwargs=kwargs)
+        async with contextlib.aclosing(cast("AsyncGenerator[AIMessageChunk]", execution.astream())) as chunks:
+            async for chunk in chunks:
+                yield chunk
 
     def _preset(self, kwargs: dict[str, Any]) -> Decision | None:
         """The decision that needs no router: a tool call has no skeleton."""
         if kwargs.get("tools") or has_tools(self.model):
             return Decision("direct", 1.0, "tools are bound")
         return None
-
-    def _run(self, messages: list[Message], decision: Decision, calls: Calls) -> SkeletonOfThought:
-        known = {stage: quirks(model) for stage, model in self._models().items()}
-        return SkeletonOfThought(
-            messages, self._prompts(), self._options(calls.free_stops), decision=decision, quirks=known
-        )
-
-    def _turns(
-        self,
-        config: RunnableConfig,
-        run_manager: CallbackManagerForChainRun | AsyncCallbackManagerForChainRun,
-    ) -> tuple[Turns, bool]:
-        """What requests wait for, and whether each has to wait by itself, so that there can be no batch."""
-        limiters = [
-            each for each in (places_of(config, run_manager.parent_run_id), self.limiter) if each is not None
-        ]
-        timed = self.timeout is not None or self.point_timeout is not None
-        return Turns(*limiters), timed or bool(limiters)
-
-    def _caching(self) -> PromptCaching | None:
-        return PromptCaching(self._models()) if self.prompt_cache else None
-
-    def _prices(self) -> dict[Stage, Price | None] | None:
-        """What each stage costs; None if nobody asked."""
-        if self.prices is None:
-            return None
-        table = self.prices
-        if not isinstance(table, Prices):
-            table = Prices.load(None if table == "default" else table)
-        return {stage: table.of(name_of(model)) for stage, model in self._models().items()}
-
-    def _models(self) -> dict[Stage, Runnable[Any, Any]]:
-        return {
-            "skeleton": self.skeleton_model or self.model,
-            "point": self.point_model or self.model,
-            "direct": self.model,
-        }
-
-    def _options(self, max_stops: int | None = None) -> Options:
-        return Options(
-            max_points=self.max_points,
-            retries=self.retries,
-            on_point_error=self.on_point_error,
-            answer_format=self.answer_format,
-            point_max_tokens=self.point_max_tokens,
-            point_timeout=self.point_timeout,
-            timeout=self.timeout,
-            max_stops=max_stops,
-        )
-
-    def _prompts(self) -> Prompts:
-        if self.prompts is None:
-            local = is_local(self._models()["skeleton"]) and is_local(self._models()["point"])
-            return PROMPTS["partial-examples" if local else "instruction"]
-        return get_prompts(self.prompts)
-
-    @staticmethod
-    def _publish(run: SkeletonOfThought, config: RunnableConfig) -> None:
-        for event in run.events():
-            for name, data in custom_events(event):
-                dispatch_custom_event(name, data, config=config)
-
-    @staticmethod
-    async def _apublish(run: SkeletonOfThought, config: RunnableConfig) -> None:
-        for event in run.events():
-            for name, data in custom_events(event):
-                await adispatch_custom_event(name, data, config=config)
 
 
 def _route_config(

@@ -95,7 +95,7 @@ async def test_cancelling_reaches_the_server(server, model, options):
 
 
 async def test_leaving_an_async_stream_reaches_the_server(server, model):
-    server.provider.pace = Pace(per_token=0.05)
+    server.provider.pace = Pace(per_token=0.1)
     stream = SkeletonOfThoughtChain(model=model).astream(QUESTION)
     async for chunk in stream:
         if chunk.text:
@@ -105,7 +105,7 @@ async def test_leaving_an_async_stream_reaches_the_server(server, model):
 
 
 def test_leaving_a_stream_reaches_the_server(server, model):
-    server.provider.pace = Pace(per_token=0.05)
+    server.provider.pace = Pace(per_token=0.1)
     stream = SkeletonOfThoughtChain(model=model).stream(QUESTION)
     for chunk in stream:
         if chunk.text:

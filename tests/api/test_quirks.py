@@ -3,17 +3,12 @@ from __future__ import annotations
 import pytest
 
 from langchain_sot import SkeletonOfThoughtChain
-from skeleton_of_thought import quirks
+from skeleton_of_thought import PROMPTS
 from skeleton_of_thought.cli.running import RouteChoice, answer
 from skeleton_of_thought.clients import open_client
 
 from .conftest import chat_model
 from .ways import QUESTION, WAYS, ask
-
-
-@pytest.fixture(autouse=True)
-def nothing_known(monkeypatch):
-    monkeypatch.setattr(quirks, "_KNOWN", {})
 
 
 def refused(server):
@@ -51,7 +46,7 @@ async def test_another_models_quirks_stay_its_own(server):
 def test_the_sdk_clients_learn_too(server, name):
     url = f"{server.url}/v1" if name.startswith("openai") else server.url
     client = open_client(name, base_url=url)
-    client.prompts = SkeletonOfThoughtChain(model=chat_model(server), prompts="partial")._prompts()
+    client.prompts = PROMPTS["partial"]
     for _ in range(2):
         result = answer(QUESTION, client, route=RouteChoice.sot)
         assert [point.status for point in result.points] == ["ok"] * 4
