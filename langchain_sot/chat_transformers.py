@@ -22,7 +22,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from langchain_core.runnables.config import get_config_list
 from pydantic import ConfigDict, Field, PrivateAttr, model_validator
 
-from skeleton_of_thought.decoding import GenerationRequest, get_engine
+from skeleton_of_thought.decoding import GenerationRequest, find_engine, get_engine
 from skeleton_of_thought.errors import ConfigurationError, ContextOverflowError
 
 if TYPE_CHECKING:
@@ -123,13 +123,20 @@ class ChatTransformers(BaseChatModel):
     @property
     def engine(self) -> Engine:
         """The engine that decodes; the model is loaded on first use."""
-        return self._engine_of(None)
+        return self._engine_of(self.model)
 
-    def _engine_of(self, model: str | None) -> Engine:
-        if self._engine is not None and model in {None, self.model}:
-            engine: Engine = self._engine
+    def _engine_of(self, model: str) -> Engine:
+        """The engine of a model, loaded if need be."""
+        if (engine := self._engine_there(model)) is not None:
             return engine
-        return get_engine(model or self.model, dtype=self.dtype, device=self.device, revision=self.revision)
+        return get_engine(model, dtype=self.dtype, device=self.device, revision=self.revision)
+
+    def _engine_there(self, model: str) -> Engine | None:
+        """The engine of a model, if it need not be loaded."""
+        if self._engine is not None and model == self.model:
+            own: Engine = self._engine
+            return own
+        return find_engine(model, dtype=self.dtype, device=self.device, revision=self.revision)
 
     # What LangChain asks about the model.
 
@@ -139,8 +146,9 @@ class ChatTransformers(BaseChatModel):
 
     @property
     def _identifying_params(self) -> dict[str, Any]:
-        names = ("model", "dtype", "device", "revision", *_SAMPLING, "stop")
-        return {name: getattr(self, name) for name in names}
+        names = ("model", "dtype", "device", "revision", *_SAMPLING)
+        # Not "stop": in a cache key, LangChain overwrites that with the stop sequences of the call.
+        return {name: getattr(self, name) for name in names} | {"own_stop": self.stop}
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = super()._get_ls_params(stop=stop or self.stop, **kwargs)
@@ -288,7 +296,8 @@ class ChatTransformers(BaseChatModel):
     ) -> tuple[str, Generation]:
         """`_submit`; loading the model, if it is not loaded yet, does not block the event loop."""
         name = options.get("model") or self.model
-        await asyncio.get_running_loop().run_in_executor(None, self._engine_of, name)
+        if self._engine_there(name) is None:
+            await asyncio.to_thread(self._engine_of, name)
         return self._submit(messages, stop, options)
 
     def _too_slow(self) -> ModelTimeoutError:

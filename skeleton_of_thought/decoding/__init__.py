@@ -15,7 +15,7 @@ from skeleton_of_thought.errors import require
 if TYPE_CHECKING:
     from skeleton_of_thought.decoding._engine import Engine
     from skeleton_of_thought.decoding._loading import load_model
-    from skeleton_of_thought.decoding._shared import get_engine
+    from skeleton_of_thought.decoding._shared import find_engine, get_engine
 
 __all__ = [
     "Engine",
@@ -23,11 +23,17 @@ __all__ = [
     "Generation",
     "GenerationRequest",
     "GenerationResult",
+    "find_engine",
     "get_engine",
     "load_model",
 ]
 
-_NEEDS_TORCH = {"Engine": "_engine", "load_model": "_loading", "get_engine": "_shared"}
+_NEEDS_TORCH = {
+    "Engine": "_engine",
+    "load_model": "_loading",
+    "find_engine": "_shared",
+    "get_engine": "_shared",
+}
 
 
 def __getattr__(name: str) -> Any:

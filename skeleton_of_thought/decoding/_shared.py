@@ -9,7 +9,7 @@ from skeleton_of_thought.decoding._engine import Engine
 from skeleton_of_thought.decoding._loading import load_model, pick_device, pick_dtype
 
 _engines: dict[tuple[Any, ...], Engine] = {}
-_lock = threading.Lock()
+_loading = threading.Lock()
 
 
 def get_engine(
@@ -17,13 +17,24 @@ def get_engine(
 ) -> Engine:
     """The engine of a model: made on the first call, the same one for every later call like it.
 
-    It stays until it is closed or the process ends.
+    It stays until it is closed or the process ends. The arguments are those of `load_model`.
     """
-    target = pick_device(device)
-    key = (name, pick_dtype(dtype, target), target, revision)
-    with _lock:
-        engine = _engines.get(key)
-        if engine is None or engine.closed:
-            engine = Engine(*load_model(name, dtype=dtype, device=device, revision=revision))
-            _engines[key] = engine
+    with _loading:
+        engine = find_engine(name, dtype=dtype, device=device, revision=revision)
+        if engine is None:
+            engine = Engine.load(name, dtype=dtype, device=device, revision=revision)
+            _engines[_key(name, dtype, device, revision)] = engine
         return engine
+
+
+def find_engine(
+    name: str = "local", *, dtype: str = "auto", device: str = "auto", revision: str | None = None
+) -> Engine | None:
+    """The engine `get_engine` would return, if it is there already; never waits."""
+    engine = _engines.get(_key(name, dtype, device, revision))
+    return None if engine is None or engine.closed else engine
+
+
+def _key(name: str, dtype: str, device: str, revision: str | None) -> tuple[Any, ...]:
+    target = pick_device(device)
+    return name, pick_dtype(dtype, target), target, revision
