@@ -6,7 +6,7 @@ import threading
 from typing import Any
 
 from skeleton_of_thought.decoding._engine import Engine
-from skeleton_of_thought.decoding._loading import load_model, pick_device, pick_dtype
+from skeleton_of_thought.decoding._loading import pick_device, pick_dtype
 
 _engines: dict[tuple[Any, ...], Engine] = {}
 _loading = threading.Lock()
