@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 import shutil
 import tempfile
@@ -83,13 +85,14 @@ def _save(source: Path, work: Path) -> None:
 
     from skeleton_of_thought.decoding._quiet import quiet
 
-    with quiet():
+    with quiet(), contextlib.redirect_stderr(io.StringIO()):  # its progress bar is not to be switched off
         model = AutoModelForCausalLM.from_pretrained(
             source.parent,
             gguf_file=source.name,
             dtype=torch.bfloat16,
             quantization_config=GgufConfig(dequantize=True),
         )
+        model.generation_config.repetition_penalty = REPETITION_PENALTY
         model.save_pretrained(work)
         AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name).save_pretrained(work)
 

@@ -70,6 +70,11 @@ def test_two_processes_convert_at_once_and_a_broken_cache_is_made_again(
     assert [each.name for each in cache.iterdir()] == [folder.name]
 
 
+def test_the_packaged_model_brings_its_own_sampling_defaults() -> None:
+    model, _ = load_model("local")
+    assert model.generation_config.repetition_penalty == _packaged.REPETITION_PENALTY
+
+
 def test_the_packaged_model_loads_fast_and_quietly(capfd) -> None:
     load_model("local")
     assert transformers_logging.is_progress_bar_enabled()
