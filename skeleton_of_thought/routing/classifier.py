@@ -81,8 +81,8 @@ class ClassifierRouter:
             ConfigurationError: The folder holds no classifier of two classes, or the threshold is none.
             MissingExtraError: torch or transformers is not installed.
         """
-        self._torch = require("torch", extra="local", needed_for="The classifier router")
-        transformers = require("transformers", extra="local", needed_for="The classifier router")
+        self._torch = require("torch", extra="routers", needed_for="The classifier router")
+        transformers = require("transformers", extra="routers", needed_for="The classifier router")
         try:
             self._tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder))
             self._model: Any = transformers.AutoModelForSequenceClassification.from_pretrained(

@@ -32,7 +32,8 @@ class EmbeddingRouter:
     """Routes by what a question means and by how it looks; about ten milliseconds on a CPU.
 
     The embedding is the mean over the tokens of the model's last layer but one, which knows more about the
-    kind of a question than the last one; that one is made for its topic.
+    kind of a question than the last one; that one is made for its topic. (Of an encoder that does not keep its
+    layers where BERT does, it is the last one.)
     """
 
     def __init__(
@@ -98,8 +99,8 @@ class Encoder:
 
     def __init__(self, model: str | Path | None = None, *, device: str = "cpu") -> None:
         """Load tokenizer and model; see `EmbeddingRouter` for the arguments."""
-        self._torch = require("torch", extra="local", needed_for="The embedding router")
-        transformers = require("transformers", extra="local", needed_for="The embedding router")
+        self._torch = require("torch", extra="routers", needed_for="The embedding router")
+        transformers = require("transformers", extra="routers", needed_for="The embedding router")
         source = str(packaged_model() if model is None else model)
         try:
             self._tokenizer = transformers.AutoTokenizer.from_pretrained(source)
@@ -108,6 +109,8 @@ class Encoder:
             raise ConfigurationError(
                 f"model={source!r} is no encoder: {error}. Give a folder or a name on the Hub.",
             ) from error
+        if layers := getattr(getattr(self._model, "encoder", None), "layer", None):
+            del layers[-1]  # its output is not wanted, see EmbeddingRouter
         self._device = device
         self._longest = min(LONGEST, context_of(self._model) or LONGEST)
         self.size = int(self._model.config.hidden_size)
@@ -133,9 +136,10 @@ class Encoder:
             for part in padded(rows, self._tokenizer.pad_token_id or 0)
         )  # (B, T)
         with torch.inference_mode():
-            layers = self._model(input_ids=ids, attention_mask=mask, output_hidden_states=True).hidden_states
-            hidden = layers[-2] * mask[:, :, None]  # (B, T, D)
-            meaning = torch.nn.functional.normalize(hidden.sum(1), dim=-1) * _SCALE  # (B, D)
+            hidden = self._model(input_ids=ids, attention_mask=mask).last_hidden_state  # (B, T, D)
+            meaning = (
+                torch.nn.functional.normalize((hidden * mask[:, :, None]).sum(1), dim=-1) * _SCALE
+            )  # (B, D)
         embedded: list[list[float]] = meaning.tolist()
         return embedded
 

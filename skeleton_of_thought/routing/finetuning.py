@@ -120,8 +120,8 @@ class _Training:
         options: FinetuningOptions,
         device: str | None,
     ) -> None:
-        self.torch = torch = require("torch", extra="local", needed_for="Fine-tuning a router")
-        transformers = require("transformers", extra="local", needed_for="Fine-tuning a router")
+        self.torch = torch = require("torch", extra="routers", needed_for="Fine-tuning a router")
+        transformers = require("transformers", extra="routers", needed_for="Fine-tuning a router")
         torch.manual_seed(options.seed)
         try:
             self.tokenizer = transformers.AutoTokenizer.from_pretrained(base)

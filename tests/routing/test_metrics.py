@@ -62,6 +62,7 @@ def test_bootstrap_is_around_the_measure_and_repeatable() -> None:
 def test_calibration_error_by_hand() -> None:
     assert calibration_error([0.8] * 5, [True] * 4 + [False]) == pytest.approx(0.0)
     assert calibration_error([1.0, 1.0], [False, False]) == 1.0
+    assert calibration_error([0.41, 0.59], [True, False]) == pytest.approx(0.59)  # two bins: nothing cancels
     assert calibration_error([0.25, 0.25, 0.95], [False, False, True]) == pytest.approx((0.5 + 0.05) / 3)
 
 
