@@ -165,9 +165,8 @@ async def astream(
 
     def start(opened: Sequence[Request]) -> None:
         for request in opened:
-            tasks[asyncio.create_task(_awork(request, send, turns, inbox), name=f"sot {request.id}")] = (
-                request
-            )
+            work = _awork(request, send, turns, requests, inbox)
+            tasks[asyncio.create_task(work, name=f"sot {request.id}")] = request
 
     try:
         start(requests.start())
@@ -187,6 +186,7 @@ async def astream(
             for seen in (*pieces, *run.events()):
                 yield seen
     finally:
+        requests.close()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -202,14 +202,21 @@ async def _awork(
     request: Request,
     send: Callable[[Request], AsyncIterator[Delta]],
     turns: Turns,
+    requests: OpenRequests,
     inbox: asyncio.Queue[tuple[Request, News]],
 ) -> None:
-    """Send one request; cancelled when nobody waits for it any more."""
+    """Send one request; cancelled when nobody waits for it any more.
+
+    A cancellation can get lost on its way (`asyncio.wait_for` before Python 3.12 drops one that meets a result,
+    and ChatOpenAI waits so for every chunk), so the request is also looked after by itself.
+    """
     try:
         async with turns.aturn(request) as turn:
             inbox.put_nowait((request, "begun"))
             async with contextlib.aclosing(_aclosable(send(request))) as deltas:
                 async for delta in deltas:
+                    if not requests.is_open(request):
+                        return
                     turn.add(delta.usage)
                     inbox.put_nowait((request, delta))
         inbox.put_nowait((request, None))

@@ -260,6 +260,33 @@ async def test_closing_cancels_every_task_before_it_returns():
     assert len(sender.pieces) == before
 
 
+async def test_closing_works_though_a_cancellation_gets_lost():
+    """As `asyncio.wait_for` loses one in Python 3.11 that comes at the same moment as a result."""
+
+    class Deaf(Endless):
+        async def astream(self, request):
+            deltas = aiter(super().astream(request))
+            while True:
+                following = asyncio.ensure_future(anext(deltas))
+                try:
+                    yield await asyncio.shield(following)
+                except asyncio.CancelledError:
+                    yield await following
+                except StopAsyncIteration:
+                    return
+
+    sender = Deaf(pause=0.002)
+    events = astream(new_run(), sender.astream)
+    async for event in events:
+        if isinstance(event, PointText):
+            break
+    async with asyncio.timeout(5):
+        await events.aclose()
+    before = len(sender.pieces)
+    await asyncio.sleep(0.05)
+    assert len(sender.pieces) == before
+
+
 async def test_cancelling_the_reader_cancels_every_task():
     sender = Endless(pause=0.002)
     reader = asyncio.create_task(astreamed(new_run(), sender))
