@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from llama_index.core.settings import Settings
 
@@ -30,6 +30,13 @@ def family(llm: LLM) -> str:
     if is_local(llm):
         return "partial-examples"
     return "instruction" if llm.metadata.is_chat_model else "partial"
+
+
+def sampling(llm: LLM) -> dict[str, Any]:
+    """Options of a call that answers from sources: retelling them must not be penalised as repetition."""
+    if isinstance(llm, TransformersLLM) and llm.repetition_penalty is None:
+        return {"repetition_penalty": 1.0}
+    return {}
 
 
 def max_stops(llm: LLM) -> int | None:

@@ -38,6 +38,7 @@ class SourcedRequests:
         turn: Which message of a request is the question; the context goes to its beginning.
         chunks_per_point: How many chunks a point is given; None for all of them.
         nearest: Chooses them; None to go by what the skeleton names.
+        skeleton: The skeleton, if no model is asked for it.
         direct: Answers the question where it gets no skeleton.
     """
 
@@ -51,6 +52,7 @@ class SourcedRequests:
         turn: int,
         chunks_per_point: int | None,
         nearest: Nearest | None,
+        skeleton: str | None,
         direct: Direct,
     ) -> None:
         self._calls = calls
@@ -60,6 +62,7 @@ class SourcedRequests:
         self._turn = turn
         self._count = chunks_per_point
         self._nearest = nearest
+        self._skeleton = skeleton
         self._direct = direct
         self._filters: dict[str, CitationFilter] = {}
 
@@ -73,13 +76,12 @@ class SourcedRequests:
         if request.stage == "direct":
             yield from self._direct.send(request)
             return
-        numbers: Collection[int] = self._sources.texts
-        if request.stage == "point" and self._count is not None:
-            title = self._title(request)
-            if self._nearest is None:
-                numbers = named_in(title, self._sources.texts, self._count)
-            else:
-                numbers = self._nearest.choose(title, self._count)
+        if request.stage == "skeleton" and self._skeleton is not None:
+            yield Delta(self._skeleton)
+            return
+        numbers = self._numbers(request)
+        if self._nearest is not None and request.stage == "point":
+            numbers = self._nearest.choose(self._title(request), self._count or 1)
         citations = self._citations(request, numbers)
         for delta in self._calls.send(self._sourced(request, numbers)):
             yield replace(delta, text=citations.feed(delta.text))
@@ -91,17 +93,22 @@ class SourcedRequests:
             async for delta in self._direct.asend(request):
                 yield delta
             return
-        numbers: Collection[int] = self._sources.texts
-        if request.stage == "point" and self._count is not None:
-            title = self._title(request)
-            if self._nearest is None:
-                numbers = named_in(title, self._sources.texts, self._count)
-            else:
-                numbers = await self._nearest.achoose(title, self._count)
+        if request.stage == "skeleton" and self._skeleton is not None:
+            yield Delta(self._skeleton)
+            return
+        numbers = self._numbers(request)
+        if self._nearest is not None and request.stage == "point":
+            numbers = await self._nearest.achoose(self._title(request), self._count or 1)
         citations = self._citations(request, numbers)
         async for delta in self._calls.asend(self._sourced(request, numbers)):
             yield replace(delta, text=citations.feed(delta.text))
         yield Delta(citations.finish())
+
+    def _numbers(self, request: Request) -> Collection[int]:
+        """The chunks of a request, as far as nothing has to be embedded to know them."""
+        if request.stage != "point" or self._count is None:
+            return self._sources.texts
+        return named_in(self._title(request), self._sources.texts, self._count)
 
     def _title(self, request: Request) -> str:
         return " ".join(self._run.skeleton[index - 1].title for index in request.points)
@@ -111,7 +118,8 @@ class SourcedRequests:
         return self._filters[request.id]
 
     def _sourced(self, request: Request, numbers: Collection[int]) -> Request:
-        context = self._render(self._sources.as_text(numbers))
+        text = self._sources.as_text(numbers, cited_throughout=self._skeleton is not None)
+        context = self._render(text)
         return replace(request, messages=place(request.messages, self._turn, context))
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from llama_index.core.prompts import PromptTemplate
 
+from llamaindex_sot._source_skeleton import with_citations
 from skeleton_of_thought.skeleton import Point, Skeleton
 
 if TYPE_CHECKING:
@@ -39,13 +40,17 @@ class Sources:
     shortened: int | None = None
     left_out: tuple[int, ...] = ()
 
-    def as_text(self, numbers: Collection[int] | None = None) -> str:
-        """The chunks with these numbers, or all, as a request shows them."""
-        return "\n\n".join(
-            _entry(number, text)
-            for number, text in self.texts.items()
-            if numbers is None or number in numbers
-        )
+    def as_text(self, numbers: Collection[int] | None = None, *, cited_throughout: bool = False) -> str:
+        """The chunks with these numbers, or all, as a request shows them.
+
+        Args:
+            numbers: Which chunks; None for all.
+            cited_throughout: Put a chunk's number behind each of its sentences too.
+        """
+        shown = {n: text for n, text in self.texts.items() if numbers is None or n in numbers}
+        if cited_throughout:
+            shown = {number: with_citations(number, text) for number, text in shown.items()}
+        return "\n\n".join(_entry(number, text) for number, text in shown.items())
 
 
 def pack(chunks: Sequence[str], template: PromptTemplate, *, helper: PromptHelper, llm: LLM) -> Sources:

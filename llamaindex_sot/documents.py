@@ -19,8 +19,10 @@ from llama_index.core.storage.docstore import SimpleDocumentStore
 from platformdirs import user_data_path
 
 from llamaindex_sot._embedding import PackagedEmbedding
+from llamaindex_sot._llms import default_llm
 from llamaindex_sot._reading import SUFFIXES, read_documents
 from llamaindex_sot.synthesizer import SkeletonOfThoughtSynthesizer
+from llamaindex_sot.transformers_llm import LOCAL, TransformersLLM
 from skeleton_of_thought.errors import ConfigurationError, require
 
 if TYPE_CHECKING:
@@ -33,8 +35,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-CHUNK_TOKENS = 160
-"""Chunks are a paragraph or two: the packaged embedding model reads no more than 256 tokens of one."""
+CHUNK_TOKENS = 64
+"""Chunks are two or three sentences: one point of an answer, found and retold even by small models."""
 
 
 def ask_folder(
@@ -42,7 +44,7 @@ def ask_folder(
     folder: str | Path,
     *,
     llm: LLM | None = None,
-    chunks: int = 8,
+    chunks: int | None = None,
     storage: str | Path | None = None,
     streaming: bool = False,
     **options: Any,
@@ -53,7 +55,8 @@ def ask_folder(
         question: The question.
         folder: Where the documents are; folders inside it are read too, hidden ones are not.
         llm: Writes the answer; see `SkeletonOfThoughtSynthesizer`.
-        chunks: How many chunks of the documents the answer may use.
+        chunks: How many chunks of the documents the answer may use; None for 5 with the packaged model, which
+            makes a point of each (`skeleton="sources"`), and for 12 with any other.
         storage: Where the index is kept; None for a place of the user's own, one per folder.
         streaming: Return a `StreamingResponse`.
         **options: Further options of `SkeletonOfThoughtSynthesizer`.
@@ -67,8 +70,12 @@ def ask_folder(
         MissingExtraError: The extra `docs` is not installed.
     """
     index = folder_index(folder, storage=storage)
+    llm = llm or default_llm()
+    small = isinstance(llm, TransformersLLM) and llm.model == LOCAL
+    if small:
+        options.setdefault("skeleton", "sources")
     synthesizer = SkeletonOfThoughtSynthesizer(llm, streaming=streaming, **options)
-    retriever = index.as_retriever(similarity_top_k=chunks)
+    retriever = index.as_retriever(similarity_top_k=chunks or (5 if small else 12))
     return RetrieverQueryEngine(retriever, response_synthesizer=synthesizer).query(question)
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from llamaindex_sot._source_skeleton import with_citations
 from skeleton_of_thought.errors import ConfigurationError
 from skeleton_of_thought.messages import Message
 from skeleton_of_thought.prompts import Prompts
@@ -51,6 +52,44 @@ _EXAMPLE = (
     ),
 )
 
+_POINT_FROM_ITS_SOURCE = (
+    'Question: {request}\n\nWrite only point {point}, "{point_outline}", from its source, and cite the '
+    "source."
+)
+
+
+def _retold(number: int, source: str, question: str, title: str) -> tuple[Message, Message]:
+    """A worked example for a model that copies well: its source, and the source retold with citations."""
+    cited = with_citations(number, source)
+    point = {"request": question, "point": str(number), "point_outline": f"{title} [{number}]"}
+    asked = (
+        CONTEXT.format(context_str=f"[{number}] {cited}") + "\n\n" + _POINT_FROM_ITS_SOURCE.format(**point)
+    )
+    return Message("user", asked), Message("assistant", f"{number}. {title} [{number}]: {cited}")
+
+
+_RETOLD = (
+    *_retold(
+        7,
+        "Hens at the farm lay 40 eggs a day. One egg has six grams of protein, which keeps hunger away until noon.",
+        "What makes a good breakfast?",
+        "Hens at the farm lay 40 eggs",
+    ),
+    *_retold(
+        9,
+        "Borrow up to ten books at once, and bring them back within four weeks. Films are lent for one week.",
+        "How does the library work?",
+        "Borrow up to ten books at once",
+    ),
+    *_retold(
+        8,
+        "Trams have priority at all crossings. Drivers pay four euros a day in the centre. Cycle lanes have been "
+        "built along the river.",
+        "How does Milltown reduce its traffic?",
+        "Trams have priority at all crossings",
+    ),
+)
+
 _INSTRUCTION = Prompts(skeleton=_SKELETON + _BEGIN_SKELETON, point=_POINT_TEXT_ONLY)
 _PARTIAL = Prompts(
     skeleton=_SKELETON, point=_POINT, skeleton_start="1.", point_start="{point}. {point_outline}:"
@@ -63,9 +102,17 @@ SOURCE_PROMPTS: Mapping[str, Prompts] = MappingProxyType(
         "partial-examples": replace(
             _PARTIAL, examples=_EXAMPLE, skeleton_max_tokens=96, point_max_tokens=112
         ),
+        "partial-examples-sources": replace(
+            _PARTIAL,
+            point=_POINT_FROM_ITS_SOURCE,
+            examples=_RETOLD,
+            continues=False,
+            point_max_tokens=112,
+        ),
     }
 )
-"""The families: an instruction, a partial assistant answer to continue, and the same with a worked example."""
+"""The families: an instruction, a partial assistant answer to continue, and the same with worked examples, for
+all sources at once or for one source per point."""
 
 
 def get_source_prompts(prompts: Prompts | str) -> Prompts:
@@ -87,10 +134,14 @@ def get_source_prompts(prompts: Prompts | str) -> Prompts:
 def for_one_point(prompts: Prompts, *, name_sources: bool) -> Prompts:
     """Prompts whose point requests stand alone: each brings its own sources instead of all of them.
 
+    Prompts that are made so already stay as they are.
+
     Args:
         prompts: The prompts for shared sources.
         name_sources: Whether the skeleton is to say which sources serve which point.
     """
+    if not prompts.continues:
+        return prompts
     return replace(
         prompts,
         continues=False,

@@ -15,9 +15,10 @@ from llamaindex_sot._answering import Answering
 from llamaindex_sot._calls import Calls
 from llamaindex_sot._choosing import Nearest
 from llamaindex_sot._citations import cited_in
-from llamaindex_sot._llms import default_llm, family, max_stops
+from llamaindex_sot._llms import default_llm, family, is_local, max_stops, sampling
 from llamaindex_sot._messages import from_llamaindex
 from llamaindex_sot._requests import Direct, SourcedRequests
+from llamaindex_sot._source_skeleton import skeleton_of
 from llamaindex_sot._sources import Sources, largest_request, pack
 from llamaindex_sot._templates import Templates
 from llamaindex_sot.prompts import CONTEXT, for_one_point, get_source_prompts
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 dispatcher = get_dispatcher(__name__)
 
 ContextMode = Literal["shared", "per_point"]
+SkeletonOf = Literal["model", "sources"]
 
 
 class SkeletonOfThoughtSynthesizer(BaseSynthesizer):
@@ -70,6 +72,9 @@ class SkeletonOfThoughtSynthesizer(BaseSynthesizer):
             None.
         prompts: A family of `SOURCE_PROMPTS` or `Prompts`. None chooses by the LLM: the local one is given a
             worked example and a beginning to continue, other chat models an instruction.
+        skeleton: `"model"` asks the LLM for the skeleton. `"sources"` makes every chunk a point, titled with
+            its beginning and written from it alone: for models too small to outline, such as the packaged
+            one, and a request less for all.
         context: `"shared"` gives every point all chunks; `"per_point"` gives each the ones that serve it:
             those nearest to its title with `embed_model`, else those the skeleton names behind it.
         embed_model: For `context="per_point"`.
@@ -109,6 +114,7 @@ class SkeletonOfThoughtSynthesizer(BaseSynthesizer):
         router: str | Router | None = None,
         fallback: BaseSynthesizer | None = None,
         prompts: Prompts | str | None = None,
+        skeleton: SkeletonOf = "model",
         context: ContextMode = "shared",
         embed_model: BaseEmbedding | None = None,
         chunks_per_point: int = 3,
@@ -131,9 +137,8 @@ class SkeletonOfThoughtSynthesizer(BaseSynthesizer):
                 "A skeleton and its points are text: output_cls and a StructuredLLM are not possible here. Use "
                 "LlamaIndex's compact or tree_summarize for structured output."
             )
-        if context not in get_args(ContextMode):
-            allowed = " or ".join(map(repr, get_args(ContextMode)))
-            raise ConfigurationError(f"context is {context!r}; use {allowed}.")
+        _one_of("context", context, get_args(ContextMode))
+        _one_of("skeleton", skeleton, get_args(SkeletonOf))
         if chunks_per_point < 1:
             raise ConfigurationError(f"chunks_per_point is {chunks_per_point}; it must be at least 1.")
         if prompt_helper is None and isinstance(llm, TransformersLLM):
@@ -149,8 +154,10 @@ class SkeletonOfThoughtSynthesizer(BaseSynthesizer):
         self._fallback = fallback or CompactAndRefine(
             llm=llm, callback_manager=callback_manager, prompt_helper=self._prompt_helper, streaming=streaming
         )
-        self._templates = Templates.of(get_source_prompts(prompts or family(llm)), CONTEXT)
-        self._per_point = context == "per_point"
+        self._from_sources = skeleton == "sources"
+        suffix = "-sources" if self._from_sources and is_local(llm) else ""
+        self._templates = Templates.of(get_source_prompts(prompts or family(llm) + suffix), CONTEXT)
+        self._per_point = context == "per_point" or self._from_sources
         self._embed_model = embed_model
         self._chunks_per_point = chunks_per_point
         self._options = Options(
@@ -161,7 +168,7 @@ class SkeletonOfThoughtSynthesizer(BaseSynthesizer):
             point_max_tokens=point_max_tokens,
             max_stops=max_stops(llm),
         )
-        self._llm_kwargs = dict(llm_kwargs or {})
+        self._llm_kwargs = {**sampling(llm), **(llm_kwargs or {})}
         self._max_concurrency = max_concurrency
         self._streams: WeakKeyDictionary[Any, _Asked] = WeakKeyDictionary()
 
@@ -237,7 +244,9 @@ class SkeletonOfThoughtSynthesizer(BaseSynthesizer):
             sources = pack(chunks, room, helper=self._prompt_helper, llm=llm)
         run = SkeletonOfThought(messages, prompts, self._options, decision=decision)
         calls = Calls(llm, streaming=self._streaming, kwargs=self._llm_kwargs)
-        nearest = Nearest(self._embed_model, messages[-1].text) if self._embed_model is not None else None
+        nearest = None
+        if self._embed_model is not None and self._per_point and not self._from_sources:
+            nearest = Nearest(self._embed_model, messages[-1].text)
         requests = SourcedRequests(
             calls,
             run,
@@ -246,6 +255,7 @@ class SkeletonOfThoughtSynthesizer(BaseSynthesizer):
             turn=len(prompts.examples) + len(messages) - 1,
             chunks_per_point=self._chunks_per_point if self._per_point else None,
             nearest=nearest,
+            skeleton=skeleton_of(sources.texts) if self._from_sources else None,
             direct=Direct(
                 self._fallback, messages[-1].text, chunks, dict(variables), blocking=calls.blocking
             ),
@@ -327,6 +337,11 @@ class _Asked:
                 "left_out": list(self.sources.left_out),
             },
         }
+
+
+def _one_of(name: str, value: object, allowed: Sequence[str]) -> None:
+    if value not in allowed:
+        raise ConfigurationError(f"{name} is {value!r}; use {' or '.join(map(repr, allowed))}.")
 
 
 def _conversation(question: str, history: Sequence[ChatMessage]) -> list[Message]:

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
     from skeleton_of_thought.decoding import Engine, Generation, GenerationResult
 
+LOCAL = "local"
+"""The packaged model."""
+
 _SAMPLING = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "seed", "max_tokens")
 
 
@@ -67,7 +70,7 @@ class TransformersLLM(LLM):
         ```
     """
 
-    model: str = "local"
+    model: str = LOCAL
     dtype: str = "auto"
     device: str = "auto"
     revision: str | None = None

@@ -1,0 +1,63 @@
+"""A skeleton made of the sources themselves, for models too small to write one.
+
+A model of a hundred million parameters cannot find the points of an answer in a page of text, but it can
+retell one paragraph it is shown. So every source becomes a point: its title is the beginning of the source.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_LONGEST, _SHORTEST = 9, 3  # words
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
+_CLAUSE_END = re.compile(r"\s*[,;:(]\s*|\s(?=(?:and|because|so that|which|when|where|while)\s)")
+_DANGLING = frozenset(
+    re.findall(
+        r"\w+",
+        "a an and are as at be because before but by can for from has have if in into is it its may of on only or "
+        "so than that the their these this those to up when which who with",
+    )
+)
+
+
+def skeleton_of(texts: Mapping[int, str]) -> str:
+    """A numbered list with a title for every source, each with the number of its source in brackets."""
+    return "\n".join(
+        f"{place}. {title_of(text)} [{number}]" for place, (number, text) in enumerate(texts.items(), start=1)
+    )
+
+
+def title_of(text: str) -> str:
+    """The beginning of a source's first sentence, up to the end of a clause.
+
+    A heading over it is passed over: a small model that is to write about "Watering" does not look further.
+    """
+    first = _SENTENCE_END.split(_without_heading(text))[0].rstrip(".!?: ")
+    ends = [clause.start() for clause in _CLAUSE_END.finditer(first)]
+    whole = next((first[:end] for end in ends if len(first[:end].split()) >= _SHORTEST), first)
+    words = whole.split()[:_LONGEST]
+    while len(words) > _SHORTEST and words[-1].lower() in _DANGLING:
+        words.pop()
+    return " ".join(words)
+
+
+def with_citations(number: int, text: str) -> str:
+    """The source with its number behind every sentence, so that a model that retells it cites it too."""
+    return re.sub(r"(?=[.!?](?:\s|$))", f" [{number}]", _without_heading(text))
+
+
+def _without_heading(text: str) -> str:
+    """The text on one line, without a heading at its beginning if something follows."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if len(lines) > 1 and (lines[0].startswith("#") or _is_heading(lines[0], lines[1])):
+        lines = lines[1:]
+    return " ".join(lines).lstrip("# ")
+
+
+def _is_heading(line: str, following: str) -> bool:
+    """Whether a line without a mark is one: short, unfinished, and what follows begins anew."""
+    return len(line.split()) <= _LONGEST and line[-1] not in ".!?,;:" and following[0].isupper()
