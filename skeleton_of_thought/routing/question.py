@@ -18,12 +18,10 @@ class Question:
     Attributes:
         text: The last user message, blank ends removed; empty if nobody asked anything.
         follows: Whether an answer was given before it, so that it may lean on that answer.
-        system: The system prompt, which may fix the form of every answer.
     """
 
     text: str
     follows: bool = False
-    system: str = ""
 
     @classmethod
     def of(cls, messages: Sequence[Message]) -> Question:
@@ -34,5 +32,4 @@ class Question:
         return cls(
             messages[asked].text.strip(),
             follows=any(message.role == "assistant" for message in messages[:asked]),
-            system="\n".join(message.text for message in messages if message.role == "system").strip(),
         )
