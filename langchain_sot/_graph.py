@@ -23,7 +23,8 @@ def draw(chain: SkeletonOfThoughtChain, config: RunnableConfig | None) -> Graph:
         return made
 
     question = graph.add_node(chain.get_input_schema(config))
-    skeleton, direct, answer = node("skeleton"), node("direct"), node("answer", None)
+    skeleton = node("skeleton", chain.skeleton_model or chain.model)
+    direct, answer = node("direct"), node("answer", None)
     if chain.router is None:
         graph.add_edge(question, skeleton)
     else:
@@ -33,7 +34,7 @@ def draw(chain: SkeletonOfThoughtChain, config: RunnableConfig | None) -> Graph:
         graph.add_edge(route, direct, "direct", conditional=True)
     graph.add_edge(skeleton, direct, "no list", conditional=True)
     for name in ("point 1", "point 2", "point n"):
-        point = node(name)
+        point = node(name, chain.point_model or chain.model)
         graph.add_edge(skeleton, point)
         graph.add_edge(point, answer)
     graph.add_edge(direct, answer)

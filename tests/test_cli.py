@@ -116,6 +116,19 @@ def test_plain_text_where_there_is_no_terminal(sot, server, model):
     )
 
 
+def test_the_packaged_model_answers(sot):
+    code, out, err = sot("ask", QUESTION, "--route", "sot", "--json", "--max-points", "4")
+    assert (code, err) == (0, "")
+    told = json.loads(out)
+    assert (told["model"], told["route"]) == ("local", "sot")
+    assert 3 <= len(told["points"]) <= 4
+    for point in told["points"]:
+        assert point["status"] == "ok"
+        assert len(point["text"].split()) >= 5
+        assert not re.search(rf"\n{point['index'] + 1}\.", point["text"]), "does not run on into the next"
+    assert told["usage"]["output_tokens"] > 40
+
+
 def test_route_and_max_points(sot, server):
     _, out, _ = sot("ask", QUESTION, "-m", "openai:m", "--route", "direct", "--json")
     told = json.loads(out)

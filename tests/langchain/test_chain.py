@@ -229,6 +229,32 @@ def test_schemas_are_those_of_a_chat_model():
     )
 
 
+def edges(runnable):
+    graph = runnable.get_graph()
+    names = {node.id: node.name for node in graph.nodes.values()}
+    return {(names[edge.source], names[edge.target], edge.data) for edge in graph.edges}
+
+
+def test_the_graph_shows_what_a_run_does():
+    chain = new_chain()
+    points = ("point 1", "point 2", "point n")
+    steps = {("skeleton", point, None) for point in points} | {(point, "answer", None) for point in points}
+    steps |= {("skeleton", "direct", "no list"), ("direct", "answer", None)}
+    ends = {
+        ("SkeletonOfThoughtChainInput", "skeleton", None),
+        ("answer", "SkeletonOfThoughtChainOutput", None),
+    }
+    assert edges(chain) == steps | ends
+    routed = edges(new_chain(router="lexical"))
+    assert steps < routed
+    assert {("route", "skeleton", "sot"), ("route", "direct", "direct")} < routed
+    assert ("SkeletonOfThoughtChainInput", "route", None) in routed
+    inside = edges(ChatPromptTemplate.from_template("{q}") | chain | StrOutputParser())
+    assert steps < inside
+    assert {("ChatPromptTemplate", "skeleton", None), ("answer", "StrOutputParser", None)} < inside
+    assert "skeleton -. &nbsp;no list&nbsp; .-> direct" in chain.get_graph().draw_mermaid()
+
+
 async def test_several_runs_at_once_do_not_mix(way):
     class Echo(FakeChat):
         def _tokens(self, seen):

@@ -97,6 +97,12 @@ async def test_a_direct_answer_is_the_models_own_message(way):
     assert {**plain.response_metadata, "sot": told(routed)} == routed.response_metadata
 
 
+def test_a_streamed_direct_answer_says_once_that_it_is_complete():
+    chunks = list(new_chain(RichChat(), router=FixedRouter("direct")).stream(QUESTION))
+    assert [chunk.chunk_position for chunk in chunks if chunk.chunk_position] == ["last"]
+    assert chunks[-1].response_metadata["sot"]["route"] == "direct"
+
+
 async def test_the_bill_of_a_direct_answer_includes_the_skeleton(way):
     message = await ask(new_chain(RichChat(skeleton="no list")), way)
     assert message.usage_metadata["output_token_details"]["reasoning"] == 4
