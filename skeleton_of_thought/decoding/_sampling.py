@@ -63,6 +63,27 @@ class Defaults:
         )
 
 
+@torch.inference_mode()
+def penalised(logits: Tensor, samplers: Sequence[RowSampler]) -> Tensor:
+    """The logits in float32, `(rows, vocabulary)`, each row with its repetition penalty."""
+    scores = logits.float()
+    strict = [(index, sampler) for index, sampler in enumerate(samplers) if sampler.penalty != 1]
+    if strict:
+        where = torch.cat([sampler.seen + index * scores.shape[1] for index, sampler in strict]).to(
+            scores.device
+        )
+        counts = torch.tensor([len(sampler.seen) for _, sampler in strict])
+        penalty = (
+            torch.tensor([sampler.penalty for _, sampler in strict])
+            .repeat_interleave(counts)
+            .to(scores.device)
+        )
+        flat = scores.view(-1)
+        found = flat[where]
+        flat[where] = torch.where(found < 0, found * penalty, found / penalty)
+    return scores
+
+
 class RowSampler:
     """The rules and the random numbers of one row; what its neighbours do changes neither.
 
@@ -84,8 +105,8 @@ class RowSampler:
         self._top_p: float = pick("top_p")
         self._top_k: int = pick("top_k")
         self._min_p: float = pick("min_p")
-        self._penalty: float = pick("repetition_penalty")
-        self._seen = set(prompt) if self._penalty != 1 else set()
+        self.penalty: float = pick("repetition_penalty")
+        self._seen = _Distinct(prompt if self.penalty != 1 else ())
         self._random = torch.Generator()
         if request.seed is None:
             self._random.seed()
@@ -93,25 +114,21 @@ class RowSampler:
             self._random.manual_seed(request.seed)
 
     @property
-    def plain(self) -> bool:
-        """Whether the most likely token is always the answer."""
-        return self._temperature == 0 and self._penalty == 1
+    def seen(self) -> Tensor:
+        """The distinct tokens of prompt and text, if they count for a penalty."""
+        return self._seen.tensor
 
-    def choose(self, logits: Tensor) -> int:
-        """The next token, from the row's logits of shape `(vocabulary,)`."""
-        logits = logits.float()
-        if self._penalty != 1:
-            logits = self._penalised(logits)
-        token = int(logits.argmax()) if self._temperature == 0 else self._draw(logits / self._temperature)
-        if self._penalty != 1:
+    def choose(self, scores: Tensor, best: int) -> int:
+        """The next token.
+
+        Args:
+            scores: The row of `penalised`, shape `(vocabulary,)`.
+            best: Index of the highest score.
+        """
+        token = best if self._temperature == 0 else self._draw(scores / self._temperature)
+        if self.penalty != 1:
             self._seen.add(token)
         return token
-
-    def _penalised(self, logits: Tensor) -> Tensor:
-        seen = torch.tensor(sorted(self._seen), device=logits.device)
-        scores = logits[seen]
-        scores = torch.where(scores < 0, scores * self._penalty, scores / self._penalty)
-        return logits.index_copy(0, seen, scores)
 
     def _draw(self, logits: Tensor) -> int:
         uniform = float(torch.rand((), generator=self._random, dtype=torch.float64))
@@ -136,3 +153,23 @@ class RowSampler:
             self._top_p < 1 and bool(likely.sum() >= self._top_p)
         )
         return (likely, tokens) if complete else probabilities.sort(descending=True)
+
+
+class _Distinct:
+    """A set of tokens that is a tensor at any time."""
+
+    def __init__(self, tokens: Sequence[int]) -> None:
+        self._set = set(tokens)
+        self._room = torch.tensor([*self._set, *([0] * 64)])
+
+    @property
+    def tensor(self) -> Tensor:
+        return self._room[: len(self._set)]
+
+    def add(self, token: int) -> None:
+        if token in self._set:
+            return
+        if len(self._set) == len(self._room):
+            self._room = torch.cat([self._room, torch.zeros_like(self._room)])
+        self._room[len(self._set)] = token
+        self._set.add(token)

@@ -13,10 +13,11 @@ import torch
 from skeleton_of_thought.decoding._attention import DecodeRow, Fill, FlatPass
 from skeleton_of_thought.decoding._memory import Chain, Segment, Slots
 from skeleton_of_thought.decoding._prefixes import PrefixTree, common_prefix
+from skeleton_of_thought.decoding._sampling import penalised
 from skeleton_of_thought.errors import DecodingError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from torch import Tensor
 
@@ -201,14 +202,17 @@ class Scheduler:
             budget -= count
         return fills
 
-    def _choose(self, chosen: Iterable[tuple[Job, int]], logits: Tensor) -> set[Job]:
+    def _choose(self, chosen: Sequence[tuple[Job, int]], logits: Tensor) -> set[Job]:
         """Give every job its next token, from its row of the logits; returns those that ended."""
-        best: list[int] = logits.argmax(-1).tolist()
+        rows = [index for _, index in chosen]
+        if len(rows) != len(logits):
+            logits = logits[rows]
+        scores = penalised(logits, [job.sampler for job, _ in chosen])
+        best: list[int] = scores.argmax(-1).tolist()
         ended = set()
-        for job, index in chosen:
+        for (job, _), row, token in zip(chosen, scores, best, strict=True):
             try:
-                token = best[index] if job.sampler.plain else job.sampler.choose(logits[index])
-                if job.add(token):
+                if job.add(job.sampler.choose(row, token)):
                     ended.add(job)
             except Exception as error:  # its own fault: the other rows go on
                 logger.exception("a request failed")

@@ -206,10 +206,10 @@ def test_a_bad_request_fails_alone(engine) -> None:
 def test_a_row_that_breaks_breaks_alone(engine, monkeypatch) -> None:
     from skeleton_of_thought.decoding._sampling import RowSampler
 
-    def choose(_self: RowSampler, _logits: torch.Tensor) -> int:
+    def draw(_self: RowSampler, _logits: torch.Tensor) -> int:
         raise RuntimeError("no token")
 
-    monkeypatch.setattr(RowSampler, "choose", choose)
+    monkeypatch.setattr(RowSampler, "_draw", draw)
     bad, good = engine.submit_many([request(temperature=1), request()])
     with pytest.raises(DecodingError, match="no token"):
         bad.result()

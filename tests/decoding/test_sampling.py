@@ -12,7 +12,7 @@ from transformers import GenerationConfig
 from transformers.generation import logits_process as theirs
 
 from skeleton_of_thought.decoding import GenerationRequest
-from skeleton_of_thought.decoding._sampling import Defaults, RowSampler
+from skeleton_of_thought.decoding._sampling import Defaults, RowSampler, penalised
 
 
 def sampler(prompt: tuple[int, ...] = (0,), **options) -> RowSampler:
@@ -70,7 +70,7 @@ def test_the_tokens_that_can_be_drawn_are_those_transformers_leaves(size: int, o
 def test_how_often_each_token_is_drawn() -> None:
     logits = torch.tensor([0.0, 1.0, 2.0, 3.0])
     row = sampler(temperature=1.0, seed=7)
-    counts = Counter(row.choose(logits) for _ in range(4000))
+    counts = Counter(row.choose(logits, 3) for _ in range(4000))
     for token, probability in enumerate(logits.softmax(-1).tolist()):
         assert counts[token] / 4000 == pytest.approx(probability, abs=0.03)
 
@@ -78,20 +78,31 @@ def test_how_often_each_token_is_drawn() -> None:
 @settings(max_examples=30)
 @given(seed=st.integers(0, 2**32), penalty=st.floats(0.5, 3))
 def test_repetition_penalty_is_transformers(seed: int, penalty: float) -> None:
-    logits = torch.randn(20, generator=torch.Generator().manual_seed(seed))
-    row = sampler((3, 4, 4), repetition_penalty=penalty, temperature=0)
-    processor = theirs.RepetitionPenaltyLogitsProcessor(penalty)
-    text = [3, 4, 4]
-    for _ in range(4):
-        expected = int(processor(torch.tensor([text]), logits[None]).argmax())
-        assert row.choose(logits) == expected
-        text.append(expected)
+    logits = torch.randn(2, 200, generator=torch.Generator().manual_seed(seed))
+    rows = [
+        sampler((3, 4, 4), repetition_penalty=penalty, temperature=0),
+        sampler((7,), repetition_penalty=2 * penalty, temperature=0),
+        sampler((3,), repetition_penalty=1, temperature=0),
+    ]
+    processors = [theirs.RepetitionPenaltyLogitsProcessor(factor * penalty) for factor in (1, 2)]
+    texts = [[3, 4, 4], [7]]
+    for _ in range(80):  # more tokens than there is room for at first
+        scores = penalised(torch.cat([logits, logits[:1]]), rows)
+        for row, text, processor, own, theirs_before in zip(
+            rows, texts, processors, scores, logits, strict=False
+        ):
+            expected = processor(torch.tensor([text]), theirs_before[None])[0]
+            assert torch.equal(own, expected)
+            token = int(expected.argmax())
+            assert row.choose(own, token) == token
+            text.append(token)
+        assert torch.equal(scores[2], logits[0])
 
 
 def test_a_seed_repeats_and_its_absence_does_not() -> None:
     logits = torch.zeros(1000)
     first, again, other = (sampler(temperature=1.0, seed=seed) for seed in (5, 5, None))
-    draws = [[row.choose(logits) for _ in range(8)] for row in (first, again, other)]
+    draws = [[row.choose(logits, 0) for _ in range(8)] for row in (first, again, other)]
     assert draws[0] == draws[1] != draws[2]
 
 
