@@ -261,7 +261,10 @@ class SkeletonOfThought:
     def _point_done(self, run: PointRun, request: Request, usage: Usage) -> Sequence[Request]:
         self._point_text(run, *run.finish())
         if not run.has_text:
-            return self._point_failed(run, request, EmptyPointError("the model wrote nothing for it"), usage)
+            unstopped = replace(request, stop=())  # it may have begun with its own number on a new line
+            return self._point_failed(
+                run, unstopped, EmptyPointError("the model wrote nothing for it"), usage
+            )
         run.spend(usage, ended=self._finished)
         return self._close_point(run, run.result("ok"))
 

@@ -430,6 +430,17 @@ def test_a_point_of_nothing_counts_as_failed():
     assert run.answer.usage == Usage(12, 7)
 
 
+def test_a_point_of_nothing_is_asked_for_again_without_stop_sequences():
+    """A model that begins with an empty line and its own number, "\\n2. No coffee: ...", is stopped at once."""
+    run = begin(retries=1)
+    (again,) = run.done("point:2", "")
+    assert again.stop == ()
+    run.done("point:2", "\n\n2. No coffee: Tea.\n\n3. Same hours: No.")
+    run.done("point:1", "Curtains.")
+    run.done("point:3", "Every day.")
+    assert run.answer.points[1].text == "Tea."
+
+
 def test_if_every_point_is_skipped_the_answer_is_direct():
     run = begin("1. A\n2. B", on_point_error="skip", retries=0)
     assert run.failed("point:1", FakeRetryableError("x")) == ()
