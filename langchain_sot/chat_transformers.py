@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 from langchain_core.exceptions import ContextOverflowError as LangChainContextOverflowError
@@ -13,15 +14,12 @@ from langchain_core.messages import (
     AIMessage,
     AIMessageChunk,
     BaseMessage,
-    ChatMessage,
-    HumanMessage,
-    SystemMessage,
 )
-from langchain_core.messages.ai import InputTokenDetails, UsageMetadata
-from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables.config import get_config_list
 from pydantic import ConfigDict, Field, PrivateAttr, model_validator
 
+from langchain_sot._local_messages import chat_result, conversation_of, last_chunk
 from skeleton_of_thought.decoding import GenerationRequest, find_engine, get_engine
 from skeleton_of_thought.errors import ConfigurationError, ContextOverflowError
 
@@ -32,12 +30,11 @@ if TYPE_CHECKING:
     from langchain_core.language_models.base import LangSmithParams
     from langchain_core.runnables import RunnableConfig
 
-    from skeleton_of_thought.decoding import Engine, Generation, GenerationResult
-    from skeleton_of_thought.usage import Usage
+    from skeleton_of_thought.decoding import Engine, Generation
 
 _SAMPLING = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "seed", "max_tokens")
+_LONG_PROMPT = 20_000  # characters, which take some 10 ms to encode
 _REMOTE_ONLY = ("api_key", "max_retries")
-_ROLES = ((HumanMessage, "user"), (AIMessage, "assistant"), (SystemMessage, "system"))
 
 
 class ContextTooLongError(ContextOverflowError, LangChainContextOverflowError):
@@ -166,7 +163,7 @@ class ChatTransformers(BaseChatModel):
         """Tokens of a conversation as the model sees it, its chat template included."""
         if tools:
             raise ConfigurationError("ChatTransformers does not call tools.")
-        conversation, unfinished = _conversation(messages)
+        conversation, unfinished = conversation_of(messages)
         return len(self.engine.encode(conversation, continue_final_message=unfinished))
 
     # Generating.
@@ -180,7 +177,7 @@ class ChatTransformers(BaseChatModel):
     ) -> ChatResult:
         name, generation = self._submit(messages, stop, kwargs)
         try:
-            return _chat_result(generation.result(self.timeout), name)
+            return chat_result(generation.result(self.timeout), name)
         except TimeoutError as error:
             raise self._too_slow() from error
         finally:
@@ -196,7 +193,7 @@ class ChatTransformers(BaseChatModel):
         name, generation = await self._asubmit(messages, stop, kwargs)
         try:
             async with asyncio.timeout(self.timeout):
-                return _chat_result(await generation.aresult(), name)
+                return chat_result(await generation.aresult(), name)
         except TimeoutError as error:
             raise self._too_slow() from error
         finally:
@@ -216,7 +213,7 @@ class ChatTransformers(BaseChatModel):
                 yield ChatGenerationChunk(message=AIMessageChunk(content=text))
                 if deadline.passed:
                     raise self._too_slow()
-            yield _last_chunk(generation.result(), name)
+            yield last_chunk(generation.result(), name)
         finally:
             generation.cancel()
 
@@ -234,7 +231,7 @@ class ChatTransformers(BaseChatModel):
                 yield ChatGenerationChunk(message=AIMessageChunk(content=text))
                 if deadline.passed:
                     raise self._too_slow()
-            yield _last_chunk(await generation.aresult(), name)
+            yield last_chunk(await generation.aresult(), name)
         finally:
             generation.cancel()
 
@@ -271,6 +268,27 @@ class ChatTransformers(BaseChatModel):
         self, messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any]
     ) -> tuple[str, Generation]:
         """Queue one conversation; returns the model's name and the running generation."""
+        name, request = self._request(messages, stop, options)
+        return name, _submitted(self._engine_of(name), request)
+
+    async def _asubmit(
+        self, messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any]
+    ) -> tuple[str, Generation]:
+        """`_submit`; what would block the event loop, loading a model or encoding a long prompt, is done in threads."""
+        name, request = self._request(messages, stop, options)
+        engine = self._engine_there(name)
+        if engine is None:
+            engine = await asyncio.to_thread(self._engine_of, name)
+        if request.messages and sum(len(message["content"]) for message in request.messages) > _LONG_PROMPT:
+            unfinished = request.continue_final_message
+            ids = await asyncio.to_thread(engine.encode, request.messages, continue_final_message=unfinished)
+            request = replace(request, messages=None, input_ids=ids)
+        return name, _submitted(engine, request)
+
+    def _request(
+        self, messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any]
+    ) -> tuple[str, GenerationRequest]:
+        """What a call asks for, and of which model."""
         options = {name: value for name, value in options.items() if name != "stream"}
         name: str = options.pop("model", None) or self.model
         if unknown := sorted(options.keys() - set(_SAMPLING)):
@@ -278,27 +296,13 @@ class ChatTransformers(BaseChatModel):
                 f"ChatTransformers has no option {', '.join(unknown)}; "
                 f"a call takes model, stop, {', '.join(_SAMPLING)}."
             )
-        sampling = {key: getattr(self, key) for key in _SAMPLING} | options
-        conversation, unfinished = _conversation(messages)
-        request = GenerationRequest(
+        conversation, unfinished = conversation_of(messages)
+        return name, GenerationRequest(
             messages=conversation,
             continue_final_message=unfinished,
             stop=tuple(stop if stop is not None else self.stop or ()),
-            **sampling,
+            **{key: getattr(self, key) for key in _SAMPLING} | options,
         )
-        try:
-            return name, self._engine_of(name).submit(request)
-        except ContextOverflowError as error:
-            raise ContextTooLongError(str(error)) from error
-
-    async def _asubmit(
-        self, messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any]
-    ) -> tuple[str, Generation]:
-        """`_submit`; loading the model, if it is not loaded yet, does not block the event loop."""
-        name = options.get("model") or self.model
-        if self._engine_there(name) is None:
-            await asyncio.to_thread(self._engine_of, name)
-        return self._submit(messages, stop, options)
 
     def _too_slow(self) -> ModelTimeoutError:
         return ModelTimeoutError(f"The answer took longer than timeout={self.timeout} seconds.")
@@ -313,65 +317,11 @@ class _Deadline:
         return self._end is not None and time.monotonic() > self._end
 
 
-def _conversation(messages: Sequence[BaseMessage]) -> tuple[list[dict[str, str]], bool]:
-    """Messages as the engine takes them, and whether the last one is an unfinished answer."""
-    conversation = [{"role": _role(message), "content": _text(message)} for message in messages]
-    unfinished = bool(conversation) and conversation[-1]["role"] == "assistant"
-    if unfinished and not conversation[-1]["content"]:
-        return conversation[:-1], False
-    return conversation, unfinished
-
-
-def _role(message: BaseMessage) -> str:
-    if isinstance(message, ChatMessage):
-        return message.role
-    if getattr(message, "tool_calls", None):
-        raise ConfigurationError("ChatTransformers does not call tools, and the conversation has tool calls.")
-    for kind, role in _ROLES:
-        if isinstance(message, kind):
-            return role
-    raise ConfigurationError(
-        f"ChatTransformers takes system, human and AI messages, not {type(message).__name__}."
-    )
-
-
-def _text(message: BaseMessage) -> str:
-    if isinstance(message.content, list):
-        for block in message.content:
-            kind = "text" if isinstance(block, str) else block.get("type")
-            if kind != "text":
-                raise ConfigurationError(
-                    f"ChatTransformers reads text only; a message has a block of type {kind!r}."
-                )
-    return str(message.text)
-
-
-def _usage(usage: Usage) -> UsageMetadata:
-    return UsageMetadata(
-        input_tokens=usage.input_tokens,
-        output_tokens=usage.output_tokens,
-        total_tokens=usage.total_tokens,
-        input_token_details=InputTokenDetails(cache_read=usage.cache_read_tokens),
-    )
-
-
-def _chat_result(result: GenerationResult, model: str) -> ChatResult:
-    message = AIMessage(
-        content=result.text,
-        usage_metadata=_usage(result.usage),
-        response_metadata={"model_name": model, "finish_reason": result.finish_reason},
-    )
-    return ChatResult(generations=[ChatGeneration(message=message)])
-
-
-def _last_chunk(result: GenerationResult, model: str) -> ChatGenerationChunk:
-    message = AIMessageChunk(
-        content="",
-        usage_metadata=_usage(result.usage),
-        response_metadata={"model_name": model, "finish_reason": result.finish_reason},
-        chunk_position="last",
-    )
-    return ChatGenerationChunk(message=message)
+def _submitted(engine: Engine, request: GenerationRequest) -> Generation:
+    try:
+        return engine.submit(request)
+    except ContextOverflowError as error:
+        raise ContextTooLongError(str(error)) from error
 
 
 def _all_at_once(config: Any, count: int) -> list[RunnableConfig] | None:

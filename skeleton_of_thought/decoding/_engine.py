@@ -280,10 +280,9 @@ class _Worker:
                     self._cancelled = False
                     scheduler.drop_cancelled()
             scheduler.step()
-        error = EngineClosedError("The engine was closed before the text was finished.")
-        scheduler.fail_running(error)
+        scheduler.fail_running(_closed_early)
         for job in scheduler.waiting:
-            job.fail(error)
+            job.fail(_closed_early())
 
     def _wait_for_work(self) -> None:
         """Wait for the first request and a moment longer: what comes together begins together."""
@@ -291,6 +290,10 @@ class _Worker:
         end = time.monotonic() + _GATHER_SECONDS
         while not self.closed and (left := end - time.monotonic()) > 0:
             self._news.wait(left)
+
+
+def _closed_early() -> EngineClosedError:
+    return EngineClosedError("The engine was closed before the text was finished.")
 
 
 def _end_ids(model: Any, tokenizer: Any) -> frozenset[int]:

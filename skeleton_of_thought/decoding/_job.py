@@ -48,7 +48,7 @@ class Job:
         self.planned = False
         self.cancelled = False
         self.generation = Generation(self._cancel)
-        self._max_tokens = request.max_tokens
+        self.max_tokens = request.max_tokens
         self._stream = stream
         self._end_ids = end_ids
         self._on_cancel = on_cancel
@@ -65,7 +65,7 @@ class Job:
         if self._stream.stopped:
             self.end("stop")
             return True
-        if len(self.tokens) >= self._max_tokens:
+        if len(self.tokens) >= self.max_tokens:
             self.end("length")
             return True
         return False

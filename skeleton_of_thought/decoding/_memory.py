@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,21 @@ class Layout:
             self.place[layer] = (list(members).index(shape), index)
             members[shape] += 1
         self.groups = tuple(members.items())
+
+    def tokens_that_fit(self) -> int | None:
+        """Tokens whose keys and values fit half of the memory there is; None if that cannot be known."""
+        fits = []
+        for device in {shape.device for shape, _ in self.groups}:
+            free = _free_bytes(device)
+            if free is None:
+                return None
+            size = sum(
+                layers * shape.heads * (shape.key_dim + shape.value_dim) * shape.dtype.itemsize
+                for shape, layers in self.groups
+                if shape.device == device
+            )
+            fits.append(free // 2 // size)
+        return min(fits)
 
     def empty(self, before: Sequence[int], after: Sequence[int]) -> tuple[list[Tensor], list[Tensor]]:
         """Room for keys and values of every group.
@@ -174,3 +190,15 @@ class Slots:
             for layer, (group, index) in self._layout.place.items():
                 self.flat_keys[layer] = keys[group][index].flatten(0, 2)
                 self.flat_values[layer] = values[group][index].flatten(0, 2)
+
+
+def _free_bytes(device: torch.device) -> int | None:
+    """Memory of a device: what is free of a GPU's, all of the machine's."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    if device.type == "mps":
+        return torch.mps.recommended_max_memory()
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):  # Windows has no sysconf
+        return None

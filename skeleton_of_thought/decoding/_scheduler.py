@@ -17,7 +17,7 @@ from skeleton_of_thought.decoding._sampling import penalised
 from skeleton_of_thought.errors import DecodingError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor
 
@@ -87,6 +87,7 @@ class Scheduler:
         self._max_batch = max_batch
         self._limit = max_batch
         self._pass_tokens = _PASS_TOKENS
+        self._room = view.layout.tokens_that_fit()
         self._slots = Slots(view.layout)
         self._tree = PrefixTree(view.layout, prefix_cache_tokens)
         self._queue: deque[_Filling] = deque()
@@ -109,7 +110,8 @@ class Scheduler:
         except Exception as error:
             if not _is_out_of_memory(error):
                 logger.exception("a decoding step failed")
-                self.fail_running(DecodingError(f"Decoding failed: {type(error).__name__}: {error}"))
+                message = f"Decoding failed: {type(error).__name__}: {error}"
+                self.fail_running(lambda: DecodingError(message))
             else:
                 self._shrink(error)
         if not self.busy:
@@ -129,20 +131,34 @@ class Scheduler:
             self._leave(row)
         self._tree.evict()
 
-    def fail_running(self, error: BaseException) -> None:
-        """End everything that has begun with an error, and forget what it computed."""
+    def fail_running(self, error: Callable[[], Exception]) -> None:
+        """End everything that has begun, each with an error of its own, and forget what it computed."""
         for job in self._forget():
-            job.fail(error)
+            job.fail(error())
 
     def _admit(self) -> None:
         """Begin as many waiting requests as there is room for, and plan what of their prompts is to be filled."""
         wave: list[Job] = []
-        while self.waiting and self.running + len(wave) < self._limit:
+        begun = [*(row.job for row in self.rows), *self.filling]
+        while (
+            self.waiting
+            and len(begun) < self._limit
+            and (not begun or self._has_room(begun, self.waiting[0]))
+        ):
             wave.append(self.waiting.popleft())
+            begun.append(wave[-1])
         texts = [job.prompt + job.tokens for job in wave]
         self.filling += wave
         for job, text, shared in zip(wave, texts, _shared_with_another(texts), strict=True):
             self._plan(job, text, shared)
+
+    def _has_room(self, begun: Sequence[Job], job: Job) -> bool:
+        """Whether memory holds one more: every prompt once, and a slot of the longest's size for every text."""
+        if self._room is None:
+            return True
+        jobs = [*begun, job]
+        longest = max(min(len(each.prompt), _IN_PLACE_ALWAYS) + each.max_tokens for each in jobs)
+        return len(jobs) * longest + sum(len(each.prompt) for each in jobs) <= self._room
 
     def _plan(self, job: Job, text: Sequence[int], shared: int) -> None:
         """Make a text a chain of segments; its first `shared` tokens begin another text of the wave too."""

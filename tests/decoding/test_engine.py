@@ -350,3 +350,20 @@ def test_options_are_checked(tiny_model, tokenizer, options: dict, message: str)
 def test_requests_are_checked_before_they_are_sent(options: dict, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         GenerationRequest(**options)
+
+
+def test_texts_that_do_not_fit_memory_together_wait_for_each_other(engine, alone, monkeypatch) -> None:
+    scheduler = engine._worker.scheduler
+    assert scheduler._room > 10_000
+    # Three prompts of 10 tokens and three slots of 30.
+    monkeypatch.setattr(scheduler, "_room", 3 * 10 + 3 * 30)
+    run = ModelView.run
+    rows = []
+    monkeypatch.setattr(ModelView, "run", lambda view, flat: rows.append(len(flat.last)) or run(view, flat))
+    prompts = [(*range(10, 19), token) for token in range(20, 28)]
+    generations = engine.submit_many([request(prompt, max_tokens=20, ignore_eos=False) for prompt in prompts])
+    for prompt, generation in zip(prompts, generations, strict=True):
+        assert list(generation.result(60).token_ids) == alone(KIND, prompt, 20)
+    assert max(rows) <= 4  # the three texts, and what the prompts share in a pass of its own
+    huge = engine.submit(request(tuple(range(10, 300)), max_tokens=5))
+    assert huge.result(60).usage.output_tokens == 5  # alone it may try

@@ -288,6 +288,21 @@ def test_stop_sequences_of_the_model_and_of_the_call(chat, engine) -> None:
     assert "".join(chunk.text for chunk in stopping.bind(stop=[early]).stream("q")) == message.text
 
 
+async def test_a_long_prompt_is_encoded_beside_the_event_loop(engine, monkeypatch) -> None:
+    seen = []
+    encode = engine.encode
+    monkeypatch.setattr(
+        engine, "encode", lambda *a, **k: seen.append(threading.current_thread()) or encode(*a, **k)
+    )
+    chat = ChatTransformers.from_engine(engine, model="tiny", max_tokens=5)
+    with pytest.raises(ContextOverflowError):
+        await chat.ainvoke("x" * 30_000)
+    assert seen[0] is not threading.main_thread()
+    assert (await chat.ainvoke([HumanMessage("q"), AIMessage("so")])).text == chat.invoke(
+        [HumanMessage("q"), AIMessage("so")]
+    ).text
+
+
 def test_options_of_a_call(chat) -> None:
     assert chat.invoke("q", max_tokens=3).usage_metadata["output_tokens"] == 3
     drawn = {chat.invoke("q", temperature=1.5, seed=seed).text for seed in range(5)}
