@@ -105,7 +105,8 @@ def test_the_threshold_follows_the_prices() -> None:
 
 
 @given(
-    st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=40),
+    # Thousandths: between two numbers next to each other, such as 0 and the smallest above it, is no threshold.
+    st.lists(st.tuples(st.integers(0, 1000).map(lambda n: n / 1000), st.booleans()), min_size=1, max_size=40),
     st.floats(0, 10),
     st.floats(0, 10),
 )
