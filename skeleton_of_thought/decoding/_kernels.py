@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-from torch.nn.functional import scaled_dot_product_attention
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -13,60 +12,65 @@ if TYPE_CHECKING:
 _MATRICES = 8  # as many small matrices at least, for the batched product to be faster: measured
 
 
-def reads_whole(query: Tensor) -> bool:
-    """Whether attention is fastest as two batched matrix products, which want the whole rectangle.
+def wants_products(device: torch.device, dtype: torch.dtype, rows: int, heads: int) -> bool:
+    """Whether attention is fastest as two batched products, which read the whole rectangle.
 
     On a CPU, in bfloat16, torch's fused kernel pays for every row and head what the batched product pays
     once: with 8 rows of 200 tokens it takes twice as long. The scores are then rounded to bfloat16, as in
     transformers' eager attention; on the packaged model the texts' likelihoods are the same.
+    """
+    return device.type == "cpu" and dtype == torch.bfloat16 and rows > 1 and rows * heads >= _MATRICES
+
+
+def product_attention(query: Tensor, key: Tensor, value: Tensor, *, mask: Tensor, scale: float) -> Tensor:
+    """Attention as two batched products.
 
     Args:
-        query: Shape `(rows, heads, queries, dim)`.
+        query: Shape `(batch, queries, dim)`.
+        key: Shape `(batch, tokens, dim)`.
+        value: The same.
+        mask: Added to the scores, shape `(batch, 1, tokens)`.
+        scale: Factor of the scores.
+
+    Returns:
+        Shape `(batch, queries, dim)`.
     """
-    return (
-        query.device.type == "cpu"
-        and query.dtype == torch.bfloat16
-        and query.shape[0] > 1
-        and query.shape[0] * query.shape[1] >= _MATRICES
-    )
+    scores = torch.baddbmm(mask, query, key.transpose(1, 2), alpha=scale)
+    return torch.bmm(scores.softmax(-1), value)
 
 
-def attention(
-    query: Tensor, key: Tensor, value: Tensor, *, mask: Tensor | None = None, scale: float | None = None
-) -> Tensor:
-    """Attention.
+def attention_and_weight(
+    query: Tensor, key: Tensor, value: Tensor, *, scale: float, mask: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Attention over a part of the tokens, and the logarithm of the sum of its weights, to merge parts with.
 
     Args:
         query: Shape `(batch, heads, queries, dim)`.
         key: Shape `(batch, heads, tokens, dim)`.
         value: The same.
+        scale: Factor of the scores.
         mask: Added to the scores.
-        scale: Factor of the scores, if it is not one over the root of dim.
 
     Returns:
-        Shape `(batch, heads, queries, dim)`.
+        Shapes `(batch, heads, queries, dim)` and `(batch, heads, queries)`.
     """
-    if not reads_whole(query):
-        return scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scale)
-    scores = _scores(query, key, mask, scale)
-    return torch.bmm(scores.softmax(-1).flatten(0, 1), value.flatten(0, 1)).view(*query.shape[:-1], -1)
-
-
-def attention_and_weight(
-    query: Tensor, key: Tensor, value: Tensor, *, mask: Tensor | None = None, scale: float | None = None
-) -> tuple[Tensor, Tensor]:
-    """Attention over a part of the tokens, and the logarithm of the sum of its weights, to merge parts with.
-
-    Args and shapes are those of `attention`; the second result has shape `(batch, heads, queries)`.
-    """
-    if query.device.type == "cpu" and key.shape[-1] == value.shape[-1] and not reads_whole(query):
+    rows, heads = query.shape[:2]
+    if (
+        query.device.type == "cpu"
+        and key.shape[-1] == value.shape[-1]
+        and not wants_products(query.device, query.dtype, rows, heads)
+    ):
         flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu  # noqa: SLF001
         out, weight = flash(query, key, value, attn_mask=mask, scale=scale)
         return out, weight
-    scores = _scores(query, key, mask, scale).float()
+    scores = torch.bmm(query.flatten(0, 1), key.flatten(0, 1).transpose(1, 2)).float().mul_(scale)
+    scores = scores.view(rows, heads, -1, scores.shape[-1])
+    if mask is not None:
+        scores += mask
     weight = scores.logsumexp(-1)
     shares = (scores - weight[..., None]).exp().to(value.dtype)
-    return torch.bmm(shares.flatten(0, 1), value.flatten(0, 1)).view(*query.shape[:-1], -1), weight
+    out = torch.bmm(shares.flatten(0, 1), value.flatten(0, 1))
+    return out.view(rows, heads, -1, out.shape[-1]), weight
 
 
 def merged(out: Tensor, weight: Tensor, more: Tensor, more_weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -75,7 +79,21 @@ def merged(out: Tensor, weight: Tensor, more: Tensor, more_weight: Tensor) -> tu
     return torch.lerp(out.float(), more.float(), share).to(out.dtype), torch.logaddexp(weight, more_weight)
 
 
-def _scores(query: Tensor, key: Tensor, mask: Tensor | None, scale: float | None) -> Tensor:
-    scores = torch.bmm(query.flatten(0, 1), key.flatten(0, 1).transpose(1, 2))
-    scores = scores.mul_(scale or query.shape[-1] ** -0.5).view(*query.shape[:-1], -1)
-    return scores if mask is None else scores.add_(mask)
+def hidden_after(newest: Tensor, total: int, window: int | None, dtype: torch.dtype) -> Tensor:
+    """A mask to add to scores: minus infinity for tokens after a query's own, or before its window.
+
+    Args:
+        newest: Index of each query's own token, shape `(queries,)`.
+        total: How many tokens there are.
+        window: How many a query sees; None for all.
+        dtype: Of the mask.
+
+    Returns:
+        Shape `(queries, total)`.
+    """
+    token = torch.arange(total, device=newest.device)
+    newest = newest[:, None]
+    hidden = token > newest
+    if window is not None:
+        hidden |= token <= newest - window
+    return torch.zeros(hidden.shape, dtype=dtype, device=newest.device).masked_fill_(hidden, float("-inf"))

@@ -116,6 +116,27 @@ Chain = tuple[tuple[Segment, int], ...]
 """A prompt as segments, each with how many of its first tokens count."""
 
 
+@dataclass(frozen=True, slots=True)
+class LayerSlots:
+    """All slots of one layer, in two views of the same memory.
+
+    Attributes:
+        keys: Shape `(slots, heads, capacity, dim)`.
+        values: The same.
+        key_cells: The same memory as a list, `(slots * heads * capacity, dim)`.
+        value_cells: The same.
+        group: The layer's group in the layout.
+        index: Its index in the group.
+    """
+
+    keys: Tensor
+    values: Tensor
+    key_cells: Tensor
+    value_cells: Tensor
+    group: int
+    index: int
+
+
 class Slots:
     """What the rows of the batch write, one slot each: a rectangle, so that one kernel reads all rows.
 
@@ -128,7 +149,7 @@ class Slots:
     """
 
     _SLOTS = 8
-    _STEP = 64  # tokens the capacity grows by, or a sixteenth
+    _STEP = 32  # tokens the capacity grows by, or a sixteenth
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
@@ -136,8 +157,7 @@ class Slots:
         self.capacity = 0
         self.keys: list[Tensor] = []
         self.values: list[Tensor] = []
-        self.flat_keys: dict[int, Tensor] = {}
-        self.flat_values: dict[int, Tensor] = {}
+        self.layers: dict[int, LayerSlots] = {}
 
     def fit(self, rows: int, length: int, more: tuple[int, int] = (0, 1)) -> None:
         """Make the rectangle fit.
@@ -154,10 +174,13 @@ class Slots:
         capacity = -(-(tokens + tokens // 16) // self._STEP) * self._STEP
         keys, values = self._layout.empty((slots,), (capacity,))
         for old, new in ((self.keys, keys), (self.values, values)):
-            for target in new:
-                target.zero_()  # what lies behind a row's tokens is read and weighted with 0: it must not be NaN
             for source, target in zip(old, new, strict=False):
                 target[:, :rows, :, :length] = source[:, :rows, :, :length]
+            for (
+                target
+            ) in new:  # what lies behind a row's tokens is read and weighted with 0: it must not be NaN
+                target[:, :rows, :, length:] = 0
+                target[:, rows:] = 0
         self._set(keys, values, slots, capacity)
 
     def release(self) -> None:
@@ -185,11 +208,10 @@ class Slots:
 
     def _set(self, keys: list[Tensor], values: list[Tensor], slots: int, capacity: int) -> None:
         self.keys, self.values, self.slots, self.capacity = keys, values, slots, capacity
-        self.flat_keys, self.flat_values = {}, {}
-        if keys:
-            for layer, (group, index) in self._layout.place.items():
-                self.flat_keys[layer] = keys[group][index].flatten(0, 2)
-                self.flat_values[layer] = values[group][index].flatten(0, 2)
+        self.layers = {}
+        for layer, (group, index) in self._layout.place.items() if keys else ():
+            key, value = keys[group][index], values[group][index]
+            self.layers[layer] = LayerSlots(key, value, key.flatten(0, 2), value.flatten(0, 2), group, index)
 
 
 def _free_bytes(device: torch.device) -> int | None:

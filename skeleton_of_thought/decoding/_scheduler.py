@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from skeleton_of_thought.decoding._attention import DecodeRow, Fill, FlatPass
+from skeleton_of_thought.decoding._attention import Fill, FlatPass
 from skeleton_of_thought.decoding._memory import Chain, Segment, Slots
 from skeleton_of_thought.decoding._prefixes import PrefixTree, common_prefix
+from skeleton_of_thought.decoding._rows import DecodeRow
 from skeleton_of_thought.decoding._sampling import penalised
 from skeleton_of_thought.errors import DecodingError
 

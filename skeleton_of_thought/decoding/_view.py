@@ -9,9 +9,10 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
-from skeleton_of_thought.decoding._attention import DecodeRow, Fill, FlatPass
+from skeleton_of_thought.decoding._attention import Fill, FlatPass
 from skeleton_of_thought.decoding._memory import LayerShape, Layout, Segment, Slots
 from skeleton_of_thought.decoding._packed import pack
+from skeleton_of_thought.decoding._rows import DecodeRow
 from skeleton_of_thought.errors import ConfigurationError
 
 if TYPE_CHECKING:

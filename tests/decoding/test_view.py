@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 import torch
 from transformers import (
@@ -15,10 +17,11 @@ from transformers import (
     LlamaForCausalLM,
 )
 
-from skeleton_of_thought.decoding._attention import DecodeRow, Fill, FlatPass
-from skeleton_of_thought.decoding._kernels import attention, attention_and_weight, merged
+from skeleton_of_thought.decoding._attention import Fill, FlatPass
+from skeleton_of_thought.decoding._kernels import attention_and_weight, merged, product_attention
 from skeleton_of_thought.decoding._memory import Chain, Segment, Slots
-from skeleton_of_thought.decoding._packed import PackedLinear
+from skeleton_of_thought.decoding._packed import PackedLinear, PackedPart, pack
+from skeleton_of_thought.decoding._rows import DecodeRow
 from skeleton_of_thought.decoding._view import ModelView
 from skeleton_of_thought.errors import ConfigurationError
 
@@ -87,8 +90,9 @@ def test_weights_are_shared_but_for_packed_ones(tiny_model) -> None:
     model = tiny_model("llama")
     view = ModelView(model)
     assert view._model.get_input_embeddings().weight is model.get_input_embeddings().weight
-    packed = [module for module in view._model.modules() if isinstance(module, PackedLinear)]
-    assert len(packed) == 2 * 7 + 1
+    kinds = Counter(type(module) for module in view._model.modules())
+    # In two layers: query, key and value as one, gate and up as one, two more; and the head.
+    assert (kinds[PackedPart], kinds[PackedLinear], kinds[torch.nn.Linear]) == (2 * 5, 2 * 2 + 1, 0)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -99,7 +103,35 @@ def test_packed_layers_compute_what_linear_layers_do(dtype: torch.dtype, bias: b
     linear = torch.nn.Linear(48, 80, bias=bias).to(dtype)
     inputs = torch.randn(1, rows, 48).to(dtype)
     with torch.inference_mode():
-        torch.testing.assert_close(PackedLinear(linear)(inputs), linear(inputs))
+        packed = PackedLinear(linear.weight, linear.bias)
+        torch.testing.assert_close(packed(inputs), linear(inputs))
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_layers_packed_together_do_not_depend_on_the_order_of_calls(bias: bool) -> None:
+    torch.manual_seed(0)
+    parent = torch.nn.Module()
+    layers = {
+        name: torch.nn.Linear(48, size, bias=bias)
+        for name, size in (("q_proj", 32), ("k_proj", 16), ("v_proj", 24))
+    }
+    for name, layer in layers.items():
+        setattr(parent, name, layer)
+    pack(parent)
+    first, second = torch.randn(1, 3, 48), torch.randn(1, 3, 48)
+    with torch.inference_mode():
+        for name, inputs in (
+            *(("q_proj", first), ("k_proj", first), ("v_proj", first)),
+            *(
+                ("v_proj", second),
+                ("q_proj", second),
+                ("q_proj", first),
+                ("k_proj", second),
+                ("v_proj", first),
+            ),
+        ):
+            assert isinstance(getattr(parent, name), PackedPart)
+            torch.testing.assert_close(getattr(parent, name)(inputs), layers[name](inputs))
 
 
 @pytest.mark.parametrize("value_dim", [16, 8])  # the CPU's own kernel, and the one for everything else
@@ -119,7 +151,9 @@ def test_attention_in_parts_is_attention_over_all(
         query.float(), key.float(), value.float(), attn_mask=mask.float(), scale=0.3
     )
     close = {"rtol": 1e-5, "atol": 1e-5} if dtype == torch.float32 else {"rtol": 0.03, "atol": 0.03}
-    torch.testing.assert_close(attention(query, key, value, mask=mask, scale=0.3).float(), expected, **close)
+    flat = mask.expand(rows, 3, 1, 30).flatten(0, 1)
+    products = product_attention(*(part.flatten(0, 1) for part in (query, key, value)), mask=flat, scale=0.3)
+    torch.testing.assert_close(products.unflatten(0, (rows, 3)).float(), expected, **close)
     parts = [
         attention_and_weight(query, key[:, :, part], value[:, :, part], mask=mask[..., part], scale=0.3)
         for part in (slice(0, 11), slice(11, 30))
