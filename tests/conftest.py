@@ -3,10 +3,14 @@
 import signal
 
 import pytest
+from hypothesis import settings
 
 from skeleton_of_thought import quirks
 
 # A shell starts background jobs with Ctrl-C ignored, and children inherit that; the tests of Ctrl-C need it.
+# The same examples in every run; `make test ARGS=--hypothesis-profile=default` looks for new ones.
+settings.load_profile("ci")
+
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

@@ -24,7 +24,7 @@ _BOUNDARY = re.compile(
 _NUMBER = re.compile(rf"[\d{CHINESE}{ENCLOSED}]")
 _GLYPHS = "•●▪◦・"
 _SPACED = re.compile(r"\s[-*+–]\s")
-_CONJUNCTION = re.compile(r"[\s,;]\s?(?:and|or|und|et|y|e|и)\s*$")
+_CONJUNCTION = re.compile(r"(?<=\S)[\s,;]\s?(?:and|or|und|et|y|e|и)\s*$")
 _WEAK_ON_ONE_LINE = {"A", "a", "I", "i", "第"}
 _FEWEST = 3
 _MOST_WORDS = 6

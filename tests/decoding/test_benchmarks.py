@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +12,14 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
 def run(*arguments: object) -> str:
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}  # tiny matrices gain nothing from threads
     done = subprocess.run(
-        [sys.executable, *map(str, arguments)], capture_output=True, text=True, timeout=280, check=False
+        [sys.executable, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=280,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
