@@ -34,6 +34,7 @@ from rich.table import Table
 
 from langchain_sot import ChatTransformers, SkeletonOfThoughtChain
 from skeleton_of_thought.decoding import Engine, load_model
+from skeleton_of_thought.decoding._threads import in_passing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,12 +109,12 @@ def _point_stage(
     for round_number in range(options.rounds + 1):
         for name, way in ways.named().items():
             if name not in options.without:
-                taken.setdefault(name, []).append(_timed(way, given, tokens))
+                taken.setdefault(name, []).append(_timed_in_passing(way, given, tokens))
             if round_number == 0:
                 steps.reset()
         with steps.paused():
             taken.setdefault("direct", []).append(_timed(ways.ours, given[:1], tokens * points))
-        floors.append(floor(model, points, runs=5))
+        floors.append(in_passing(lambda: floor(model, points, runs=5)))
     medians = {name: statistics.median(seconds[1:]) for name, seconds in taken.items()}
     step, gap = statistics.median(steps.decoding), statistics.median(steps.between)
     least = min(each["linear_seconds"] for each in floors)
@@ -197,6 +198,11 @@ def _chat(engine: Engine, options: argparse.Namespace) -> ChatTransformers:
 
 def _timed(function: Callable[..., Any], *arguments: Any) -> float:
     return _timed_result(function, *arguments)[0]
+
+
+def _timed_in_passing(function: Callable[..., Any], *arguments: Any) -> float:
+    """Every way in a thread of its own, so that none slows the others by the OpenMP team it leaves behind."""
+    return in_passing(lambda: _timed(function, *arguments))
 
 
 def _timed_result(function: Callable[..., Any], *arguments: Any) -> tuple[float, Any]:

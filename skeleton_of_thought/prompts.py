@@ -214,27 +214,30 @@ _POINT_TEXT_ONLY = (
     'same time. The point is {point}. "{point_outline}".'
 )
 
-_LONGER_SKELETON = _SKELETON.replace("3 to 8", "5 to 8")
+# For small models: fewer words to follow, and titles as short as they should be, since they write what they see.
+_SHORT_SKELETON = (
+    "{request}\n\nFirst write only the skeleton of the answer: a numbered list of at most 8 points, "
+    "2 to 4 words each."
+)
 _LONGER_POINT = _POINT.replace("2 to 3", "3")
 _WORKED_EXAMPLES = (
-    Message("user", _LONGER_SKELETON.format(request="What makes a good breakfast?")),
+    Message("user", _SHORT_SKELETON.format(request="What makes a good breakfast?")),
     Message(
         "assistant",
-        "1. Whole grains for energy\n2. Protein that keeps you full\n3. Fresh fruit for vitamins\n"
-        "4. Little added sugar\n5. Enough to drink\n6. Time to eat slowly",
+        "1. Whole grains\n2. Lasting protein\n3. Fresh fruit\n4. Little sugar\n5. Enough to drink\n6. Time to eat",
     ),
-    Message("user", _LONGER_POINT.format(point=2, point_outline="Protein that keeps you full")),
+    Message("user", _LONGER_POINT.format(point=2, point_outline="Lasting protein")),
     Message(
         "assistant",
-        "2. Protein that keeps you full: Eggs, yoghurt, beans or nuts are digested slowly, so hunger comes back "
+        "2. Lasting protein: Eggs, yoghurt, beans or nuts are digested slowly, so hunger comes back "
         "hours later than after white bread and jam. A portion the size of your palm is enough for most people. "
         "Protein also helps to keep muscles strong, which matters more as you get older.",
     ),
-    Message("user", _LONGER_SKELETON.format(request="How can a city reduce its traffic?")),
+    Message("user", _SHORT_SKELETON.format(request="How can a city reduce its traffic?")),
     Message(
         "assistant",
-        "1. Better public transport\n2. Safe cycling lanes\n3. Charges for car use\n"
-        "4. Flexible working hours\n5. Shops close to homes\n6. Shared cars\n7. Fewer parking spaces",
+        "1. Better public transport\n2. Safe cycling lanes\n3. Charges for cars\n"
+        "4. Flexible working hours\n5. Shops close by\n6. Shared cars\n7. Fewer parking spaces",
     ),
     Message("user", _LONGER_POINT.format(point=4, point_outline="Flexible working hours")),
     Message(
@@ -266,11 +269,11 @@ PROMPTS: Mapping[str, Prompts] = MappingProxyType(
         "partial": _PARTIAL,
         "partial-examples": replace(
             _PARTIAL,
-            skeleton=_LONGER_SKELETON,
+            skeleton=_SHORT_SKELETON,
             point=_LONGER_POINT,
             examples=_WORKED_EXAMPLES,
-            skeleton_max_tokens=96,
-            point_max_tokens=80,
+            skeleton_max_tokens=72,
+            point_max_tokens=72,
         ),
     }
 )

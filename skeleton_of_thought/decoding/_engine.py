@@ -6,6 +6,7 @@ import os
 import threading
 import time
 import weakref
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from skeleton_of_thought.decoding._generation import Generation
@@ -25,11 +26,12 @@ from skeleton_of_thought.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from skeleton_of_thought.decoding._request import GenerationRequest
 
-_GATHER_SECONDS = 0.003  # an idle engine waits this long for requests that come together
+_GATHER_SECONDS = 0.008  # an idle engine waits this long after a request for the next one of a group
+_GATHER_LONGEST = 0.03
 _JOIN_SECONDS = 30
 
 
@@ -139,7 +141,8 @@ class Engine:
             ConfigurationError: The prompt cannot be encoded.
         """
         self._check_open()
-        job = self._job(request)
+        with self._worker.announced():
+            job = self._job(request)
         self._worker.put([job])
         return job.generation
 
@@ -232,6 +235,7 @@ class _Worker:
     def __init__(self, scheduler: Scheduler, max_queue: int) -> None:
         self.scheduler = scheduler
         self.closed = False
+        self.arriving = 0
         self._pid = os.getpid()
         self._max_queue = max_queue
         self._news = threading.Condition()
@@ -252,6 +256,17 @@ class _Worker:
                 )
             self.scheduler.waiting.extend(jobs)
             self._news.notify_all()
+
+    @contextmanager
+    def announced(self) -> Iterator[None]:
+        """A request is being prepared: an idle engine waits a moment for it."""
+        with self._news:
+            self.arriving += 1
+        try:
+            yield
+        finally:
+            with self._news:
+                self.arriving -= 1
 
     def wake_to_cancel(self) -> None:
         """Some job was cancelled."""
@@ -287,10 +302,12 @@ class _Worker:
 
     def _wait_for_work(self) -> None:
         """Wait for the first request and a moment longer: what comes together begins together."""
-        self._news.wait_for(lambda: self.closed or self.scheduler.waiting)
-        end = time.monotonic() + _GATHER_SECONDS
-        while not self.closed and (left := end - time.monotonic()) > 0:
-            self._news.wait(left)
+        waiting = self.scheduler.waiting
+        self._news.wait_for(lambda: self.closed or waiting)
+        end, count = time.monotonic() + _GATHER_LONGEST, 0
+        while not self.closed and (self.arriving or len(waiting) > count) and time.monotonic() < end:
+            count = len(waiting)
+            self._news.wait(_GATHER_SECONDS)
 
 
 def _closed_early() -> EngineClosedError:

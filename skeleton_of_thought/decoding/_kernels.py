@@ -39,6 +39,47 @@ def product_attention(query: Tensor, key: Tensor, value: Tensor, *, mask: Tensor
     return torch.bmm(scores.softmax(-1), value)
 
 
+def product_attention_with_shared(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    shared_key: Tensor,
+    shared_value: Tensor,
+    *,
+    mask: Tensor,
+    scale: float,
+) -> Tensor:
+    """Attention of every row over its own tokens and over tokens that all rows have before them.
+
+    The shared tokens are read once for all rows: the queries of all rows are one matrix.
+
+    Args:
+        query: Shape `(rows, heads, queries, dim)`.
+        key: The rows' own, shape `(rows, heads, tokens, dim)`.
+        value: The same.
+        shared_key: Shape `(heads, shared tokens, dim)`.
+        shared_value: The same.
+        mask: Added to the scores of the rows' own tokens, shape `(rows, 1, 1, tokens)`.
+        scale: Factor of the scores.
+
+    Returns:
+        Shape `(rows, heads, queries, dim)`.
+    """
+    rows, heads, queries, dim = query.shape
+    shared = shared_key.shape[1]
+    scores = query.new_empty(rows, heads, queries, shared + key.shape[2])
+    folded = query.transpose(0, 1).reshape(heads, rows * queries, dim)
+    common = torch.bmm(folded, shared_key.transpose(1, 2)).view(heads, rows, queries, shared)
+    torch.mul(common.transpose(0, 1), scale, out=scores[..., :shared])
+    own = torch.bmm(query.flatten(0, 1), key.flatten(0, 1).transpose(1, 2)).view(rows, heads, queries, -1)
+    torch.add(mask, own, alpha=scale, out=scores[..., shared:])
+    weights = scores.softmax(-1)
+    common = weights[..., :shared].transpose(0, 1).reshape(heads, rows * queries, shared)
+    out = torch.bmm(common, shared_value).view(heads, rows, queries, -1).transpose(0, 1)
+    own = torch.bmm(weights[..., shared:].flatten(0, 1), value.flatten(0, 1))
+    return out + own.view(rows, heads, queries, -1)
+
+
 def attention_and_weight(
     query: Tensor, key: Tensor, value: Tensor, *, scale: float, mask: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
@@ -13,6 +13,7 @@ from skeleton_of_thought.decoding._kernels import (
     hidden_after,
     merged,
     product_attention,
+    product_attention_with_shared,
     wants_products,
 )
 
@@ -56,6 +57,20 @@ class _Prepared:
     end: int
     mask: Tensor | None
     products: bool
+
+
+class _Shared(NamedTuple):
+    """A stretch of a segment that rows read in place.
+
+    Attributes:
+        segment: The segment.
+        used: How many of its first tokens are read.
+        rows: The rows that read it; None for all.
+    """
+
+    segment: Segment
+    used: int
+    rows: Tensor | None
 
 
 class RowAttention:
@@ -114,6 +129,18 @@ class RowAttention:
     def _with_shared(self, slots: LayerSlots, prepared: _Prepared, query: Tensor, scale: float) -> Tensor:
         """Attention over the slots and over every segment read in place; query `(rows, heads, shared, dim)`."""
         count, heads = query.shape[:2]
+        if prepared.products and len(self._shared) == 1 and self._shared[0].rows is None:
+            segment, used, _ = self._shared[0]
+            assert prepared.mask is not None
+            return product_attention_with_shared(
+                query,
+                slots.keys[:count],
+                slots.values[:count],
+                segment.keys[slots.group][slots.index, :, :used],
+                segment.values[slots.group][slots.index, :, :used],
+                mask=prepared.mask,
+                scale=scale,
+            )
         out, weight = attention_and_weight(
             query,
             slots.keys[:count, :, : prepared.end],
@@ -122,7 +149,7 @@ class RowAttention:
             scale=scale,
         )
         for segment, used, rows in self._shared:
-            chosen = slice(None) if len(rows) == count else torch.tensor(rows, device=query.device)
+            chosen = slice(None) if rows is None else rows.to(query.device)
             # All rows read the segment at once: (1, heads, rows * shared, dim).
             folded = query[chosen].transpose(0, 1).reshape(1, heads, -1, query.shape[-1])
             more, more_weight = attention_and_weight(
@@ -131,8 +158,9 @@ class RowAttention:
                 segment.values[slots.group][slots.index, None, :, :used],
                 scale=scale,
             )
-            more = more.view(heads, len(rows), -1, more.shape[-1]).transpose(0, 1)
-            more_weight = more_weight.view(heads, len(rows), -1).transpose(0, 1)
+            readers = count if rows is None else len(rows)
+            more = more.view(heads, readers, -1, more.shape[-1]).transpose(0, 1)
+            more_weight = more_weight.view(heads, readers, -1).transpose(0, 1)
             out[chosen], weight[chosen] = merged(out[chosen], weight[chosen], more, more_weight)
         return out
 
@@ -152,10 +180,13 @@ class RowAttention:
         return prepared
 
 
-def _by_segment(rows: Sequence[DecodeRow]) -> list[tuple[Segment, int, tuple[int, ...]]]:
-    """For each stretch of a segment that is read in place, the rows that read it."""
+def _by_segment(rows: Sequence[DecodeRow]) -> list[_Shared]:
+    """Each stretch of a segment that is read in place."""
     found: dict[tuple[Segment, int], list[int]] = {}
     for index, row in enumerate(rows):
         for part in row.past:
             found.setdefault(part, []).append(index)
-    return [(segment, used, tuple(readers)) for (segment, used), readers in found.items()]
+    return [
+        _Shared(segment, used, None if len(readers) == len(rows) else torch.tensor(readers))
+        for (segment, used), readers in found.items()
+    ]

@@ -42,12 +42,14 @@ class _Row:
 
     Attributes:
         job: Its request.
-        past: The segments it reads in place.
+        shared: The segments of its prompt it reads in place.
+        past: The same tokens, as one segment.
         length: Tokens in its slot, which follow those of `past`.
         position: Tokens that have been through the model.
     """
 
     job: Job
+    shared: Chain
     past: Chain
     length: int
     position: int
@@ -242,10 +244,12 @@ class Scheduler:
         self.filling = [job for job in self.filling if job not in set(ready)]
         entering = [job for job in ready if job not in ended]
         readers = Counter(segment for job in entering for segment, _ in job.chain)
-        readers.update(segment for row in self.rows for segment, _ in row.past)
+        readers.update(segment for row in self.rows for segment, _ in row.shared)
+        joined = {row.shared: row.past for row in self.rows}
         for job in entering:
             split = 0 if self._view.windows else _in_place(job.chain, readers)
-            past, copied = job.chain[:split], job.chain[split:]
+            shared, copied = job.chain[:split], job.chain[split:]
+            past = joined[shared] = joined.get(shared) or self._join(shared)
             length = sum(count for _, count in copied)
             longest = max((row.length for row in self.rows), default=0)
             self._slots.fit(len(self.rows), longest, more=(1, max(length - longest, 0) + 1))
@@ -253,9 +257,23 @@ class Scheduler:
             for segment, count in copied:
                 self._slots.take(len(self.rows), at, segment, count)
                 at += count
-            self.rows.append(_Row(job, past, length, length + sum(count for _, count in past)))
+            self.rows.append(_Row(job, shared, past, length, length + sum(count for _, count in past)))
         for job in ready:
             self._unplan(job)
+
+    def _join(self, chain: Chain) -> Chain:
+        """A chain as one segment: attention pays for every segment in every step, for a copy once."""
+        if len(chain) <= 1:
+            return chain
+        keys, values = self._view.layout.empty((), (sum(count for _, count in chain),))
+        at = 0
+        for segment, count in chain:
+            for mine, theirs in ((keys, segment.keys), (values, segment.values)):
+                for target, source in zip(mine, theirs, strict=True):
+                    target[:, :, at : at + count] = source[:, :, :count]
+            at += count
+        tokens = [token for segment, count in chain for token in segment.tokens[:count]]
+        return ((Segment(tokens, keys=keys, values=values, filled=at), at),)
 
     def _leave(self, row: _Row) -> None:
         """Keep what a row computed for later prompts, and give its slot to the last row."""

@@ -25,7 +25,7 @@ def in_passing(work: Callable[[], _Result]) -> _Result:
     def run() -> None:
         try:
             future.set_result(work())
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - it is raised where it was asked for
             future.set_exception(error)
 
     threading.Thread(target=run, name="skeleton-of-thought-passing", daemon=True).start()

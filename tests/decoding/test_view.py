@@ -161,8 +161,8 @@ def test_attention_in_parts_is_attention_over_all(
     torch.testing.assert_close(merged(*parts[0], *parts[1])[0].float(), expected, **close)
 
 
-@pytest.mark.parametrize("shared", [0, 20])
-def test_many_rows_in_bfloat16_have_the_models_logits(shared: int) -> None:
+@pytest.mark.parametrize(("shared", "by_all"), [(0, True), (20, True), (20, False)])
+def test_many_rows_in_bfloat16_have_the_models_logits(shared: int, by_all: bool) -> None:
     """The kernels for many rows are not those of one row, and are chosen in bfloat16 only."""
     torch.manual_seed(0)
     model = LlamaForCausalLM(LlamaConfig(**SHAPE)).to(torch.bfloat16).eval()
@@ -184,8 +184,8 @@ def test_many_rows_in_bfloat16_have_the_models_logits(shared: int) -> None:
     for row, text in enumerate(texts):
         own = fill(text[shared:-1], past)
         slots.take(row, 0, own, len(own.tokens))
-        # Only some rows read the shared tokens in place; the others have a copy.
-        if row % 3 or not shared:
+        # Those that do not read the shared tokens in place have a copy.
+        if row % 3 or not shared or by_all:
             rows.append(DecodeRow(text[-1], len(text) - 1, len(own.tokens), past))
         else:
             slots.take(row, 0, past[0][0], shared)
