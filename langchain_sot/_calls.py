@@ -13,7 +13,7 @@ from langchain_sot._models import is_local, mixes_up_batches, own_stops
 from skeleton_of_thought.request import Delta, Reply, Request
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
 
     from langchain_core.callbacks import BaseCallbackManager
     from langchain_core.messages import BaseMessage
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from langchain_sot._caching import PromptCaching
     from skeleton_of_thought.drivers import Outcome
     from skeleton_of_thought.request import Stage
+    from skeleton_of_thought.routing.decision import Decision
     from skeleton_of_thought.turns import Turns
 
 
@@ -39,6 +40,8 @@ class Calls:
         kwargs: What the caller passed on to the model.
         turns: What a request waits for that is not part of a batch.
         caching: Marks what the provider's prompt cache should keep; None marks nothing.
+        route: Asks the router, for a request of that stage, which only a race has.
+        aroute: The same, awaited.
     """
 
     def __init__(
@@ -50,6 +53,8 @@ class Calls:
         *,
         turns: Turns,
         caching: PromptCaching | None = None,
+        route: Callable[[], Decision] | None = None,
+        aroute: Callable[[], Awaitable[Decision]] | None = None,
     ) -> None:
         self._models = models
         self._config = config
@@ -57,6 +62,8 @@ class Calls:
         self._kwargs = kwargs
         self._turns = turns
         self._caching = caching
+        self._route = route
+        self._aroute = aroute
         self._sent: set[str] = set()
         self.direct: Any = None
         """The model's own message, where the answer is direct."""
@@ -101,6 +108,9 @@ class Calls:
 
     def call(self, request: Request) -> Generator[Delta]:
         """Answer one request whole, as the only piece of a stream."""
+        if request.stage == "route" and self._route is not None:
+            yield Delta(raw=self._route())
+            return
         output = self._models[request.stage].invoke(
             self._input(request), self._config_for(request), **self._kwargs_for(request)
         )
@@ -108,6 +118,9 @@ class Calls:
 
     async def acall(self, request: Request) -> AsyncGenerator[Delta]:
         """Like `call`, with asyncio."""
+        if request.stage == "route" and self._aroute is not None:
+            yield Delta(raw=await self._aroute())
+            return
         output = await self._models[request.stage].ainvoke(
             self._input(request), self._config_for(request), **self._kwargs_for(request)
         )
@@ -115,6 +128,9 @@ class Calls:
 
     def stream(self, request: Request) -> Generator[Delta]:
         """Open the stream of one request."""
+        if request.stage == "route":
+            yield from self.call(request)
+            return
         for chunk in self._models[request.stage].stream(
             self._input(request), self._config_for(request), **self._kwargs_for(request)
         ):
@@ -122,6 +138,10 @@ class Calls:
 
     async def astream(self, request: Request) -> AsyncGenerator[Delta]:
         """Like `stream`, with asyncio."""
+        if request.stage == "route":
+            async for delta in self.acall(request):
+                yield delta
+            return
         async for chunk in self._models[request.stage].astream(
             self._input(request), self._config_for(request), **self._kwargs_for(request)
         ):

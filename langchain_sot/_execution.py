@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.callbacks import adispatch_custom_event, dispatch_custom_event
@@ -12,9 +13,11 @@ from langchain_sot._calls import Calls
 from langchain_sot._models import quirks
 from langchain_sot._output import StreamedAnswer, custom_events, message_of
 from langchain_sot._places import places_of
+from langchain_sot._route import adecide, child_config, decide
 from langchain_sot._settings import models_of, options_of, prices_of, prompts_of
 from skeleton_of_thought.drivers import aanswer_all, answer_all, astream, stream
 from skeleton_of_thought.method import SkeletonOfThought
+from skeleton_of_thought.race import RacingSkeletonOfThought
 from skeleton_of_thought.turns import Turns
 
 if TYPE_CHECKING:
@@ -36,7 +39,7 @@ class Execution:
     Args:
         chain: Says how.
         messages: The conversation.
-        decision: Which way it goes.
+        decision: Which way it goes; None to find out in a race.
         run_manager: The chain's own run; every request is a child of it.
         config: The chain's config, for its children.
         kwargs: What the caller passed on to the model.
@@ -46,7 +49,7 @@ class Execution:
         self,
         chain: SkeletonOfThoughtChain,
         messages: list[Message],
-        decision: Decision,
+        decision: Decision | None,
         *,
         run_manager: CallbackManagerForChainRun | AsyncCallbackManagerForChainRun,
         config: RunnableConfig,
@@ -55,22 +58,32 @@ class Execution:
         models = models_of(chain)
         limiters = [each for each in (places_of(config, run_manager.parent_run_id), chain.limiter) if each]
         timed = chain.timeout is not None or chain.point_timeout is not None
-        self._one_by_one = timed or bool(limiters)  # each request waits by itself: there can be no batch
+        caching = PromptCaching(models) if chain.prompt_cache else None
+        # Where each request has a moment of its own there can be no batch.
+        alone = timed or chain.hedge_after is not None or decision is None
+        leads = caching.leads if caching is not None and caching.may_lead else None
+        self._one_by_one = alone or bool(limiters) or leads is not None
         self._turns = Turns(*limiters)
+        route_config = child_config(config, run_manager)
         self._calls = Calls(
             models,
             config,
             run_manager.get_child,
             kwargs,
             turns=self._turns,
-            caching=PromptCaching(models) if chain.prompt_cache else None,
+            caching=caching,
+            route=partial(decide, chain.router, messages, route_config),
+            aroute=partial(adecide, chain.router, messages, route_config),
         )
-        self._run = SkeletonOfThought(
-            messages,
-            prompts_of(chain),
-            options_of(chain, self._calls.free_stops),
-            decision=decision,
-            quirks={stage: quirks(model) for stage, model in models.items()},
+        self._whole = self._calls.call, self._calls.acall
+        if leads is not None:  # a point that goes first is heard at its first token
+            self._whole = self._calls.stream, self._calls.astream
+        options = options_of(chain, self._calls.free_stops, leads)
+        known = {stage: quirks(model) for stage, model in models.items()}
+        self._run = (
+            RacingSkeletonOfThought(messages, prompts_of(chain), options, quirks=known)
+            if decision is None
+            else SkeletonOfThought(messages, prompts_of(chain), options, decision=decision, quirks=known)
         )
         self._prices = prices_of(chain)
         self._run_id = run_manager.run_id
@@ -79,7 +92,7 @@ class Execution:
     def answer(self) -> AIMessage:
         """The whole answer, its points in one `batch`."""
         if self._one_by_one:
-            with contextlib.closing(stream(self._run, self._calls.call, turns=self._turns)) as events:
+            with contextlib.closing(stream(self._run, self._whole[0], turns=self._turns)) as events:
                 for event in events:
                     self._publish([event])
             return self._message()
@@ -95,9 +108,7 @@ class Execution:
     async def aanswer(self) -> AIMessage:
         """Like `answer`, with `abatch`."""
         if self._one_by_one:
-            async with contextlib.aclosing(
-                astream(self._run, self._calls.acall, turns=self._turns)
-            ) as events:
+            async with contextlib.aclosing(astream(self._run, self._whole[1], turns=self._turns)) as events:
                 async for event in events:
                     await self._apublish([event])
             return self._message()

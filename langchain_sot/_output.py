@@ -29,7 +29,7 @@ StagePrices = Mapping[Stage, Price | None] | None
 def message_of(answer: Answer, calls: Calls, run_id: UUID, prices: StagePrices = None) -> AIMessage:
     """The answer as a message; a direct one is the model's own message with the bill added."""
     direct = calls.direct
-    if isinstance(direct, AIMessage):
+    if answer.route == "direct" and isinstance(direct, AIMessage):
         rest = answer.usage - usage_of(direct)
         usage = add_usage(direct.usage_metadata, usage_metadata(rest)) if rest != Usage() else None
         return direct.model_copy(

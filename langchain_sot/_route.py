@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any, get_args
 
 from langchain_core.runnables import Runnable
+from langchain_core.runnables.config import patch_config
 
 from langchain_sot._messages import text_of, to_langchain, usage_of
 from skeleton_of_thought.errors import ConfigurationError
@@ -15,6 +16,7 @@ from skeleton_of_thought.routing.decision import Decision, Route, Router
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from langchain_core.callbacks import AsyncCallbackManagerForChainRun, CallbackManagerForChainRun
     from langchain_core.runnables import RunnableConfig
 
     from skeleton_of_thought.messages import Message
@@ -45,7 +47,7 @@ def check_router(router: RouterLike | None) -> None:
 
 def decide(router: RouterLike | None, messages: Sequence[Message], config: RunnableConfig) -> Decision:
     """Which way this conversation goes."""
-    fixed = _fixed(router, config)
+    fixed = decided(router, config)
     if fixed is not None:
         return fixed
     if isinstance(router, Runnable):
@@ -56,7 +58,7 @@ def decide(router: RouterLike | None, messages: Sequence[Message], config: Runna
 
 async def adecide(router: RouterLike | None, messages: Sequence[Message], config: RunnableConfig) -> Decision:
     """Like `decide`, with asyncio."""
-    fixed = _fixed(router, config)
+    fixed = decided(router, config)
     if fixed is not None:
         return fixed
     if isinstance(router, Runnable):
@@ -69,8 +71,20 @@ def _named(router: RouterLike) -> Router:
     return get_router(router)
 
 
-def _fixed(router: RouterLike | None, config: RunnableConfig) -> Decision | None:
-    """The decision nobody has to be asked for."""
+def child_config(
+    config: RunnableConfig, run_manager: CallbackManagerForChainRun | AsyncCallbackManagerForChainRun
+) -> RunnableConfig:
+    """The config of a router that is a runnable: a child run named `route`."""
+    return patch_config(config, callbacks=run_manager.get_child("sot:route"), run_name="route")
+
+
+def is_chosen(config: RunnableConfig) -> bool:
+    """Whether the caller decided for this call."""
+    return config.get("configurable", {}).get(CONFIG_KEY, "auto") not in {"auto", None}
+
+
+def decided(router: RouterLike | None, config: RunnableConfig) -> Decision | None:
+    """The decision for which no router has to be asked, if there is one."""
     chosen = config.get("configurable", {}).get(CONFIG_KEY)
     if chosen == "sot" or chosen == "direct":  # noqa: PLR1714 - narrows the type
         return Decision(chosen, 1.0, "chosen for this call")

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from langchain_sot._models import is_local, name_of
+from langchain_sot._models import chat_model, is_local, name_of
 from skeleton_of_thought.options import Options
 from skeleton_of_thought.prices import Price, Prices
 from skeleton_of_thought.prompts import PROMPTS, Prompts, get_prompts
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from langchain_core.runnables import Runnable
 
     from langchain_sot.chain import SkeletonOfThoughtChain
-    from skeleton_of_thought.request import Stage
+    from skeleton_of_thought.request import Request, Stage
 
 
 def models_of(chain: SkeletonOfThoughtChain) -> dict[Stage, Runnable[Any, Any]]:
@@ -34,7 +36,11 @@ def prompts_of(chain: SkeletonOfThoughtChain) -> Prompts:
     return PROMPTS["partial-examples" if local else "instruction"]
 
 
-def options_of(chain: SkeletonOfThoughtChain, max_stops: int | None = None) -> Options:
+def options_of(
+    chain: SkeletonOfThoughtChain,
+    max_stops: int | None = None,
+    leads: Callable[[Sequence[Request]], bool] | None = None,
+) -> Options:
     """The run's options, checked."""
     return Options(
         max_points=chain.max_points,
@@ -43,9 +49,18 @@ def options_of(chain: SkeletonOfThoughtChain, max_stops: int | None = None) -> O
         answer_format=chain.answer_format,
         point_max_tokens=chain.point_max_tokens,
         point_timeout=chain.point_timeout,
+        hedge_after=chain.hedge_after,
+        leads=leads,
         timeout=chain.timeout,
         max_stops=max_stops,
     )
+
+
+def load_of(chain: SkeletonOfThoughtChain) -> float:
+    """Share of what the points may use that is in use: of the local engine's batch, of the limiter's places."""
+    points = models_of(chain)["point"]
+    local = chat_model(points).occupancy if is_local(points) else 0.0
+    return max(local, 0.0 if chain.limiter is None else chain.limiter.load)
 
 
 def prices_of(chain: SkeletonOfThoughtChain) -> dict[Stage, Price | None] | None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessage, AIMessageChunk, AnyMessage
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableSerializable
-from langchain_core.runnables.config import patch_config
 from langchain_core.runnables.utils import ConfigurableFieldSpec, get_unique_config_specs
 from pydantic import ConfigDict, model_validator
 
@@ -18,13 +17,23 @@ from langchain_sot._graph import draw
 from langchain_sot._messages import from_input
 from langchain_sot._models import has_tools
 from langchain_sot._places import share_places
-from langchain_sot._route import CONFIG_KEY, RouterLike, adecide, check_router, decide
-from langchain_sot._settings import models_of, options_of, prices_of, prompts_of
+from langchain_sot._route import (
+    CONFIG_KEY,
+    RouterLike,
+    adecide,
+    check_router,
+    child_config,
+    decide,
+    decided,
+    is_chosen,
+)
+from langchain_sot._settings import load_of, models_of, options_of, prices_of, prompts_of
 from skeleton_of_thought.answer_format import AnswerFormat
 from skeleton_of_thought.limits import Limiter
 from skeleton_of_thought.options import OnPointError
 from skeleton_of_thought.prices import Prices
 from skeleton_of_thought.prompts import Prompts
+from skeleton_of_thought.routing.combining import no_room
 from skeleton_of_thought.routing.decision import Decision
 
 if TYPE_CHECKING:
@@ -35,6 +44,8 @@ if TYPE_CHECKING:
         CallbackManagerForChainRun,
     )
     from langchain_core.runnables.graph import Graph
+
+    from skeleton_of_thought.messages import Message
 
 
 class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]):
@@ -53,6 +64,10 @@ class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]
         model: A chat model, or any runnable around one (`bind`, `with_retry`, `with_fallbacks`).
         router: Decides per question whether a skeleton pays: `"lexical"`, a `Router`, or a runnable that
             returns "sot" or "direct". None gives every question a skeleton.
+        race: Start router, skeleton and direct answer together and cancel the loser, for a router that takes
+            time because it asks a model. The loser's tokens are in the bill.
+        load_aware: Answer directly while the local engine's batch or the limiter's places are full: points
+            would only wait for each other there.
         prompts: A family (`"instruction"`, `"partial"`, ... , see `PROMPTS`), a JSON file in the format of
             the paper's code, or `Prompts`. None chooses by the model: a local model is given worked examples
             and a partial answer to continue, any other an instruction.
@@ -68,12 +83,15 @@ class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]
         limiter: What every request has to pass, a `skeleton_of_thought.limits.Limiter`; one object may serve
             any number of chains. With it, or with a deadline or `max_concurrency`, points go out one by one.
             The config's `max_concurrency` holds for all chains of a batch, and of a parent run, together.
+        hedge_after: Seconds after which a point that shows nothing yet is asked for a second time; whichever
+            begins to answer first stays. In `invoke` and `batch` a point shows nothing before its end.
         point_timeout: Seconds a point may take, retries included; a late point has failed.
         timeout: Seconds the answer may take; it is returned with the points that are there, the others
             failed. `DeadlineError` if there is none.
         prompt_cache: Mark the prefix all requests of a question share for the provider's prompt cache
             (Anthropic's `cache_control`, OpenAI's `prompt_cache_key`), where it is long enough. The skeleton
-            request writes it, the points read it; the bill shows how much.
+            request writes it, the points read it; the bill shows how much. Where it saves a twentieth of the
+            price, the first point goes ahead of the others and writes the skeleton to the cache too.
         prices: Makes the bill name money: a `Prices` table, a JSON file of one, or `"default"` for the small
             table that comes with the package.
 
@@ -89,6 +107,8 @@ class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]
 
     model: Runnable[Any, Any]
     router: RouterLike | None = None
+    race: bool = False
+    load_aware: bool = False
     prompts: Prompts | Path | str | None = None
     max_points: int = 10
     retries: int = 1
@@ -98,6 +118,7 @@ class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]
     skeleton_model: Runnable[Any, Any] | None = None
     point_model: Runnable[Any, Any] | None = None
     limiter: Limiter | None = None
+    hedge_after: float | None = None
     point_timeout: float | None = None
     timeout: float | None = None
     prompt_cache: bool = False
@@ -252,7 +273,7 @@ class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]
         **kwargs: Any,
     ) -> AIMessage:
         messages = from_input(input)
-        decision = self._preset(kwargs) or decide(self.router, messages, _route_config(config, run_manager))
+        decision = self._decide(messages, kwargs, config, run_manager)
         return Execution(
             self, messages, decision, run_manager=run_manager, config=config, kwargs=kwargs
         ).answer()
@@ -265,8 +286,7 @@ class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]
         **kwargs: Any,
     ) -> AIMessage:
         messages = from_input(input)
-        route_config = _route_config(config, run_manager)
-        decision = self._preset(kwargs) or await adecide(self.router, messages, route_config)
+        decision = await self._adecide(messages, kwargs, config, run_manager)
         return await Execution(
             self, messages, decision, run_manager=run_manager, config=config, kwargs=kwargs
         ).aanswer()
@@ -282,7 +302,7 @@ class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]
         if not parts:
             return
         messages = from_input(_joined(parts))
-        decision = self._preset(kwargs) or decide(self.router, messages, _route_config(config, run_manager))
+        decision = self._decide(messages, kwargs, config, run_manager)
         yield from Execution(
             self, messages, decision, run_manager=run_manager, config=config, kwargs=kwargs
         ).stream()
@@ -298,25 +318,44 @@ class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]
         if not parts:
             return
         messages = from_input(_joined(parts))
-        route_config = _route_config(config, run_manager)
-        decision = self._preset(kwargs) or await adecide(self.router, messages, route_config)
+        decision = await self._adecide(messages, kwargs, config, run_manager)
         execution = Execution(self, messages, decision, run_manager=run_manager, config=config, kwargs=kwargs)
         async with contextlib.aclosing(cast("AsyncGenerator[AIMessageChunk]", execution.astream())) as chunks:
             async for chunk in chunks:
                 yield chunk
 
-    def _preset(self, kwargs: dict[str, Any]) -> Decision | None:
-        """The decision that needs no router: a tool call has no skeleton."""
+    def _decide(
+        self,
+        messages: list[Message],
+        kwargs: dict[str, Any],
+        config: RunnableConfig,
+        run_manager: CallbackManagerForChainRun,
+    ) -> Decision | None:
+        """Which way; None if router, skeleton and direct answer are to race."""
+        decision = self._known(kwargs, config)
+        if decision is not None or self.race:
+            return decision
+        return decide(self.router, messages, child_config(config, run_manager))
+
+    async def _adecide(
+        self,
+        messages: list[Message],
+        kwargs: dict[str, Any],
+        config: RunnableConfig,
+        run_manager: AsyncCallbackManagerForChainRun,
+    ) -> Decision | None:
+        decision = self._known(kwargs, config)
+        if decision is not None or self.race:
+            return decision
+        return await adecide(self.router, messages, child_config(config, run_manager))
+
+    def _known(self, kwargs: dict[str, Any], config: RunnableConfig) -> Decision | None:
+        """The decision for which no router has to be asked: a tool call has no skeleton, a full batch no room."""
         if kwargs.get("tools") or has_tools(self.model):
             return Decision("direct", 1.0, "tools are bound")
-        return None
-
-
-def _route_config(
-    config: RunnableConfig, run_manager: CallbackManagerForChainRun | AsyncCallbackManagerForChainRun
-) -> RunnableConfig:
-    """The config of a router that is a runnable: a child run named `route`."""
-    return patch_config(config, callbacks=run_manager.get_child("sot:route"), run_name="route")
+        chosen = decided(self.router, config)
+        full = no_room(load_of(self)) if self.load_aware and not is_chosen(config) else None
+        return full or chosen
 
 
 def _joined(parts: list[Any]) -> Any:

@@ -122,6 +122,12 @@ class ChatTransformers(BaseChatModel):
         """The engine that decodes; the model is loaded on first use."""
         return self._engine_of(self.model)
 
+    @property
+    def occupancy(self) -> float:
+        """How full the engine's batch is, waiting requests included: 0 is idle, from 1 on new ones wait."""
+        engine = self._engine_there(self.model)
+        return 0.0 if engine is None else engine.occupancy
+
     def _engine_of(self, model: str) -> Engine:
         """The engine of a model, loaded if need be."""
         if (engine := self._engine_there(model)) is not None:

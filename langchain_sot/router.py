@@ -14,7 +14,8 @@ class SkeletonOfThoughtRouter(SkeletonOfThoughtChain):
 
     The chain with a router switched on. A question the router calls unsuitable is answered by one call of the
     plain model, streamed, traced and billed as when called alone; `response_metadata["sot"]` tells the route
-    and the reason. `config={"configurable": {"sot_route": "sot"}}` decides for one call.
+    and the reason. `config={"configurable": {"sot_route": "sot"}}` decides for one call. While the local engine's
+    batch or the limiter is full, every answer is direct, unless `load_aware=False`.
 
     Attributes:
         router: `"lexical"` (default, under a millisecond, no dependency), `"embedding"`, any other name of
@@ -30,5 +31,6 @@ class SkeletonOfThoughtRouter(SkeletonOfThoughtChain):
     """
 
     router: Any = "lexical"
+    load_aware: bool = True
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", arbitrary_types_allowed=True)

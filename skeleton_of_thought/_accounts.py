@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from skeleton_of_thought.bill import Bill, Line, total
+from skeleton_of_thought.request import is_hedge, twin_of
 from skeleton_of_thought.turns import CHARACTERS_PER_TOKEN
 from skeleton_of_thought.usage import Usage
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Accounts:
-    """The requests of one run, one line per request id."""
+    """The requests of one run, one line per stage and point."""
 
     def __init__(self, messages: Sequence[Message], *, route: Usage) -> None:
         self._messages = messages
@@ -28,10 +29,17 @@ class Accounts:
     def add(self, request: Request, usage: Usage) -> None:
         """A request has ended, and reported these tokens."""
         self.usage += usage
-        self._lines[request.id] = self._line(request.id).again(usage)
+        hedge = is_hedge(request.id)
+        line = twin_of(request.id) if hedge else request.id
+        self._lines[line] = self._line(line).again(usage, hedge=hedge)
         if request.stage == "skeleton" and usage.input_tokens:
             added = _characters(request.messages) - _characters(self._messages)
             self._plain_prompt = max(0, usage.input_tokens - added // CHARACTERS_PER_TOKEN)
+
+    def add_route(self, usage: Usage) -> None:
+        """The router has decided, and used these tokens."""
+        self.usage += usage
+        self._route += Line(usage=usage)
 
     def bill(self, points: int) -> Bill:
         """The bill of a run with so many points."""

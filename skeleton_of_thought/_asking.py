@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
+from skeleton_of_thought.errors import ConfigurationError
+from skeleton_of_thought.quirks import Quirks
 from skeleton_of_thought.request import Request, Stage
 
 if TYPE_CHECKING:
@@ -13,8 +15,20 @@ if TYPE_CHECKING:
     from skeleton_of_thought.messages import Message
     from skeleton_of_thought.options import Options
     from skeleton_of_thought.prompts import Prompts
-    from skeleton_of_thought.quirks import Quirks
     from skeleton_of_thought.skeleton import Point, Skeleton
+
+
+def check_question(messages: Sequence[Message]) -> None:
+    """Refuse a conversation there is nothing to answer in.
+
+    Raises:
+        ConfigurationError: There is no message, or the question is empty.
+    """
+    if not messages:
+        raise ConfigurationError("There is no message to answer; pass a question or a list of messages.")
+    last = messages[-1]
+    if last.role == "user" and last.is_blank:
+        raise ConfigurationError(f"The question is empty ({last.content!r}); pass some text.")
 
 
 class Asking:
@@ -33,11 +47,15 @@ class Asking:
         self._messages = tuple(messages)
         self._prompts = prompts
         self._options = options
-        self._quirks = quirks
+        self._quirks = {stage: quirks.get(stage, Quirks()) for stage in get_args(Stage)}
 
     def direct(self) -> Request:
         """The conversation as it is."""
         return Request("direct", "direct", self._messages)
+
+    def route(self) -> Request:
+        """For the router's decision."""
+        return Request("route", "route", self._messages)
 
     def skeleton(self) -> Request:
         """For the skeleton."""
@@ -62,6 +80,7 @@ class Asking:
             max_tokens=self._limit("point", self._options.point_max_tokens or prompts.point_max_tokens),
             points=(point.index,),
             shared=prompts.shared_length(self._messages),
+            common=prompts.common_length(self._messages, skeleton),
         )
 
     def renewed(self, request: Request, error: BaseException, skeleton: Skeleton) -> Request | None:

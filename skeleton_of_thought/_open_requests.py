@@ -6,6 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Literal
 
 from skeleton_of_thought.deadlines import Deadlines
+from skeleton_of_thought.race import RacingSkeletonOfThought
 from skeleton_of_thought.request import Delta
 from skeleton_of_thought.usage import Usage
 
@@ -33,6 +34,8 @@ class OpenRequests:
         self._places = max_concurrency
         self._usage: dict[str, Usage] = {}
         self._truncated: set[str] = set()
+        self._dropped = False
+        self._direct: list[tuple[Request, Delta]] = []
 
     def start(self) -> list[Request]:
         """Start the run; returns the requests to open now."""
@@ -55,6 +58,14 @@ class OpenRequests:
             self._deadlines.begin(request.id)
             return []
         if isinstance(news, Delta):
+            if request.stage == "route":
+                assert isinstance(self._run, RacingSkeletonOfThought)
+                self._leave(request)
+                return self._to_open(self._run.decide(news.raw))
+            if news.text:
+                self._deadlines.heard(request.id)
+            if request.stage == "direct":
+                self._direct.append((request, news))
             self._usage[request.id] = self._usage.get(request.id, Usage()) + news.usage
             if news.truncated:
                 self._truncated.add(request.id)
@@ -70,6 +81,18 @@ class OpenRequests:
         if all(again.id != request.id for again in released):
             self._deadlines.end(request.id)
         return self._to_open(released)
+
+    def direct(self) -> list[tuple[Request, Delta]]:
+        """The pieces of a direct answer since the last call, as they came, as far as they may be shown."""
+        if self._run.undecided:
+            return []
+        pieces, self._direct = self._direct, []
+        return pieces
+
+    def dropped(self) -> bool:
+        """Whether requests were closed since the last call that had not ended; their work can be cancelled."""
+        dropped, self._dropped = self._dropped, False
+        return dropped
 
     @property
     def wait(self) -> float | None:
@@ -87,11 +110,17 @@ class OpenRequests:
         for request_id, error in self._deadlines.late():
             request = self._open.get(request_id)
             if request is None:
-                self._waiting = deque(waiting for waiting in self._waiting if waiting.id != request_id)
+                self._withdraw(request_id)
             else:
                 self._leave(request)
+                self._dropped = True
             released += self._run.failed(request_id, error, self._usage.pop(request_id, Usage()))
+        for request_id in self._deadlines.slow():
+            released += self._run.hedge(request_id)
         return self._to_open(released)
+
+    def _withdraw(self, request_id: str) -> None:
+        self._waiting = deque(waiting for waiting in self._waiting if waiting.id != request_id)
 
     def _leave(self, request: Request) -> None:
         del self._open[request.id]
@@ -99,7 +128,17 @@ class OpenRequests:
             self._places += 1
 
     def _to_open(self, released: Sequence[Request]) -> list[Request]:
-        """Queue requests; returns those whose turn it is."""
+        """Drop what the run has abandoned and queue what it released; returns those whose turn it is."""
+        for request in self._run.abandoned():
+            self._deadlines.end(request.id)
+            if request.stage == "direct":
+                self._direct.clear()
+            if request.id in self._open:
+                self._leave(self._open[request.id])
+                self._dropped = True
+                self._run.cancelled(request, self._usage.pop(request.id, Usage()))
+            else:
+                self._withdraw(request.id)
         self._waiting.extend(released)
         count = len(self._waiting) if self._places is None else min(self._places, len(self._waiting))
         if self._places is not None:

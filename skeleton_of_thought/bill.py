@@ -21,25 +21,34 @@ class Line:
     Attributes:
         calls: Requests sent, those that failed or were refused included.
         retries: Those of them that repeated another.
+        hedges: Those of them that were sent beside another that was slow to begin.
         usage: The tokens they reported. A request that breaks off reports none, or only its prompt.
     """
 
     calls: int = 0
     retries: int = 0
+    hedges: int = 0
     usage: Usage = Usage()
 
     def __add__(self, other: Line) -> Line:
-        return Line(self.calls + other.calls, self.retries + other.retries, self.usage + other.usage)
+        return Line(
+            self.calls + other.calls,
+            self.retries + other.retries,
+            self.hedges + other.hedges,
+            self.usage + other.usage,
+        )
 
-    def again(self, usage: Usage) -> Line:
+    def again(self, usage: Usage, *, hedge: bool = False) -> Line:
         """The line with one more request for the same text."""
-        return Line(self.calls + 1, self.retries + bool(self.calls), self.usage + usage)
+        retry = not hedge and self.calls > self.hedges
+        return Line(self.calls + 1, self.retries + retry, self.hedges + hedge, self.usage + usage)
 
     def to_dict(self) -> dict[str, int]:
         """The line as plain numbers."""
         return {
             "calls": self.calls,
             "retries": self.retries,
+            "hedges": self.hedges,
             "input_tokens": self.usage.input_tokens,
             "output_tokens": self.usage.output_tokens,
             "cache_read_tokens": self.usage.cache_read_tokens,

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from skeleton_of_thought.errors import DeadlineError
+from skeleton_of_thought.request import is_hedge
 
 if TYPE_CHECKING:
     from skeleton_of_thought.options import Options
@@ -18,20 +19,34 @@ class Deadlines:
         self._options = options
         self._end = None if options.timeout is None else time.monotonic() + options.timeout
         self._points: dict[str, float] = {}
+        self._silent: dict[str, float] = {}
 
     def begin(self, request_id: str) -> None:
         """A request got its turn: the time of its point runs, retries included."""
-        if self._options.point_timeout is not None and request_id.startswith("point:"):
+        if not request_id.startswith("point:") or is_hedge(request_id):
+            return
+        if self._options.point_timeout is not None:
             self._points.setdefault(request_id, time.monotonic() + self._options.point_timeout)
+        if self._options.hedge_after is not None:
+            self._silent[request_id] = time.monotonic() + self._options.hedge_after
+
+    def heard(self, request_id: str) -> None:
+        """A request's answer has begun."""
+        self._silent.pop(request_id, None)
 
     def end(self, request_id: str) -> None:
         """A point is complete, or has failed for good."""
         self._points.pop(request_id, None)
+        self._silent.pop(request_id, None)
 
     @property
     def wait(self) -> float | None:
         """Seconds to the next deadline; None if there is none."""
-        moments = [*self._points.values(), *(() if self._end is None else (self._end,))]
+        moments = [
+            *self._points.values(),
+            *self._silent.values(),
+            *(() if self._end is None else (self._end,)),
+        ]
         return max(0.0, min(moments) - time.monotonic()) if moments else None
 
     def late(self) -> list[tuple[str, DeadlineError]]:
@@ -49,6 +64,14 @@ class Deadlines:
             )
             for request_id in found
         ]
+
+    def slow(self) -> list[str]:
+        """The requests that have shown nothing for `hedge_after` seconds; each is named once."""
+        now = time.monotonic()
+        found = [request_id for request_id, moment in self._silent.items() if moment <= now]
+        for request_id in found:
+            del self._silent[request_id]
+        return found
 
     def over(self) -> DeadlineError | None:
         """The error of the whole run, once its time is over."""

@@ -105,7 +105,7 @@ def stream(
                 start(requests.late())
             else:
                 start(requests.take(request, news))
-                yield from _pieces(request, news)
+            yield from requests.direct()
             yield from run.events()
     finally:
         requests.close()
@@ -133,11 +133,6 @@ def _work(
         inbox.put((request, None))
     except BaseException as error:  # noqa: BLE001 - whatever ends the thread must end the wait for it
         inbox.put((request, error))
-
-
-def _pieces(request: Request, news: News) -> list[tuple[Request, Delta]]:
-    """What came of a direct answer, as it came."""
-    return [(request, news)] if request.stage == "direct" and isinstance(news, Delta) else []
 
 
 def _closable(deltas: Iterator[Delta]) -> Generator[Delta]:
@@ -173,17 +168,16 @@ async def astream(
         for event in run.events():
             yield event
         while not run.finished:
-            pieces: list[tuple[Request, Delta]] = []
             try:
                 async with asyncio.timeout(requests.wait):
                     request, news = await inbox.get()
             except TimeoutError:
                 start(requests.late())
-                _cancel_late(tasks, requests)
             else:
                 start(requests.take(request, news))
-                pieces = _pieces(request, news)
-            for seen in (*pieces, *run.events()):
+            if requests.dropped():
+                _cancel_closed(tasks, requests)
+            for seen in (*requests.direct(), *run.events()):
                 yield seen
     finally:
         requests.close()
@@ -192,7 +186,7 @@ async def astream(
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _cancel_late(tasks: Mapping[asyncio.Task[None], Request], requests: OpenRequests) -> None:
+def _cancel_closed(tasks: Mapping[asyncio.Task[None], Request], requests: OpenRequests) -> None:
     for task, request in tasks.items():
         if not requests.is_open(request):
             task.cancel()

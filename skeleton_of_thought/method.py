@@ -1,29 +1,25 @@
 """Skeleton-of-Thought as a state machine without I/O (paper, section 2).
 
 A run hands out requests and is told what happened to them. It never calls a model, waits, or starts a thread;
-a driver does that, in a loop of a few lines:
-
-    waiting = run.start()
-    while waiting:
-        send them, tell the run with `text`, `done` or `failed`; each may return more requests
-    run.answer
+a driver does that: it sends what `start` returns, tells the run with `text`, `done` or `failed`, each of
+which may return more requests, and reads `answer`.
 """
 
 from __future__ import annotations
 
 import time
-from collections import Counter
 from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from skeleton_of_thought._accounts import Accounts
-from skeleton_of_thought._asking import Asking
+from skeleton_of_thought._asking import Asking, check_question
+from skeleton_of_thought._outbox import Outbox
 from skeleton_of_thought._point_run import PointRun
 from skeleton_of_thought._skeleton_reading import MIN_POINTS, read_skeleton
 from skeleton_of_thought.answer import Answer, PointResult, Seconds
 from skeleton_of_thought.answer_format import SEPARATOR
-from skeleton_of_thought.errors import ConfigurationError, DeadlineError, EmptyPointError, PointError
+from skeleton_of_thought.errors import DeadlineError, EmptyPointError, PointError
 from skeleton_of_thought.events import (
     AnswerText,
     Event,
@@ -35,11 +31,10 @@ from skeleton_of_thought.events import (
     SkeletonText,
 )
 from skeleton_of_thought.failures import describe, may_pass
-from skeleton_of_thought.limits.refusals import is_refusal
 from skeleton_of_thought.options import Options
 from skeleton_of_thought.prompts import PROMPTS, Prompts
-from skeleton_of_thought.quirks import Quirks
 from skeleton_of_thought.reading_order import ReadingOrder
+from skeleton_of_thought.request import twin_of
 from skeleton_of_thought.routing.decision import Decision
 from skeleton_of_thought.skeleton import Skeleton
 from skeleton_of_thought.usage import Usage
@@ -48,10 +43,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from skeleton_of_thought.messages import Message
+    from skeleton_of_thought.quirks import Quirks
     from skeleton_of_thought.request import Request, Stage
-
-MAX_REFUSALS = 10
-"""How often a provider may put off one request (429 or 529) before that is a failure like any other."""
 
 _NO_ROUTER = Decision("sot", 1.0, "no router")
 
@@ -60,8 +53,7 @@ class SkeletonOfThought:
     r"""One run of the method for one conversation.
 
     Args:
-        messages: The conversation; the last message is the user's question. A conversation that ends
-            otherwise, with a tool's result for example, is answered directly.
+        messages: The conversation; one that does not end with a user's question is answered directly.
         prompts: What the model is asked.
         options: Caps, retries, failure policy, format.
         decision: What a router said; by default every question gets a skeleton.
@@ -74,12 +66,10 @@ class SkeletonOfThought:
     Example:
         >>> from skeleton_of_thought import Message, SkeletonOfThought
         >>> run = SkeletonOfThought([Message("user", "How do I sleep better?")])
-        >>> [request.id for request in run.start()]
-        ['skeleton']
+        >>> requests = run.start()
         >>> [request.id for request in run.done("skeleton", "1. Dark room\n2. No coffee")]
         ['point:1', 'point:2']
-        >>> run.done("point:2", "Coffee works for hours."), run.done("point:1", "Darkness helps.")
-        ((), ())
+        >>> requests = run.done("point:2", "Coffee works for hours."), run.done("point:1", "Darkness helps.")
         >>> print(run.answer.text)
         1. Dark room: Darkness helps.
         <BLANKLINE>
@@ -97,17 +87,15 @@ class SkeletonOfThought:
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._messages = tuple(messages)
-        self._check_question()
+        check_question(self._messages)
         self._options = options or Options()
         self._decision = decision
-        quirks = quirks or dict.fromkeys(("skeleton", "point", "direct"), Quirks())
-        self._asking = Asking(self._messages, prompts, self._options, quirks)
+        self._asking = Asking(self._messages, prompts, self._options, quirks or {})
         self._clock = clock
-        self._route, self._reason = decision.route, decision.reason
+        self._route, self._reason, self._waited = decision.route, decision.reason, decision.seconds
         self._accounts = Accounts(self._messages, route=decision.usage)
-        self._outstanding: dict[str, Request] = {}
-        self._received: dict[str, list[str]] = {}
-        self._refusals: Counter[str] = Counter()
+        self._outbox = Outbox()
+        self._held: Sequence[Request] = ()
         self._late: DeadlineError | None = None
         self._skeleton = Skeleton(())
         self._points: list[PointRun] = []
@@ -131,8 +119,8 @@ class SkeletonOfThought:
 
     def text(self, request_id: str, delta: str) -> Sequence[Request]:
         """A request's answer grew by `delta`; returns requests this releases."""
-        request = self._outstanding[request_id]
-        self._received[request_id].append(delta)
+        request = self._outbox.requests[request_id]
+        self._outbox.received[request_id].append(delta)
         if not delta:
             return ()
         if request.stage == "skeleton":
@@ -140,8 +128,10 @@ class SkeletonOfThought:
         elif request.stage == "direct":
             self._emit(delta)
         else:
+            self._outbox.abandon(twin_of(request_id))
             run = self._points[request.points[0] - 1]
             self._point_text(run, *run.feed(delta))
+            return self._release()
         return ()
 
     def done(
@@ -156,47 +146,59 @@ class SkeletonOfThought:
             truncated: Whether the model was stopped by its length limit.
         """
         if text is not None:
-            self.text(request_id, text[len("".join(self._received[request_id])) :])
-        request = self._outstanding.pop(request_id)
-        received = "".join(self._received.pop(request_id))
+            self.text(request_id, text[len("".join(self._outbox.received[request_id])) :])
+        request, pieces = self._outbox.take(request_id)
+        received = "".join(pieces)
         self._spend(request, usage)
         if request.stage == "skeleton":
             return self._skeleton_done(request, received, truncated=truncated)
         if request.stage == "direct":
-            return ()
-        return self._point_done(self._points[request.points[0] - 1], request, usage)
+            return self._direct_done()
+        self._outbox.abandon(twin_of(request_id))
+        released = self._release()
+        return (*released, *self._point_done(self._points[request.points[0] - 1], request, usage))
 
     def failed(self, request_id: str, error: BaseException, usage: Usage = Usage()) -> Sequence[Request]:
         """A request failed; returns its retry, or what the failure policy does instead."""
-        request = self._outstanding.pop(request_id)
-        pieces = self._received.pop(request_id)
+        request, pieces = self._outbox.take(request_id)
         self._spend(request, usage)
         if not pieces and (again := self._without_losing_a_retry(request, error)):
             return (again,)
         if request.stage == "point":
-            return self._point_failed(self._points[request.points[0] - 1], request, error, usage)
+            return self._request_for_point_failed(request, error, usage)
         shown = request.stage == "direct" and bool(pieces)  # a piece without text may be a tool call
         if not shown and self._may_retry(request, error):
             return (self._send(replace(request, attempt=request.attempt + 1)),)
-        if request.stage == "skeleton":
-            self._skeleton_seconds = self._finished - self._started
-            return self._answer_directly(f"the skeleton request failed: {describe(error)}")
-        if self._late is not None and self._text:
-            self._reason += f"; cut off: {error}"
+        return self._failed_for_good(request, error)
+
+    def hedge(self, request_id: str) -> Sequence[Request]:
+        """A request for a point has shown nothing for too long; returns a second one like it, if that helps."""
+        request, twin = self._outbox.requests.get(request_id), twin_of(request_id)
+        if request is None or any(self._outbox.received[request_id]) or twin in self._outbox:
             return ()
-        self._error = error
-        return ()
+        return (self._outbox.add(replace(request, id=twin)),)
+
+    def abandoned(self) -> list[Request]:
+        """Requests whose answer nobody wants any more, since the last call; the driver cancels them."""
+        return self._outbox.abandoned()
+
+    def cancelled(self, request: Request, usage: Usage) -> None:
+        """An abandoned request was cancelled, after it had reported these tokens."""
+        self._accounts.add(request, usage)
 
     def expire(self, error: DeadlineError, usage: Mapping[str, Usage] = MappingProxyType({})) -> None:
         """The time of the whole run is over: what is outstanding fails, and nothing more is sent.
 
         Args:
             error: Says so.
-            usage: The tokens of outstanding requests as far as they are known, by id.
+            usage: The known tokens of outstanding requests, by id.
         """
         self._late = error
-        for request_id in list(self._outstanding):
-            self.failed(request_id, error, usage.get(request_id, Usage()))
+        for request_id in list(self._outbox.requests):
+            if request_id in self._outbox:
+                self.failed(request_id, error, usage.get(request_id, Usage()))
+        for request in self._held:
+            self._point_failed(self._points[request.points[0] - 1], request, error, Usage())
 
     def events(self) -> list[Event]:
         """What has happened since the last call."""
@@ -211,7 +213,12 @@ class SkeletonOfThought:
     @property
     def finished(self) -> bool:
         """Whether nothing is outstanding, after `start`."""
-        return not self._outstanding
+        return not self._outbox.requests
+
+    @property
+    def undecided(self) -> bool:
+        """Whether nothing may be shown yet, because a router still thinks."""
+        return False
 
     @property
     def skeleton(self) -> Skeleton:
@@ -249,9 +256,14 @@ class SkeletonOfThought:
             PointRun(point, self._skeleton, self._options.answer_format, started=self._points_started)
             for point in self._skeleton
         ]
-        return tuple(self._send(self._asking.point(self._skeleton, point)) for point in self._skeleton)
+        self._held = tuple(self._asking.point(skeleton, point) for point in skeleton)
+        leads = self._options.leads
+        return self._release(1 if leads and leads(self._held) else None)
 
-    # Points grow, end and fail, in any order.
+    def _release(self, count: int | None = None) -> Sequence[Request]:
+        """Send points that were not sent yet: so many, or all."""
+        requests, self._held = self._held[:count], self._held[count:] if count else ()
+        return tuple(self._send(request) for request in requests)
 
     def _point_text(self, run: PointRun, text: str, shown: str) -> None:
         if text:
@@ -267,6 +279,17 @@ class SkeletonOfThought:
             )
         run.spend(usage, ended=self._finished)
         return self._close_point(run, run.result("ok"))
+
+    def _request_for_point_failed(
+        self, request: Request, error: BaseException, usage: Usage
+    ) -> Sequence[Request]:
+        run = self._points[request.points[0] - 1]
+        if twin_of(request.id) in self._outbox and not isinstance(error, DeadlineError):
+            run.spend(usage, ended=self._finished)
+            return ()  # the other one may still answer
+        self._outbox.abandon(twin_of(request.id))
+        released = () if self._late else self._release()
+        return (*released, *self._point_failed(run, request, error, usage))
 
     def _point_failed(
         self, run: PointRun, request: Request, error: BaseException, usage: Usage
@@ -301,6 +324,20 @@ class SkeletonOfThought:
 
     # One plain answer.
 
+    def _direct_done(self) -> Sequence[Request]:
+        return ()
+
+    def _failed_for_good(self, request: Request, error: BaseException) -> Sequence[Request]:
+        """A request that is not for a point has failed, and is not sent again."""
+        if request.stage == "skeleton":
+            self._skeleton_seconds = self._finished - self._started
+            return self._answer_directly(f"the skeleton request failed: {describe(error)}")
+        if self._late is not None and self._text:
+            self._reason += f"; cut off: {error}"
+            return ()
+        self._error = error
+        return ()
+
     def _answer_directly(self, reason: str) -> Sequence[Request]:
         if self._late is not None:
             self._error = self._error or self._late
@@ -314,12 +351,7 @@ class SkeletonOfThought:
     def _send(self, request: Request) -> Request:
         for index in request.points:
             self._events.append(PointStarted(index, self._skeleton[index - 1].title, request.attempt))
-        return self._await(request)
-
-    def _await(self, request: Request) -> Request:
-        self._outstanding[request.id] = request
-        self._received[request.id] = []
-        return request
+        return self._outbox.add(request)
 
     def _emit(self, text: str) -> None:
         if not text:
@@ -342,25 +374,12 @@ class SkeletonOfThought:
         (429 or 529); then the driver waits.
         """
         renewed = self._asking.renewed(request, error, self._skeleton)
-        if renewed is not None:
-            return self._await(renewed)
-        if is_refusal(error) and may_pass(error) and self._refusals[request.id] < MAX_REFUSALS:
-            self._refusals[request.id] += 1
-            return self._await(replace(request))
-        return None
+        return self._outbox.put_off(request, error) if renewed is None else self._outbox.add(renewed)
 
     def _may_retry(self, request: Request, error: BaseException) -> bool:
         return request.attempt <= self._options.retries and may_pass(error)
 
-    def _check_question(self) -> None:
-        if not self._messages:
-            raise ConfigurationError("There is no message to answer; pass a question or a list of messages.")
-        last = self._messages[-1]
-        if last.role == "user" and last.is_blank:
-            raise ConfigurationError(f"The question is empty ({last.content!r}); pass some text.")
-
     def _assemble(self) -> Answer:
-        route_seconds = self._decision.seconds
         first = self._first_text if self._text else self._finished
         return Answer(
             text="".join(self._text),
@@ -369,11 +388,11 @@ class SkeletonOfThought:
             skeleton=self._skeleton.as_text(),
             points=tuple(run.outcome for run in self._points if run.outcome is not None),
             seconds=Seconds(
-                route=route_seconds,
+                route=self._decision.seconds,
                 skeleton=self._skeleton_seconds,
                 points=self._points_ended - self._points_started,
-                total=self._finished - self._started + route_seconds,
-                first_token=first - self._started + route_seconds,
+                total=self._finished - self._started + self._waited,
+                first_token=first - self._started + self._waited,
             ),
             usage=self._accounts.usage,
             bill=self._accounts.bill(len(self._points)),

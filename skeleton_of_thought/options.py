@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from skeleton_of_thought.answer_format import AnswerFormat, check_format
 from skeleton_of_thought.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from skeleton_of_thought.request import Request
 
 OnPointError = Literal["raise", "skip", "mark"]
 
@@ -24,6 +29,11 @@ class Options:
         point_max_tokens: Longest point; None takes what the prompts recommend.
         point_timeout: Seconds a point may take from its first turn, retries included; a late point fails for
             good. None for no limit.
+        hedge_after: Seconds after which a point that shows no text yet is asked for a second time; whichever
+            answer begins first stays, the other is cancelled and paid for. None never does.
+        leads: Says of the requests for all points whether the first goes alone and the others follow when it
+            begins to answer: what they share is then in the provider's prompt cache, and the answer waits for
+            one first token more. None never does.
         timeout: Seconds the whole answer may take. Points that are late fail, and the answer is returned with
             what is there; `DeadlineError` is raised if nothing is. None for no limit.
         max_stops: How many stop sequences one request may carry (4 at OpenAI); None for no limit.
@@ -38,6 +48,8 @@ class Options:
     answer_format: AnswerFormat = "numbered"
     point_max_tokens: int | None = None
     point_timeout: float | None = None
+    hedge_after: float | None = None
+    leads: Callable[[Sequence[Request]], bool] | None = None
     timeout: float | None = None
     max_stops: int | None = 4
 
@@ -49,6 +61,7 @@ class Options:
         if self.max_stops is not None:
             _at_least("max_stops", self.max_stops, 0)
         _positive("point_timeout", self.point_timeout)
+        _positive("hedge_after", self.hedge_after)
         _positive("timeout", self.timeout)
         if self.on_point_error not in get_args(OnPointError):
             allowed = ", ".join(map(repr, get_args(OnPointError)))

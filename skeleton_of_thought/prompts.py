@@ -90,6 +90,12 @@ class Prompts:
         """How many messages the skeleton request and all point requests begin with, byte for byte."""
         return len(messages) + len(self.examples) - (not self.continues)
 
+    def common_length(self, messages: Sequence[Message], skeleton: Skeleton) -> int:
+        """How many leading characters of their last user message all point requests of a skeleton share."""
+        ends = [self.point.find(field) for field in ("{point}", "{point_outline}")]
+        values = {"request": messages[-1].text, "outline": skeleton.as_text()}
+        return len(_fill(self.point[: min(end for end in ends if end >= 0)], "point", values))
+
     def skeleton_messages(self, messages: Sequence[Message]) -> tuple[Message, ...]:
         """The skeleton request for a conversation that ends with the user's question."""
         system, turns = _split_system(messages)

@@ -10,7 +10,20 @@ from skeleton_of_thought.usage import Usage
 if TYPE_CHECKING:
     from skeleton_of_thought.messages import Message
 
-Stage = Literal["skeleton", "point", "direct"]
+Stage = Literal["skeleton", "point", "direct", "route"]
+
+
+_HEDGE = ":hedge"
+
+
+def is_hedge(request_id: str) -> bool:
+    """Whether a request is the second one for a point that was slow to begin."""
+    return request_id.endswith(_HEDGE)
+
+
+def twin_of(request_id: str) -> str:
+    """The id of a request's hedge, and of a hedge's request."""
+    return request_id.removesuffix(_HEDGE) if is_hedge(request_id) else request_id + _HEDGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +31,8 @@ class Request:
     """One request to a chat model.
 
     Attributes:
-        id: `"skeleton"`, `"point:3"` or `"direct"`; a retry keeps the id.
-        stage: What the request is for.
+        id: `"skeleton"`, `"point:3"`, `"direct"` or `"route"`; a retry keeps the id, a hedge has one of its own.
+        stage: What the request is for. The answer to a `"route"` request is a router's `Decision`, as `raw`.
         messages: The conversation to send. A last message of the assistant is a partial answer the model
             continues.
         stop: Stop sequences.
@@ -27,6 +40,7 @@ class Request:
         points: The numbers of the points the request writes.
         attempt: 1, or more for a retry.
         shared: How many leading messages all requests of the run but a direct one have in common.
+        common: How many leading characters of the last user message all point requests have in common.
     """
 
     id: str
@@ -37,6 +51,7 @@ class Request:
     points: tuple[int, ...] = ()
     attempt: int = 1
     shared: int = 0
+    common: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,8 @@ class Turns:
         """Wait for a turn and hold it; for threads. A refusal that leaves the block makes all others wait."""
         tokens = estimate(request)
         with ExitStack() as stack:
-            yield Turn([stack.enter_context(each.slot(tokens=tokens, key=self)) for each in self._limiters])
+            limiters = self._limiters_of(request)
+            yield Turn([stack.enter_context(each.slot(tokens=tokens, key=self)) for each in limiters])
 
     @asynccontextmanager
     async def aturn(self, request: Request) -> AsyncIterator[Turn]:
@@ -67,9 +68,13 @@ class Turns:
             yield Turn(
                 [
                     await stack.enter_async_context(each.aslot(tokens=tokens, key=self))
-                    for each in self._limiters
+                    for each in self._limiters_of(request)
                 ]
             )
+
+    def _limiters_of(self, request: Request) -> tuple[Limiter, ...]:
+        """A router is no request to the model; one that sends some waits by itself."""
+        return () if request.stage == "route" else self._limiters
 
     def notice(self, outcomes: Sequence[object], *, sent: float) -> None:
         """Learn of refusals among requests that were sent together, without turns.

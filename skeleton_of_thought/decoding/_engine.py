@@ -127,6 +127,11 @@ class Engine:
         return self._worker.scheduler.running
 
     @property
+    def occupancy(self) -> float:
+        """Requests, running and waiting, per row of the batch: 0 is idle, from 1 on new ones wait."""
+        return (self.queued + self.running) / self.max_batch
+
+    @property
     def closed(self) -> bool:
         """Whether requests are refused here: after `close`, and in a forked process."""
         return self._worker.closed or os.getpid() != self._pid

@@ -105,10 +105,14 @@ class LoadAwareRouter:
         return self._full() or await self.inner.aroute(messages)
 
     def _full(self) -> Decision | None:
-        load = self.load()
-        if load < self.limit:
-            return None
-        return Decision("direct", 1.0, f"no room for more requests: load {load:.2f}, limit {self.limit:.2f}")
+        return no_room(self.load(), self.limit)
+
+
+def no_room(load: float, limit: float = 1.0) -> Decision | None:
+    """The decision while the capacity is used up; None while there is room."""
+    if load < limit:
+        return None
+    return Decision("direct", 1.0, f"no room for more requests: load {load:.2f}, limit {limit:.2f}")
 
 
 def _bill(asked: Sequence[Decision]) -> Decision:

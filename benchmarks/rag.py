@@ -1,0 +1,185 @@
+"""Answers from documents: Skeleton-of-Thought against LlamaIndex's compact and tree_summarize.
+
+Same model, same chunks, same questions, all ways after each other for every question. The skeleton's answer
+comes first; the other ways then write exactly as many tokens, whatever the model thinks of it. Prompt tokens
+computed are those that no cache served. All numbers are ratios of things measured in this run.
+
+    python benchmarks/rag.py                      three questions, 8 chunks, the packaged model
+    python benchmarks/rag.py --questions 10 --model FOLDER_OR_HUB_ID
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from llama_index.core import VectorStoreIndex
+from llama_index.core.instrumentation.event_handlers import BaseEventHandler
+from llama_index.core.instrumentation.events.llm import LLMChatEndEvent
+from llama_index.core.node_parser import SentenceSplitter
+from llama_index.core.response_synthesizers import CompactAndRefine, TreeSummarize
+from llama_index_instrumentation import get_dispatcher
+
+from llamaindex_sot import SkeletonOfThoughtSynthesizer, TransformersLLM
+from llamaindex_sot._embedding import PackagedEmbedding
+from llamaindex_sot._reading import read_documents
+
+if TYPE_CHECKING:
+    from llama_index.core.response_synthesizers import BaseSynthesizer
+    from llama_index.core.schema import NodeWithScore
+
+DOCUMENTS = Path(__file__).parents[1] / "cookbook" / "documents"
+QUESTIONS = (
+    "How do I make good compost?",
+    "How can I save water in the garden?",
+    "How do members keep slugs and other pests away?",
+    "What should I do to keep the soil healthy?",
+    "What can I sow in spring?",
+    "What are the rules for members?",
+    "How are the tools looked after?",
+    "How does the garden help bees and other animals?",
+    "How do I store vegetables after the harvest?",
+    "What should children and visitors be careful about?",
+)
+WAYS = ("skeleton, shared context", "skeleton, one source per point", "compact", "tree_summarize")
+
+
+class WritesOn(TransformersLLM):
+    """Writes exactly `max_tokens` tokens."""
+
+    def _submit(self, prompt: dict[str, Any], options: dict[str, Any]) -> Any:
+        return super()._submit({**prompt, "ignore_eos": True}, options)
+
+
+class Meter(BaseEventHandler):
+    """The tokens of all calls since it was reset."""
+
+    sent: int = 0
+    computed: int = 0
+    written: int = 0
+
+    @classmethod
+    def class_name(cls) -> str:
+        """Name in traces."""
+        return "Meter"
+
+    def handle(self, event: Any, **_: Any) -> None:
+        """Add the bill of a finished call."""
+        if isinstance(event, LLMChatEndEvent) and event.response is not None:
+            usage = event.response.raw["usage"]
+            self.sent += usage["prompt_tokens"]
+            self.computed += usage["prompt_tokens"] - usage["prompt_tokens_details"]["cached_tokens"]
+            self.written += usage["completion_tokens"]
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self.sent = self.computed = self.written = 0
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one way took for one question."""
+
+    seconds: float
+    first_text: float
+    answer_tokens: int
+    prompt_sent: int
+    prompt_computed: int
+
+
+def measure(
+    synthesizer: BaseSynthesizer, question: str, nodes: list[NodeWithScore], meter: Meter
+) -> tuple[Run, Any]:
+    """Answer once, streamed."""
+    meter.reset()
+    started = time.perf_counter()
+    first = 0.0
+    response: Any = synthesizer.synthesize(question, nodes)
+    for text in response.response_gen:
+        if text.strip() and not first:
+            first = time.perf_counter() - started
+    seconds = time.perf_counter() - started
+    return Run(seconds, first, meter.written, meter.sent, meter.computed), response
+
+
+def ask_all_ways(
+    model: str, question: str, nodes: list[NodeWithScore], meter: Meter
+) -> dict[str, Run] | None:
+    """Every way for one question; None if the model wrote no usable skeleton."""
+    llm = TransformersLLM(model=model, temperature=0)
+    runs: dict[str, Run] = {}
+    runs[WAYS[0]], shared = measure(SkeletonOfThoughtSynthesizer(llm, streaming=True), question, nodes, meter)
+    points = shared.metadata["sot"]["points"]
+    if not points:
+        return None
+    by_source = SkeletonOfThoughtSynthesizer(llm, streaming=True, skeleton="sources")
+    runs[WAYS[1]], _ = measure(by_source, question, nodes, meter)
+    length = sum(point["usage"]["output_tokens"] for point in points)
+    plain = WritesOn(model=model, temperature=0, max_tokens=length)
+    compact: Any = CompactAndRefine(llm=plain, streaming=True)
+    tree: Any = TreeSummarize(llm=plain, streaming=True)
+    for way, synthesizer in zip(WAYS[2:], (compact, tree), strict=True):
+        runs[way], _ = measure(synthesizer, question, nodes, meter)
+    return runs
+
+
+def report(runs: list[dict[str, Run]]) -> None:
+    """Medians over the questions, and ratios to compact."""
+
+    def median(way: str, field: str) -> float:
+        return statistics.median(getattr(run[way], field) for run in runs)
+
+    def ratio(way: str, field: str) -> float:
+        return statistics.median(
+            getattr(run["compact"], field) / max(getattr(run[way], field), 1e-9) for run in runs
+        )
+
+    print(
+        f"{'way':32} {'seconds':>8} {'first':>7} {'tokens':>7} {'prompt':>7} {'computed':>9}   compact / way"
+    )
+    for way in WAYS:
+        seconds, first = median(way, "seconds"), median(way, "first_text")
+        tokens, sent, computed = (median(way, f) for f in ("answer_tokens", "prompt_sent", "prompt_computed"))
+        speed = f"end {ratio(way, 'seconds'):.2f}x, first text {ratio(way, 'first_text'):.2f}x"
+        print(f"{way:32} {seconds:8.2f} {first:7.2f} {tokens:7.0f} {sent:7.0f} {computed:9.0f}   {speed}")
+    print(
+        "tokens: all that were written, the skeleton included; prompt: sent, and computed because no cache had it"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", default="local", help="a folder or Hub id; default: the packaged model")
+    parser.add_argument("--questions", type=int, default=3, help=f"how many, at most {len(QUESTIONS)}")
+    parser.add_argument("--chunks", type=int, default=8, help="chunks of context")
+    parser.add_argument("--chunk-tokens", type=int, default=160)
+    arguments = parser.parse_args()
+
+    chunks = SentenceSplitter(chunk_size=arguments.chunk_tokens, chunk_overlap=0)
+    nodes = chunks.get_nodes_from_documents(read_documents(DOCUMENTS))
+    retriever = VectorStoreIndex(nodes, embed_model=PackagedEmbedding()).as_retriever(
+        similarity_top_k=arguments.chunks
+    )
+    meter = Meter()
+    get_dispatcher().add_event_handler(meter)
+    TransformersLLM(model=arguments.model).complete("Hello", max_tokens=8)
+    runs = []
+    for question in QUESTIONS[: arguments.questions]:
+        asked = ask_all_ways(arguments.model, question, retriever.retrieve(question), meter)
+        if asked is None:
+            print(f"no usable skeleton, left out: {question}")
+        else:
+            runs.append(asked)
+    print(f"\n{len(runs)} questions, {arguments.chunks} chunks of up to {arguments.chunk_tokens} tokens\n")
+    if runs:
+        report(runs)
+
+
+if __name__ == "__main__":
+    main()
