@@ -44,6 +44,13 @@ def chat_model(model: Any) -> Any:
     return next((layer for layer in layers(model) if isinstance(layer, BaseLanguageModel)), None)
 
 
+def is_chat_model(model: Any) -> bool:
+    """Whether it is a chat model, or one with arguments bound to it."""
+    while isinstance(model, RunnableBindingBase):
+        model = model.bound
+    return isinstance(model, BaseLanguageModel)
+
+
 def mixes_up_batches(model: Any) -> bool:
     """Whether `batch` may return one input's answer for another.
 

@@ -9,9 +9,12 @@ from langchain_core.runnables import Runnable
 from langchain_core.runnables.config import patch_config
 
 from langchain_sot._messages import text_of, to_langchain, usage_of
+from langchain_sot._models import is_chat_model
 from skeleton_of_thought.errors import ConfigurationError
+from skeleton_of_thought.request import Reply
 from skeleton_of_thought.routing import get_router
 from skeleton_of_thought.routing.decision import Decision, Route, Router
+from skeleton_of_thought.routing.prompting import ANSWER_TOKENS, PromptingRouter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
     from skeleton_of_thought.messages import Message
 
 RouterLike = Any
-"""A name such as `"lexical"`, a `Router`, or a runnable from messages to "sot" or "direct"."""
+"""A name such as `"lexical"`, a `Router`, a chat model, or a runnable from messages to "sot" or "direct"."""
 
 CONFIG_KEY = "sot_route"
 """`config={"configurable": {"sot_route": "direct"}}` decides for one call."""
@@ -50,6 +53,8 @@ def decide(router: RouterLike | None, messages: Sequence[Message], config: Runna
     fixed = decided(router, config)
     if fixed is not None:
         return fixed
+    if is_chat_model(router):
+        return _prompting(router, config).route(messages)
     if isinstance(router, Runnable):
         started = time.perf_counter()
         return _read(router.invoke(to_langchain(messages), config), started)
@@ -61,10 +66,28 @@ async def adecide(router: RouterLike | None, messages: Sequence[Message], config
     fixed = decided(router, config)
     if fixed is not None:
         return fixed
+    if is_chat_model(router):
+        return await _prompting(router, config).aroute(messages)
     if isinstance(router, Runnable):
         started = time.perf_counter()
         return _read(await router.ainvoke(to_langchain(messages), config), started)
     return await _named(router).aroute(messages)
+
+
+def _prompting(model: Runnable[Any, Any], config: RunnableConfig) -> PromptingRouter:
+    """The router that asks a chat model for a letter; a bound model keeps the length limit it was given."""
+    limited = "max_tokens" in getattr(type(model), "model_fields", {})
+    kwargs = {"max_tokens": ANSWER_TOKENS} if limited else {}
+
+    def complete(messages: Sequence[Message]) -> Reply:
+        reply = model.invoke(to_langchain(messages), config, **kwargs)
+        return Reply(text_of(reply), usage_of(reply))
+
+    async def acomplete(messages: Sequence[Message]) -> Reply:
+        reply = await model.ainvoke(to_langchain(messages), config, **kwargs)
+        return Reply(text_of(reply), usage_of(reply))
+
+    return PromptingRouter(complete, acomplete=acomplete)
 
 
 def _named(router: RouterLike) -> Router:

@@ -62,8 +62,8 @@ class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]
 
     Attributes:
         model: A chat model, or any runnable around one (`bind`, `with_retry`, `with_fallbacks`).
-        router: Decides per question whether a skeleton pays: `"lexical"`, a `Router`, or a runnable that
-            returns "sot" or "direct". None gives every question a skeleton.
+        router: Decides per question whether a skeleton pays: `"lexical"`, a `Router`, a chat model, which is
+            asked for one letter, or a runnable that returns "sot" or "direct". None gives every question a skeleton.
         race: Start router, skeleton and direct answer together and cancel the loser, for a router that takes
             time because it asks a model. The loser's tokens are in the bill.
         load_aware: Answer directly while the local engine's batch or the limiter's places are full: points

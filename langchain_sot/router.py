@@ -19,7 +19,8 @@ class SkeletonOfThoughtRouter(SkeletonOfThoughtChain):
 
     Attributes:
         router: `"lexical"` (default, under a millisecond, no dependency), `"embedding"`, any other name of
-            `get_router`, a `Router`, or a runnable that returns "sot" or "direct".
+            `get_router`, a `Router`, a chat model, which is asked for one letter (`race=True` hides the time that
+            takes), or a runnable that returns "sot" or "direct".
 
     Example:
         ```python

@@ -26,7 +26,9 @@ app = typer.Typer(no_args_is_help=True, help="Routers: which questions are worth
 
 RouterOption = Annotated[
     str,
-    typer.Option(help="lexical, embedding, always, never, classifier:FOLDER, labels:FILE or lexical:FILE."),
+    typer.Option(
+        help="lexical, embedding, always, never, classifier:FOLDER, labels:FILE, lexical:FILE or prompting:MODEL."
+    ),
 ]
 DataOption = Annotated[
     Path,

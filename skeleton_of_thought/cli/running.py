@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,8 @@ def answer(
     messages = [Message("user", question)]
     if route is RouteChoice.auto:
         decision = get_router("auto").route(messages)
+        reason = f"confidence {decision.confidence:.2f}: {decision.reason}"
+        decision = replace(decision, reason=reason)
     else:
         decision = Decision("sot" if route is RouteChoice.sot else "direct", 1.0, "chosen by --route")
     options = Options(max_points=max_points, max_stops=client.max_stops)

@@ -58,6 +58,7 @@ class Provider:
                 Route("/v1/messages/count_tokens", self._count_tokens, methods=["POST"]),
                 Route("/v1/models", self._models),
                 Route("/ledger", self._ledger, methods=["GET", "DELETE"]),
+                Route("/cache", self._cache, methods=["DELETE"]),
                 Route("/faults", self._faults, methods=["GET", "POST", "DELETE"]),
             ]
         )
@@ -80,6 +81,10 @@ class Provider:
         return JSONResponse(
             {"now": time.monotonic(), "entries": [entry.to_json() for entry in self.ledger.entries]}
         )
+
+    async def _cache(self, _: Request) -> Response:
+        self.cache.clear()
+        return Response(status_code=204)
 
     async def _faults(self, request: Request) -> Response:
         if request.method == "DELETE":

@@ -34,6 +34,9 @@ C. No list at all: one fact, a short reply, one continuous text, a given text ch
 Reply with one letter, A, B or C. If in doubt, do not choose A."""
 """The question put to the model; `{question}` is replaced by the user's."""
 
+ANSWER_TOKENS: Final = 16
+"""Longest reply to ask for: a letter, and the words around it some models cannot do without."""
+
 _LONGEST_QUESTION: Final = 2400
 _MEANINGS: Final = {
     "A": "independent points",

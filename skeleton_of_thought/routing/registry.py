@@ -24,12 +24,21 @@ _NAMED: Final[dict[str, Callable[[float | None], Router]]] = {
     "lexical": lambda threshold: LexicalRouter(threshold=threshold),
     "never": lambda _: FixedRouter("direct"),
 }
+
+
+def _prompting(model: str, _: float | None) -> Router:
+    from skeleton_of_thought.clients.routing import prompting_router
+
+    return prompting_router(model)
+
+
 _WITH_PATH: Final[dict[str, Callable[[str, float | None], Router]]] = {
     "classifier": lambda folder, threshold: ClassifierRouter(folder, threshold=threshold),
     "labels": lambda file, _: LabelRouter(read_questions(Path(file))),
     "lexical": lambda file, threshold: LexicalRouter(weights=Path(file), threshold=threshold),
+    "prompting": _prompting,
 }
-ROUTER_NAMES: Final = (*sorted(_NAMED), "classifier:FOLDER", "labels:FILE", "lexical:FILE")
+ROUTER_NAMES: Final = (*sorted(_NAMED), "classifier:FOLDER", "labels:FILE", "lexical:FILE", "prompting:MODEL")
 """What `get_router` understands."""
 
 
@@ -39,7 +48,7 @@ def get_router(router: str | Router, *, threshold: float | None = None) -> Route
     Args:
         router: `"lexical"` (no dependency, the choice of `"auto"`), `"embedding"` (better, needs torch),
             `"always"`, `"never"`, `"classifier:FOLDER"`, `"labels:FILE"`, `"lexical:FILE"` with your weights,
-            or any object with `route` and `aroute`.
+            `"prompting:MODEL"` with a model as `sot ask --model` takes it, or any object with `route` and `aroute`.
         threshold: Probability from which a named router says "sot"; default: its own.
 
     Raises:
