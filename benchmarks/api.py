@@ -18,9 +18,13 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import httpx
-from langchain_core.messages import HumanMessage
+from langchain_anthropic import ChatAnthropic
+from langchain_core.messages import HumanMessage, SystemMessage
 from langchain_core.runnables import RunnableLambda
 from langchain_openai import ChatOpenAI
+from llama_index.core.indices.prompt_helper import PromptHelper
+from llama_index.core.response_synthesizers import TreeSummarize
+from llama_index.llms.openai import OpenAI
 
 from langchain_sot import SkeletonOfThoughtChain
 from skeleton_of_thought.fake_server import FakeServer, Ledger, Pace, PlausibleAnswers
@@ -60,6 +64,14 @@ class Server:
     def ledger(self) -> Ledger:
         """Everything it saw since the last `clear`."""
         return Ledger.from_json(httpx.get(f"{self.url}/ledger", timeout=60).json()["entries"])
+
+    def anthropic(self) -> ChatAnthropic:
+        """A client of its other interface."""
+        return ChatAnthropic(model="claude-haiku-4-5", base_url=self.url, api_key="fake", max_retries=0)
+
+    def forget(self) -> None:
+        """Empty its prompt cache."""
+        httpx.delete(f"{self.url}/cache").raise_for_status()
 
     def clear(self) -> None:
         """Forget what it saw."""
@@ -150,6 +162,7 @@ async def one_answer(server: Server, rounds: int) -> None:
     print(f"  a plain answer                         {statistics.median(end for _, end in plain) / sot:.2f}")
     for name, seconds in (
         ("LangChain's .map() over the points", await mapped(model)),
+        ("LlamaIndex tree_summarize, 10 chunks", await tree_summarized(server)),
         ("the points one after another", await one_after_another(model)),
     ):
         print(f"  {name:38} {seconds / sot:.2f}")
@@ -172,6 +185,16 @@ async def mapped(model: ChatOpenAI) -> float:
     return time.perf_counter() - started
 
 
+async def tree_summarized(server: Server) -> float:
+    """LlamaIndex's parallel synthesizer: one request per chunk, then one over their answers."""
+    llm = OpenAI(model="gpt-4o-mini", api_base=f"{server.url}/v1", api_key="fake", max_retries=0)
+    chunks = ["All about keeping documentation. " * 70] * 10
+    window = PromptHelper(context_window=900, num_output=200)  # each chunk fills a request
+    started = time.perf_counter()
+    await TreeSummarize(llm=llm, prompt_helper=window, use_async=True).aget_response(QUESTION, chunks)
+    return time.perf_counter() - started
+
+
 async def one_after_another(model: ChatOpenAI) -> float:
     """The same requests, each when the one before it has ended."""
     started = time.perf_counter()
@@ -182,18 +205,45 @@ async def one_after_another(model: ChatOpenAI) -> float:
 
 
 async def many_answers(server: Server, questions: int) -> None:
-    """Many questions of seven points at once."""
-    chain = SkeletonOfThoughtChain(model=server.model())
+    """Many questions of seven points at once; and the same requests without a chain, which is what clients cost."""
+    model = server.model()
+    chain = SkeletonOfThoughtChain(model=model)
     await chain.ainvoke(QUESTION)
-    server.clear()
-    started = time.perf_counter()
-    answers = await chain.abatch([f"What matters about subject {number}?" for number in range(questions)])
-    seconds = time.perf_counter() - started
-    print(
-        f"\n{questions} answers of 7 points at once: wall / (skeleton + slowest point) "
-        f"{seconds / critical_path(server.ledger()):.3f}; {len(answers)} answers, "
-        f"{server.ledger().most_concurrent()} requests at once"
-    )
+    subjects = [f"What matters about subject {number}?" for number in range(questions)]
+
+    async def by_hand(subject: str) -> None:
+        await model.ainvoke(f"Write the outline of an answer as a numbered list: {subject}")
+        await model.abatch([_point_prompt(number) for number in range(1, 8)])
+
+    print(f"\n{questions} answers of 7 points at once            wall / (skeleton + slowest point)")
+    for name, answer in (("the chain", chain.ainvoke), ("the same requests by hand", by_hand)):
+        server.clear()
+        started = time.perf_counter()
+        await asyncio.gather(*map(answer, subjects))
+        ratio = (time.perf_counter() - started) / critical_path(server.ledger())
+        print(f"  {name:38} {ratio:.3f}   ({server.ledger().most_concurrent()} requests at once)")
+
+
+async def prompt_prices(server: Server) -> None:
+    """What the prompts of an answer over 4,000 tokens of context cost, with and without the provider's cache."""
+    context = [SystemMessage("Answer from the context."), HumanMessage("word " * 4000 + f"\n\n{QUESTION}")]
+    print("\nPrompts of 8 points over 4,000 tokens    price / a plain answer's")
+    for name, write, model in (
+        ("OpenAI", 1.0, server.model()),
+        ("Anthropic", 1.25, server.anthropic()),
+    ):
+        found = {}
+        for cached in (None, False, True):
+            server.clear()
+            chain = model if cached is None else SkeletonOfThoughtChain(model=model, prompt_cache=cached)
+            await chain.ainvoke(context)
+            server.forget()
+            found[cached] = sum(
+                entry.input_tokens - 0.9 * entry.cache_read_tokens + (write - 1) * entry.cache_write_tokens
+                for entry in server.ledger().entries
+            )
+        plain, without, with_cache = found[None], found[False], found[True]
+        print(f"  {name:38} {with_cache / plain:.2f}   (without prompt_cache {without / plain:.2f})")
 
 
 async def stress(server: Server, count: int) -> None:
@@ -227,6 +277,8 @@ async def main(options: argparse.Namespace) -> None:
         await one_answer(server, options.rounds)
     with serving(pace=PACE, points=7) as server:
         await many_answers(server, options.questions)
+    with serving(pace=Pace(), points=8) as server:
+        await prompt_prices(server)
     with serving(pace=Pace(), points=5) as server:
         await stress(server, options.stress)
 

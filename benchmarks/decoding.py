@@ -10,7 +10,8 @@ Three measurements, each as ratios of times taken in turn on the same machine:
    them the direct answer: as many tokens in one text. And our step against the floor: the time to multiply
    with every linear layer once.
 2. Ten questions, each answered by the chain and directly, with the lengths the model chooses.
-3. Many questions at once through `chain.abatch`, against one after another: throughput and latency.
+3. Many questions at once through `chain.abatch`, against one after another and directly; and the same arriving
+   one by one, with and without `load_aware`, which answers directly while the batch is full.
 
 Writes `<out>.json` and, if matplotlib is installed, `<out>.png`.
 """
@@ -24,6 +25,7 @@ import os
 import platform
 import statistics
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -161,32 +163,52 @@ def measure_questions(engine: Engine, options: argparse.Namespace) -> dict:
 
 def measure_throughput(engine: Engine, options: argparse.Namespace) -> dict:
     """Many questions at once through `chain.abatch`, against one after another."""
-    chain = SkeletonOfThoughtChain(model=_chat(engine, options))
+    chat = _chat(engine, options)
+    chain = SkeletonOfThoughtChain(model=chat)
+    aware = SkeletonOfThoughtChain(model=chat, load_aware=True)
     questions = QUESTIONS[: options.at_once]
 
-    async def together() -> list[float]:
-        start = time.perf_counter()
-        return [time.perf_counter() - start async for _ in chain.abatch_as_completed(questions)]
-
-    async def in_turn() -> list[float]:
+    async def in_turn(way: Any) -> list[float]:
         start = time.perf_counter()
         ends = []
         for question in questions:
-            await chain.ainvoke(question)
+            await way.ainvoke(question)
             ends.append(time.perf_counter() - start)
-        return ends
+        return ends  # all were asked at the start: the time to each end is its latency
 
-    found = {}
-    for name, run in (("one after another", in_turn), ("at once", together)):
-        ends = asyncio.run(run())  # all were asked at the start: the time to each end is its latency
+    async def together(way: Any) -> list[float]:
+        start = time.perf_counter()
+        return [time.perf_counter() - start async for _ in way.abatch_as_completed(questions)]
+
+    async def arriving(way: Any) -> list[float]:
+        async def one(place: int) -> float:
+            await asyncio.sleep(place * options.every)
+            start = time.perf_counter()
+            await way.ainvoke(questions[place])
+            return time.perf_counter() - start
+
+        return await asyncio.gather(*map(one, range(len(questions))))
+
+    found: dict[str, Any] = {}
+    for name, run in (
+        ("one after another", partial(in_turn, chain)),
+        ("at once", partial(together, chain)),
+        ("at once, directly", partial(together, chat)),
+        ("arriving", partial(arriving, chain)),
+        ("arriving, load-aware", partial(arriving, aware)),
+        ("arriving, directly", partial(arriving, chat)),
+    ):
+        started = time.perf_counter()
+        latencies = sorted(asyncio.run(run()))
+        seconds = time.perf_counter() - started
         found[name] = {
-            "seconds": max(ends),
-            "questions_per_minute": 60 * len(ends) / max(ends),
-            "p50_seconds": statistics.median(ends),
-            "p95_seconds": sorted(ends)[int(0.95 * (len(ends) - 1))],
+            "seconds": seconds,
+            "questions_per_minute": 60 * len(latencies) / seconds,
+            "p50_seconds": statistics.median(latencies),
+            "p95_seconds": latencies[int(0.95 * (len(latencies) - 1))],
         }
+        console.print(name, found[name])
     found["throughput_ratio"] = found["one after another"]["seconds"] / found["at once"]["seconds"]
-    console.print(found)
     return found
 
 
@@ -271,6 +293,7 @@ def main() -> None:
     parser.add_argument("--without", nargs="*", default=[], help="ways to leave out, by name")
     parser.add_argument("--questions", type=int, default=10, help="answered both ways; 0 leaves this out")
     parser.add_argument("--at-once", type=int, default=32, help="questions at once; 0 leaves this out")
+    parser.add_argument("--every", type=float, default=1.0, help="seconds between arriving questions")
     parser.add_argument("--max-tokens", type=int, default=512, help="of a direct answer")
     parser.add_argument("--out", type=Path, default=Path("decoding"))
     options = parser.parse_args()

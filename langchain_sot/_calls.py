@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables.config import ContextThreadPoolExecutor, patch_config
 
-from langchain_sot._messages import text_of, to_langchain, usage_of, was_truncated
+from langchain_sot._messages import text_of, to_langchain, usage_of, was_filtered, was_truncated
 from langchain_sot._models import is_local, mixes_up_batches, own_stops
 from skeleton_of_thought.request import Delta, Reply, Request
 
@@ -181,7 +181,7 @@ class Calls:
 
     def _delta(self, chunk: Any) -> Delta:
         self._notice_model(chunk)
-        return Delta(text_of(chunk), usage_of(chunk), was_truncated(chunk), chunk)
+        return Delta(text_of(chunk), usage_of(chunk), was_truncated(chunk), chunk, was_filtered(chunk))
 
     def _notice_model(self, output: Any) -> None:
         name = (getattr(output, "response_metadata", None) or {}).get("model_name")
@@ -211,4 +211,4 @@ class Calls:
 
 
 def _reply(delta: Delta) -> Reply:
-    return Reply(delta.text, delta.usage, delta.truncated, delta.raw)
+    return Reply(delta.text, delta.usage, delta.truncated, delta.raw, delta.filtered)

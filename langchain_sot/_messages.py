@@ -105,5 +105,15 @@ def usage_metadata(usage: Usage) -> UsageMetadata:
 
 def was_truncated(output: Any) -> bool:
     """Whether the model was stopped by its length limit."""
+    return _end_of(output) in {"length", "max_tokens"}
+
+
+def was_filtered(output: Any) -> bool:
+    """Whether the provider broke the answer off for its content policy, or its model refused in a field of its own."""
+    refusal = (getattr(output, "additional_kwargs", None) or {}).get("refusal")
+    return bool(refusal) or _end_of(output) in {"content_filter", "refusal"}
+
+
+def _end_of(output: Any) -> Any:
     metadata = getattr(output, "response_metadata", None) or {}
-    return (metadata.get("finish_reason") or metadata.get("stop_reason")) in {"length", "max_tokens"}
+    return metadata.get("finish_reason") or metadata.get("stop_reason")

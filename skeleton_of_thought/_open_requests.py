@@ -6,6 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Literal
 
 from skeleton_of_thought.deadlines import Deadlines
+from skeleton_of_thought.errors import FILTERED, FilteredError
 from skeleton_of_thought.race import RacingSkeletonOfThought
 from skeleton_of_thought.request import Delta
 from skeleton_of_thought.usage import Usage
@@ -34,6 +35,7 @@ class OpenRequests:
         self._places = max_concurrency
         self._usage: dict[str, Usage] = {}
         self._truncated: set[str] = set()
+        self._filtered: set[str] = set()
         self._dropped = False
         self._direct: list[tuple[Request, Delta]] = []
 
@@ -58,29 +60,40 @@ class OpenRequests:
             self._deadlines.begin(request.id)
             return []
         if isinstance(news, Delta):
-            if request.stage == "route":
-                assert isinstance(self._run, RacingSkeletonOfThought)
-                self._leave(request)
-                return self._to_open(self._run.decide(news.raw))
-            if news.text:
-                self._deadlines.heard(request.id)
-            if request.stage == "direct":
-                self._direct.append((request, news))
-            self._usage[request.id] = self._usage.get(request.id, Usage()) + news.usage
-            if news.truncated:
-                self._truncated.add(request.id)
-            return self._to_open(self._run.text(request.id, news.text))
+            return self._to_open(self._more(request, news))
+        return self._to_open(self._ended(request, news))
+
+    def _more(self, request: Request, delta: Delta) -> Sequence[Request]:
+        if request.stage == "route":
+            assert isinstance(self._run, RacingSkeletonOfThought)
+            self._leave(request)
+            return self._run.decide(delta.raw)
+        if delta.text:
+            self._deadlines.heard(request.id)
+        if request.stage == "direct":
+            self._direct.append((request, delta))
+        self._usage[request.id] = self._usage.get(request.id, Usage()) + delta.usage
+        if delta.truncated:
+            self._truncated.add(request.id)
+        if delta.filtered and request.stage == "point":
+            self._filtered.add(request.id)
+        return self._run.text(request.id, delta.text)
+
+    def _ended(self, request: Request, error: BaseException | None) -> Sequence[Request]:
         self._leave(request)
         truncated = request.id in self._truncated
         self._truncated.discard(request.id)
         usage = self._usage.pop(request.id, Usage())
-        if news is None:
+        if request.id in self._filtered:
+            self._filtered.discard(request.id)
+            error = error or FilteredError(FILTERED)
+        if error is None:
             released = self._run.done(request.id, usage=usage, truncated=truncated)
         else:
-            released = self._run.failed(request.id, news, usage)
+            released = self._run.failed(request.id, error, usage)
         if all(again.id != request.id for again in released):
             self._deadlines.end(request.id)
-        return self._to_open(released)
+        return released
 
     def direct(self) -> list[tuple[Request, Delta]]:
         """The pieces of a direct answer since the last call, as they came, as far as they may be shown."""

@@ -49,6 +49,15 @@ class EmptyPointError(SkeletonOfThoughtError):
     """The model answered a point request with nothing; handled by the failure policy like any other failure."""
 
 
+FILTERED = "the provider's content filter stopped it"
+
+
+class FilteredError(SkeletonOfThoughtError):
+    """The provider broke a point off for its content policy; handled by the failure policy, never retried."""
+
+    is_retryable = False
+
+
 class DeadlineError(SkeletonOfThoughtError, TimeoutError):
     """A point, or the whole answer, took longer than the user allows.
 

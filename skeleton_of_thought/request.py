@@ -63,19 +63,22 @@ class Reply:
         usage: Tokens, as the model reports them.
         truncated: Whether it was stopped by its length limit.
         raw: The framework's own object.
+        filtered: Whether the provider broke it off for its content policy.
     """
 
     text: str
     usage: Usage = Usage()
     truncated: bool = False
     raw: Any = None
+    filtered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """A piece of a streamed answer; usage and `truncated` may come with any piece."""
+    """A piece of a streamed answer; usage, `truncated` and `filtered` may come with any piece."""
 
     text: str = ""
     usage: Usage = Usage()
     truncated: bool = False
     raw: Any = None
+    filtered: bool = False

@@ -169,7 +169,7 @@ async def test_no_more_at_once_than_allowed(drive, limit):
 
 
 async def test_a_broken_stream_is_opened_again(drive):
-    sender = Sender(pause=0.001, faults={"skeleton": (0, OSError("x")), "point:3": (1, OSError("reset"))})
+    sender = Sender(pause=0.03, faults={"skeleton": (0, OSError("x")), "point:3": (1, OSError("reset"))})
     run = new_run()
     events = await drive(run, sender)
     assert sender.opened.count("skeleton") == 2

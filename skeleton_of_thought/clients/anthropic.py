@@ -68,6 +68,7 @@ class AnthropicClient:
                 yield Delta(
                     usage=Usage(output_tokens=event.usage.output_tokens),
                     truncated=event.delta.stop_reason == "max_tokens",
+                    filtered=event.delta.stop_reason == "refusal",
                 )
 
 

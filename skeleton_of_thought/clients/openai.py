@@ -63,6 +63,8 @@ class OpenAIClient:
                 text=(choice.delta.content or "") if choice else "",
                 usage=_usage(chunk.usage) if chunk.usage else Usage(),
                 truncated=choice is not None and choice.finish_reason == "length",
+                filtered=choice is not None
+                and (choice.finish_reason == "content_filter" or bool(choice.delta.refusal)),
             )
 
 
