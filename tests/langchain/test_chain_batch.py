@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 
 import pytest
 from langchain_core.runnables import ConfigurableField, RunnableLambda
 
 from langchain_sot import SkeletonOfThoughtChain
+from langchain_sot._execution import Execution
 
 from .fakes import (
     PROMPTS,
@@ -156,3 +158,20 @@ async def test_questions_in_a_batch_run_at_the_same_time():
     model.log.most = 0
     await asyncio.to_thread(new_chain(model).batch, [QUESTION, "Why?", "When?"])
     assert model.log.most == 24
+
+
+@pytest.mark.parametrize("how", ["abatch", "abatch_as_completed"])
+async def test_only_the_questions_that_are_running_hold_memory(how):
+    """However many questions wait, a run is only made for those that have a place."""
+    alive = []
+
+    def count(_):
+        alive.append(sum(isinstance(each, Execution) for each in gc.get_objects()))
+
+    chain = SkeletonOfThoughtChain(model=FakeChat(fault=count, skeleton="1. One\n2. Two"), prompts=PROMPTS)
+    questions, config = [f"Question {number}?" for number in range(30)], {"max_concurrency": 3}
+    if how == "abatch":
+        assert len(await chain.abatch(questions, config)) == 30
+    else:
+        assert len([answer async for answer in chain.abatch_as_completed(questions, config)]) == 30
+    assert 1 <= max(alive) <= 3 + 1  # one may be on its way out
