@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from langchain_core.language_models import BaseLanguageModel
 from langchain_core.runnables import RunnableSequence
@@ -15,6 +15,8 @@ from skeleton_of_thought.quirks import Quirks, quirks_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from langchain_core.runnables import Runnable
 
 _NAMES = ("model_name", "model", "model_id")
 _SERVERS = ("openai_api_base", "anthropic_api_url", "base_url")
@@ -44,7 +46,7 @@ def chat_model(model: Any) -> Any:
     return next((layer for layer in layers(model) if isinstance(layer, BaseLanguageModel)), None)
 
 
-def is_chat_model(model: Any) -> bool:
+def is_chat_model(model: Any) -> TypeGuard[Runnable[Any, Any]]:
     """Whether it is a chat model, or one with arguments bound to it."""
     while isinstance(model, RunnableBindingBase):
         model = model.bound
