@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from llama_index.core.settings import Settings
 
 from llamaindex_sot.transformers_llm import TransformersLLM
+from skeleton_of_thought.quirks import Quirks, quirks_of
+from skeleton_of_thought.request import Stage
 
 if TYPE_CHECKING:
     from llama_index.core.llms import LLM
@@ -44,3 +46,9 @@ def max_stops(llm: LLM) -> int | None:
     if is_local(llm):
         return None
     return 4 if "openai" in llm.class_name().lower() else 0
+
+
+def quirks(llm: LLM) -> dict[Stage, Quirks]:
+    """What is known of the LLM in this process, for every stage of a run."""
+    known = quirks_of(f"{llm.class_name()} {llm.metadata.model_name}")
+    return dict.fromkeys(get_args(Stage), known)

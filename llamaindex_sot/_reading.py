@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from llama_index.core import Document, SimpleDirectoryReader
@@ -11,6 +12,7 @@ from llama_index.core import Document, SimpleDirectoryReader
 from skeleton_of_thought.errors import require
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 logger = logging.getLogger(__name__)
@@ -24,7 +26,8 @@ def read_documents(folder: Path) -> list[Document]:
     A document's id depends only on its place in the folder, so that an index recognises it again. A file that
     cannot be read is logged and left out.
     """
-    require("llama_index.readers.file", extra="docs", needed_for="Reading documents")
+    with _root_logger_kept():
+        require("llama_index.readers.file", extra="docs", needed_for="Reading documents")
     documents: list[Document] = []
     for file in sorted(folder.rglob("*")):
         place = file.relative_to(folder)
@@ -32,6 +35,18 @@ def read_documents(folder: Path) -> list[Document]:
         if file.suffix.lower() in SUFFIXES and file.is_file() and not hidden:
             documents += _read(file, place.as_posix())
     return documents
+
+
+@contextmanager
+def _root_logger_kept() -> Iterator[None]:
+    """Undo what an import does to the root logger: one of the readers would have it print every INFO."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    try:
+        yield
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
 
 
 def _read(file: Path, place: str) -> list[Document]:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
-import shutil
-import warnings
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +31,9 @@ if TYPE_CHECKING:
     from llama_index.core.vector_stores.types import BasePydanticVectorStore
 
 logger = logging.getLogger(__name__)
+
+_NEEDED_FOR = "Answering from documents"
+_COLLECTION = "chunks"
 
 CHUNK_TOKENS = 64
 """Chunks are two or three sentences: one point of an answer, found and retold even by small models."""
@@ -96,7 +96,7 @@ def folder_index(
 ) -> VectorStoreIndex:
     """The index of a folder's documents, brought up to date.
 
-    Vectors are kept in LanceDB, the hash of every document beside them. Only documents that are new or have
+    Vectors are kept in Chroma, the hash of every document beside them. Only documents that are new or have
     changed are embedded; those that are gone are removed. Several processes may ask at once: the first one
     updates, the others wait for it.
 
@@ -121,12 +121,11 @@ def folder_index(
     documents = read_documents(folder)
     if not documents:
         raise ConfigurationError(f"The folder {str(folder)!r} has no text in {', '.join(SUFFIXES)} files.")
-    with _updating(kept):
+    with _updating(kept) as anew:
         hashes = kept / "documents.json"
-        vectors = _open(kept / "vectors")
-        store = (
-            SimpleDocumentStore.from_persist_path(str(hashes)) if hashes.exists() else SimpleDocumentStore()
-        )
+        vectors = _open(kept / "vectors", anew=anew)
+        known = hashes.exists() and not anew
+        store = SimpleDocumentStore.from_persist_path(str(hashes)) if known else SimpleDocumentStore()
         pipeline = IngestionPipeline(
             transformations=[SentenceSplitter(chunk_size=CHUNK_TOKENS, chunk_overlap=0), embed],
             vector_store=vectors,
@@ -134,20 +133,23 @@ def folder_index(
             docstore_strategy=DocstoreStrategy.UPSERTS_AND_DELETE,
             disable_cache=True,
         )
-        added = pipeline.run(documents=documents, store_doc_text=False)
+        added = pipeline.run(documents=documents)
         store.persist(str(hashes))
         logger.info("%d documents in %s, %d chunks new or changed", len(documents), folder, len(added))
     return VectorStoreIndex.from_vector_store(vectors, embed_model=embed)
 
 
-def _open(folder: Path) -> BasePydanticVectorStore:
-    """The vector database in a folder."""
-    os.environ.setdefault("LANCEDB_LOG", "error")  # its core would say on stderr that a new table is new
-    lance = require("llama_index.vector_stores.lancedb", extra="docs", needed_for="Answering from documents")
-    logging.getLogger(lance.LanceDBVectorStore.__module__).setLevel(logging.ERROR)  # a new table is no news
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of lancedb, for what the integration calls
-        vectors: BasePydanticVectorStore = lance.LanceDBVectorStore(uri=str(folder), table_name="chunks")
+def _open(folder: Path, *, anew: bool) -> BasePydanticVectorStore:
+    """The vector database in a folder; emptied first if it is to be made anew."""
+    chromadb = require("chromadb", extra="docs", needed_for=_NEEDED_FOR)
+    chroma = require("llama_index.vector_stores.chroma", extra="docs", needed_for=_NEEDED_FOR)
+    client = chromadb.PersistentClient(str(folder), chromadb.Settings(anonymized_telemetry=False))
+    if anew and any(collection.name == _COLLECTION for collection in client.list_collections()):
+        client.delete_collection(_COLLECTION)
+    collection = client.get_or_create_collection(
+        _COLLECTION, configuration={"hnsw": {"space": "cosine"}}, embedding_function=None
+    )
+    vectors: BasePydanticVectorStore = chroma.ChromaVectorStore(chroma_collection=collection)
     return vectors
 
 
@@ -159,17 +161,16 @@ def _home(folder: Path) -> Path:
 
 
 @contextmanager
-def _updating(kept: Path) -> Iterator[None]:
-    """Hold the index alone; one whose update was interrupted is made anew."""
+def _updating(kept: Path) -> Iterator[bool]:
+    """Hold the index alone; yields whether it has to be made anew, because its last update was interrupted."""
     from filelock import FileLock
 
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{kept}.lock"):
+    kept.mkdir(parents=True, exist_ok=True)
+    with FileLock(kept / "lock"):
         unfinished = kept / "unfinished"
-        if unfinished.exists():
+        anew = unfinished.exists()
+        if anew:
             logger.warning("the index in %s was left unfinished; it is made anew", kept)
-            shutil.rmtree(kept)
-        kept.mkdir(exist_ok=True)
         unfinished.touch()
-        yield
+        yield anew
         unfinished.unlink()
