@@ -3,37 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import logging
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llama_index.core import VectorStoreIndex
-from llama_index.core.ingestion import DocstoreStrategy, IngestionPipeline
-from llama_index.core.node_parser import SentenceSplitter
 from llama_index.core.query_engine import RetrieverQueryEngine
-from llama_index.core.storage.docstore import SimpleDocumentStore
 from platformdirs import user_data_path
 
 from llamaindex_sot._embedding import PackagedEmbedding
 from llamaindex_sot._llms import default_llm
-from llamaindex_sot._reading import SUFFIXES, read_documents
+from llamaindex_sot._reading import SUFFIXES, read_chunks
+from llamaindex_sot._vectors import up_to_date
 from llamaindex_sot.synthesizer import SkeletonOfThoughtSynthesizer
 from llamaindex_sot.transformers_llm import LOCAL, TransformersLLM
-from skeleton_of_thought.errors import ConfigurationError, require
+from skeleton_of_thought.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from llama_index.core.base.embeddings.base import BaseEmbedding
     from llama_index.core.base.response.schema import RESPONSE_TYPE
     from llama_index.core.llms import LLM
-    from llama_index.core.vector_stores.types import BasePydanticVectorStore
-
-logger = logging.getLogger(__name__)
-
-_NEEDED_FOR = "Answering from documents"
-_COLLECTION = "chunks"
 
 CHUNK_TOKENS = 64
 """Chunks are two or three sentences: one point of an answer, found and retold even by small models."""
@@ -96,9 +84,10 @@ def folder_index(
 ) -> VectorStoreIndex:
     """The index of a folder's documents, brought up to date.
 
-    Vectors are kept in Chroma, the hash of every document beside them. Only documents that are new or have
-    changed are embedded; those that are gone are removed. Several processes may ask at once: the first one
-    updates, the others wait for it.
+    The chunks are kept in Chroma under ids made of their place and their text. So what is kept says by itself
+    what is missing: only chunks that are new or have changed are embedded, those that are gone are removed,
+    and an update that was interrupted goes on where it stopped. Several processes may ask at once: the first
+    one updates, the others wait for it.
 
     Args:
         folder: Where the documents are.
@@ -115,42 +104,13 @@ def folder_index(
         raise ConfigurationError(
             f"There is no folder {str(folder)!r}. Give a folder with {', '.join(SUFFIXES)} files."
         )
+    chunks = read_chunks(folder, tokens=CHUNK_TOKENS)
+    if not chunks:
+        raise ConfigurationError(f"The folder {str(folder)!r} has no text in {', '.join(SUFFIXES)} files.")
     embed = embed_model or PackagedEmbedding()
     home = Path(storage) if storage is not None else _home(folder)
-    kept = home / hashlib.sha256(f"{embed.model_name} {CHUNK_TOKENS}".encode()).hexdigest()[:16]
-    documents = read_documents(folder)
-    if not documents:
-        raise ConfigurationError(f"The folder {str(folder)!r} has no text in {', '.join(SUFFIXES)} files.")
-    with _updating(kept) as anew:
-        hashes = kept / "documents.json"
-        vectors = _open(kept / "vectors", anew=anew)
-        known = hashes.exists() and not anew
-        store = SimpleDocumentStore.from_persist_path(str(hashes)) if known else SimpleDocumentStore()
-        pipeline = IngestionPipeline(
-            transformations=[SentenceSplitter(chunk_size=CHUNK_TOKENS, chunk_overlap=0), embed],
-            vector_store=vectors,
-            docstore=store,
-            docstore_strategy=DocstoreStrategy.UPSERTS_AND_DELETE,
-            disable_cache=True,
-        )
-        added = pipeline.run(documents=documents)
-        store.persist(str(hashes))
-        logger.info("%d documents in %s, %d chunks new or changed", len(documents), folder, len(added))
-    return VectorStoreIndex.from_vector_store(vectors, embed_model=embed)
-
-
-def _open(folder: Path, *, anew: bool) -> BasePydanticVectorStore:
-    """The vector database in a folder; emptied first if it is to be made anew."""
-    chromadb = require("chromadb", extra="docs", needed_for=_NEEDED_FOR)
-    chroma = require("llama_index.vector_stores.chroma", extra="docs", needed_for=_NEEDED_FOR)
-    client = chromadb.PersistentClient(str(folder), chromadb.Settings(anonymized_telemetry=False))
-    if anew and any(collection.name == _COLLECTION for collection in client.list_collections()):
-        client.delete_collection(_COLLECTION)
-    collection = client.get_or_create_collection(
-        _COLLECTION, configuration={"hnsw": {"space": "cosine"}}, embedding_function=None
-    )
-    vectors: BasePydanticVectorStore = chroma.ChromaVectorStore(chroma_collection=collection)
-    return vectors
+    kept = home / hashlib.sha256(embed.model_name.encode()).hexdigest()[:16]
+    return VectorStoreIndex.from_vector_store(up_to_date(kept, chunks, embed), embed_model=embed)
 
 
 def _home(folder: Path) -> Path:
@@ -158,19 +118,3 @@ def _home(folder: Path) -> Path:
     path = folder.resolve()
     digest = hashlib.sha256(str(path).encode()).hexdigest()[:16]
     return user_data_path("skeleton-of-thought") / "documents" / f"{path.name}-{digest}"
-
-
-@contextmanager
-def _updating(kept: Path) -> Iterator[bool]:
-    """Hold the index alone; yields whether it has to be made anew, because its last update was interrupted."""
-    from filelock import FileLock
-
-    kept.mkdir(parents=True, exist_ok=True)
-    with FileLock(kept / "lock"):
-        unfinished = kept / "unfinished"
-        anew = unfinished.exists()
-        if anew:
-            logger.warning("the index in %s was left unfinished; it is made anew", kept)
-        unfinished.touch()
-        yield anew
-        unfinished.unlink()

