@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from llama_index.core.settings import Settings
 
-from llamaindex_sot.transformers_llm import TransformersLLM
+from llamaindex_sot._client_llm import ClientLLM
+from llamaindex_sot.transformers_llm import LOCAL, TransformersLLM
+from skeleton_of_thought.clients import open_client
 from skeleton_of_thought.quirks import Quirks, quirks_of
 from skeleton_of_thought.request import Stage
 
@@ -20,6 +22,23 @@ def default_llm() -> LLM:
         return Settings.llm
     except ImportError:
         return TransformersLLM()
+
+
+def named_llm(model: str, *, base_url: str | None = None) -> LLM:
+    """The LLM for a model as the command names it.
+
+    Args:
+        model: `"local"`, `"hf:FOLDER_OR_HUB_ID"`, `"openai:NAME"` or `"anthropic:NAME"`.
+        base_url: Address of an API server.
+
+    Raises:
+        ConfigurationError: No such kind of model, or something it needs is not set.
+        MissingExtraError: The package for it is not installed.
+    """
+    kind, _, name = model.partition(":")
+    if base_url is None and (model == LOCAL or (kind == "hf" and name)):
+        return TransformersLLM(model=name or LOCAL)
+    return ClientLLM(open_client(model, base_url=base_url))
 
 
 def is_local(llm: LLM) -> bool:
@@ -45,6 +64,8 @@ def max_stops(llm: LLM) -> int | None:
     """How many stop sequences a call may carry; none where the name of that option is not known."""
     if is_local(llm):
         return None
+    if isinstance(llm, ClientLLM):
+        return llm.max_stops
     return 4 if "openai" in llm.class_name().lower() else 0
 
 
