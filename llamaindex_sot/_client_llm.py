@@ -78,13 +78,18 @@ class ClientLLM(CustomLLM):
         return responses()
 
     @llm_completion_callback()
-    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
+    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:  # noqa: ARG002
         """Answer a prompt, as a user's message."""
         *_, last = self._responses([ChatMessage(content=prompt)], **kwargs)
         return _completion(last)
 
     @llm_completion_callback()
-    def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseGen:
+    def stream_complete(
+        self,
+        prompt: str,
+        formatted: bool = False,  # noqa: ARG002
+        **kwargs: Any,
+    ) -> CompletionResponseGen:
         """Answer a prompt piece by piece."""
 
         def responses() -> CompletionResponseGen:

@@ -53,6 +53,11 @@ class Sources:
             shown = {number: with_citations(number, text) for number, text in shown.items()}
         return "\n\n".join(_entry(number, text) for number, text in shown.items())
 
+    def as_quote(self, numbers: Collection[int]) -> str:
+        """The chunks with these numbers as an answer quotes them."""
+        quote = " ".join(with_citations(number, self.texts[number]) for number in sorted(numbers))
+        return f" In the words of the source: {quote}"
+
 
 def pack(chunks: Sequence[str], template: PromptTemplate, *, helper: PromptHelper, llm: LLM) -> Sources:
     """Number the chunks and keep as many as fit next to `template`, in their order, the best first.

@@ -6,9 +6,8 @@ import asyncio
 import re
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llama_index.core.base.llms.types import (
     ChatMessage,
@@ -21,6 +20,9 @@ from llama_index.core.bridge.pydantic import PrivateAttr
 from llama_index.core.llms import LLM, CustomLLM
 from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
 from llama_index.core.schema import NodeWithScore, TextNode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 TITLES = ["Soil", "Water", "Light", "Seeds", "Tools", "Slugs", "Bees", "Compost"]
 

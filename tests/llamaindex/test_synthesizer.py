@@ -168,6 +168,22 @@ def test_sources_as_skeleton_need_no_skeleton_request():
     assert response.metadata["sot"]["citations"] == {str(n): f"node-{n}" for n in range(1, 5)}
 
 
+async def test_a_source_the_model_says_nothing_about_is_quoted():
+    for streaming in (False, True):
+        llm = ChatLLM(Script(point="[9]"))
+        synthesizer = SkeletonOfThoughtSynthesizer(llm, skeleton="sources", streaming=streaming)
+        first, second = (
+            synthesizer.synthesize(QUESTION, nodes(3)),
+            await synthesizer.asynthesize(QUESTION, nodes(3)),
+        )
+        again = await second.get_response() if streaming else second
+        assert str(first) == str(again)
+        assert len(llm.script.asked) == 6
+        assert "2. Water is what chunk 2 is about [2]: In the words of the source: Water is what" in str(
+            first
+        )
+
+
 def test_chunks_that_do_not_fit_are_named(caplog):
     llm = ChatLLM(window=900)
     long = nodes(8)
