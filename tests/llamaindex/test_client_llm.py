@@ -11,6 +11,7 @@ from llama_index.core.callbacks import CallbackManager, TokenCountingHandler
 
 from llamaindex_sot import SkeletonOfThoughtSynthesizer
 from llamaindex_sot._llms import max_stops, named_llm
+from skeleton_of_thought import ConfigurationError
 from skeleton_of_thought.cli import main
 from skeleton_of_thought.fake_server import FakeServer, PlausibleAnswers, Reply
 
@@ -83,7 +84,7 @@ def test_what_all_requests_share_is_one_prefix_on_the_wire(server, model):
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_every_method_answers(server, model):
+async def test_every_method_answers(server, model):
     llm = named_llm(model, base_url=address(server, model))
     asked = [ChatMessage(content="What is mulch?")]
     text = llm.chat(asked).message.content
@@ -91,6 +92,11 @@ def test_every_method_answers(server, model):
     assert "".join(piece.delta for piece in llm.stream_chat(asked)) == text
     assert llm.complete("What is mulch?").text == text
     assert list(llm.stream_complete("What is mulch?"))[-1].text == text
+    assert (await llm.achat(asked)).message.content == text
+    assert (await llm.acomplete("What is mulch?")).text == text
+    assert [p async for p in await llm.astream_complete("What is mulch?")][-1].text == text
+    with pytest.raises(ConfigurationError, match="not 'max_token'"):
+        llm.chat(asked, max_token=3)
     cut = llm.chat(asked, max_tokens=3)
     assert cut.raw["finish_reason"] == "length"
     assert cut.raw["usage"]["completion_tokens"] == 3

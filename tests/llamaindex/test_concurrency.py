@@ -5,8 +5,9 @@ import threading
 import time
 
 import pytest
+from langchain_core.language_models import FakeListChatModel
 
-from llamaindex_sot import SkeletonOfThoughtQueryEngine, SkeletonOfThoughtSynthesizer
+from llamaindex_sot import LangChainLLM, SkeletonOfThoughtQueryEngine, SkeletonOfThoughtSynthesizer
 from llamaindex_sot._async import blocks_event_loop, in_thread
 from llamaindex_sot.transformers_llm import TransformersLLM
 
@@ -117,6 +118,10 @@ async def test_the_query_engine_is_as_concurrent():
     assert str(first) == str(await engine.aquery(QUESTION))
 
 
+def ModelLLM() -> LangChainLLM:  # noqa: N802
+    return LangChainLLM(FakeListChatModel(responses=["text"]))
+
+
 @pytest.mark.parametrize(
     ("llm", "method", "blocks"),
     [
@@ -127,6 +132,8 @@ async def test_the_query_engine_is_as_concurrent():
         (CompletionLLM, "acomplete", True),
         (CompletionLLM, "astream_complete", True),
         (CompletionLLM, "achat", True),
+        (ModelLLM, "achat", False),
+        (ModelLLM, "astream_chat", False),
         (TransformersLLM, "achat", False),
         (TransformersLLM, "astream_chat", False),
         (TransformersLLM, "acomplete", False),
