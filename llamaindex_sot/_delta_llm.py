@@ -58,7 +58,12 @@ class DeltaLLM(LLM):
     @llm_chat_callback()
     async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
         """Answer a conversation piece by piece."""
-        return self._aresponses(messages, kwargs)
+
+        async def responses() -> ChatResponseAsyncGen:
+            async for response in self._aresponses(messages, kwargs):
+                yield response
+
+        return responses()
 
     @llm_completion_callback()
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:  # noqa: ARG002

@@ -53,11 +53,21 @@ def family(llm: LLM) -> str:
     return "instruction" if llm.metadata.is_chat_model else "partial"
 
 
-def sampling(llm: LLM) -> dict[str, Any]:
-    """Options of a call that answers from sources: retelling them must not be penalised as repetition."""
-    if isinstance(llm, TransformersLLM) and llm.repetition_penalty is None:
-        return {"repetition_penalty": 1.0}
-    return {}
+def sampling(llm: LLM, *, retelling: bool) -> dict[str, Any]:
+    """Options of a call that answers from sources: what the local model finds there must not be penalised.
+
+    Args:
+        llm: The LLM.
+        retelling: Whether each point retells one source; the local model then invents least if it is greedy.
+    """
+    if not isinstance(llm, TransformersLLM):
+        return {}
+    options: dict[str, Any] = {}
+    if llm.repetition_penalty is None:
+        options["repetition_penalty"] = 1.0
+    if retelling and llm.temperature is None:
+        options["temperature"] = 0.0
+    return options
 
 
 def max_stops(llm: LLM) -> int | None:

@@ -19,8 +19,8 @@ _METADATA = re.compile(r"\A(?:[\w .-]+: \S.*\n)+\n(?=\S)")
 _DANGLING = frozenset(
     re.findall(
         r"\w+",
-        "a an and are as at be because before but by can for from has have if in into is it its may of on only or "
-        "so than that the their these this those to up when which who with",
+        "a an and are as at be because before but by can every first for from has have if in into is it its last may "
+        "next of on only or other same so than that the their these this those to up when which who with",
     )
 )
 

@@ -166,7 +166,7 @@ class SkeletonOfThoughtSynthesizer(BaseSynthesizer):
             point_max_tokens=point_max_tokens,
             max_stops=max_stops(llm),
         )
-        self._llm_kwargs = {**sampling(llm), **(llm_kwargs or {})}
+        self._llm_kwargs = {**sampling(llm, retelling=self._from_sources), **(llm_kwargs or {})}
         self._max_concurrency = max_concurrency
         self._streams: WeakKeyDictionary[Any, Asked] = WeakKeyDictionary()
 

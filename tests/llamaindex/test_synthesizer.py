@@ -289,6 +289,9 @@ def test_calls_carry_what_the_caller_asks_for():
 def test_local_llms_may_repeat_their_sources():
     from llamaindex_sot._llms import sampling
 
-    assert sampling(TransformersLLM()) == {"repetition_penalty": 1.0}
-    assert sampling(TransformersLLM(repetition_penalty=1.2)) == {}
-    assert sampling(ChatLLM()) == {}
+    greedy = {"temperature": 0.0}
+    assert sampling(TransformersLLM(), retelling=False) == {"repetition_penalty": 1.0}
+    assert sampling(TransformersLLM(), retelling=True) == {"repetition_penalty": 1.0, **greedy}
+    assert sampling(TransformersLLM(repetition_penalty=1.2), retelling=True) == greedy
+    assert sampling(TransformersLLM(temperature=0.5), retelling=True) == {"repetition_penalty": 1.0}
+    assert sampling(ChatLLM(), retelling=True) == {}
