@@ -74,12 +74,26 @@ def _root_logger_kept() -> Iterator[None]:
         root.setLevel(level)
 
 
+@contextmanager
+def _quiet_pypdf() -> Iterator[None]:
+    """Keep what pypdf says of every oddity of a file to itself; whether it can be read is what matters."""
+    pypdf = logging.getLogger("pypdf")
+    level = pypdf.level
+    pypdf.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        pypdf.setLevel(level)
+
+
 def _read(file: Path, place: str) -> list[Document]:
     reader = SimpleDirectoryReader(input_files=[file], exclude_hidden=False, raise_on_error=True)
     try:
-        parts = reader.load_data()
-    except Exception as error:  # noqa: BLE001 - a reader may raise anything over a broken file
-        logger.warning("%s cannot be read and is left out: %s", file, error)
+        with _quiet_pypdf():
+            parts = reader.load_data()
+    except Exception:  # noqa: BLE001 - a reader may raise anything over a broken file
+        logger.warning("%s cannot be read and is left out; it may be damaged", file)
+        logger.debug("reading %s", file, exc_info=True)
         return []
     return [_document(part, place, number) for number, part in enumerate(parts) if part.text.strip()]
 

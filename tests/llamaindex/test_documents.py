@@ -151,7 +151,9 @@ def test_what_is_read_and_what_is_not(folder, caplog):
     assert ("deep/leaf.TXT", "") in places
     assert [page for source, page in places if source == "safety.pdf"] == ["1", "2"]
     assert not {"image.png", ".hidden.md", "empty.md", "broken.pdf"} & {source for source, _ in places}
-    assert "broken.pdf cannot be read" in caplog.text
+    (warning,) = caplog.messages
+    assert "broken.pdf cannot be read" in warning
+    assert logging.getLogger("pypdf").level == logging.NOTSET
     assert logging.getLogger().handlers == handlers
     assert len({document.id_ for document in documents}) == len(documents)
 
