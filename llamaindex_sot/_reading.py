@@ -91,7 +91,7 @@ def _read(file: Path, place: str) -> list[Document]:
     try:
         with _quiet_pypdf():
             parts = reader.load_data()
-    except Exception:  # noqa: BLE001 - a reader may raise anything over a broken file
+    except Exception:
         logger.warning("%s cannot be read and is left out; it may be damaged", file)
         logger.debug("reading %s", file, exc_info=True)
         return []
