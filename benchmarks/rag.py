@@ -1,8 +1,8 @@
 """Answers from documents: Skeleton-of-Thought against LlamaIndex's compact and tree_summarize.
 
 Same model, same chunks, same questions, all ways after each other for every question. The skeleton's answer
-comes first; the other ways then write exactly as many tokens, whatever the model thinks of it. Prompt tokens
-computed are those that no cache served. All numbers are ratios of things measured in this run.
+comes first; the plain ways then write exactly as many tokens as its points have, whatever the model thinks of
+it. Prompt tokens computed are those that no cache served. Only ratios of things measured in one run count.
 
     python benchmarks/rag.py                      three questions, 8 chunks, the packaged model
     python benchmarks/rag.py --questions 10 --model FOLDER_OR_HUB_ID
@@ -82,11 +82,13 @@ class Meter(BaseEventHandler):
 
 @dataclass(frozen=True)
 class Run:
-    """What one way took for one question."""
+    """What one way took for one question; `processor` is the processor time of all threads, in seconds."""
 
     seconds: float
+    processor: float
     first_text: float
-    answer_tokens: int
+    characters: int
+    tokens: int
     prompt_sent: int
     prompt_computed: int
 
@@ -96,14 +98,16 @@ def measure(
 ) -> tuple[Run, Any]:
     """Answer once, streamed."""
     meter.reset()
-    started = time.perf_counter()
-    first = 0.0
+    started, computing = time.perf_counter(), time.process_time()
+    first, text = 0.0, ""
     response: Any = synthesizer.synthesize(question, nodes)
-    for text in response.response_gen:
-        if text.strip() and not first:
+    for piece in response.response_gen:
+        if piece.strip() and not first:
             first = time.perf_counter() - started
+        text += piece
     seconds = time.perf_counter() - started
-    return Run(seconds, first, meter.written, meter.sent, meter.computed), response
+    processor = time.process_time() - computing
+    return Run(seconds, processor, first, len(text), meter.written, meter.sent, meter.computed), response
 
 
 def ask_all_ways(
@@ -128,26 +132,36 @@ def ask_all_ways(
 
 
 def report(runs: list[dict[str, Run]]) -> None:
-    """Medians over the questions, and ratios to compact."""
+    """Medians over the questions; ratios to compact are medians of the ratios of each question."""
 
     def median(way: str, field: str) -> float:
         return statistics.median(getattr(run[way], field) for run in runs)
 
-    def ratio(way: str, field: str) -> float:
-        return statistics.median(
-            getattr(run["compact"], field) / max(getattr(run[way], field), 1e-9) for run in runs
-        )
+    def ratio(way: str, field: str, *, inverse: bool = False) -> float:
+        pairs = [(getattr(run[way], field), getattr(run["compact"], field)) for run in runs]
+        return statistics.median(c / max(w, 1e-9) if inverse else w / max(c, 1e-9) for w, c in pairs)
 
     print(
-        f"{'way':32} {'seconds':>8} {'first':>7} {'tokens':>7} {'prompt':>7} {'computed':>9}   compact / way"
+        "| way | seconds | processor seconds | first text, s | tokens written | prompt tokens | computed | speed-up "
+        "| in processor time | first text sooner | length |"
     )
+    print("|---" * 11 + "|")
     for way in WAYS:
-        seconds, first = median(way, "seconds"), median(way, "first_text")
-        tokens, sent, computed = (median(way, f) for f in ("answer_tokens", "prompt_sent", "prompt_computed"))
-        speed = f"end {ratio(way, 'seconds'):.2f}x, first text {ratio(way, 'first_text'):.2f}x"
-        print(f"{way:32} {seconds:8.2f} {first:7.2f} {tokens:7.0f} {sent:7.0f} {computed:9.0f}   {speed}")
+        cells = [
+            way,
+            f"{median(way, 'seconds'):.2f}",
+            f"{median(way, 'processor'):.2f}",
+            f"{median(way, 'first_text'):.2f}",
+            *(f"{median(way, field):.0f}" for field in ("tokens", "prompt_sent", "prompt_computed")),
+            f"{ratio(way, 'seconds', inverse=True):.2f}",
+            f"{ratio(way, 'processor', inverse=True):.2f}",
+            f"{ratio(way, 'first_text', inverse=True):.2f}",
+            f"{ratio(way, 'characters'):.2f}",
+        ]
+        print(f"| {' | '.join(cells)} |")
     print(
-        "tokens: all that were written, the skeleton included; prompt: sent, and computed because no cache had it"
+        "\nTokens written include the skeleton. Prompt tokens are those of all calls; computed are those no cache "
+        "had. Speed-up and length are relative to compact. Processor time hardly changes when other programs run."
     )
 
 
@@ -173,9 +187,10 @@ def main() -> None:
     for question in QUESTIONS[: arguments.questions]:
         asked = ask_all_ways(arguments.model, question, retriever.retrieve(question), meter)
         if asked is None:
-            print(f"no usable skeleton, left out: {question}")
-        else:
-            runs.append(asked)
+            print(f"no usable skeleton, left out: {question}", flush=True)
+            continue
+        runs.append(asked)
+        print(question, *(f"    {way}: {run}" for way, run in asked.items()), sep="\n", flush=True)
     print(f"\n{len(runs)} questions, {arguments.chunks} chunks of up to {arguments.chunk_tokens} tokens\n")
     if runs:
         report(runs)

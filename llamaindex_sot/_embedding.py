@@ -9,6 +9,7 @@ from typing import Any
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.bridge.pydantic import PrivateAttr
 
+from skeleton_of_thought.decoding._threads import in_passing
 from skeleton_of_thought.errors import require
 from skeleton_of_thought.routing.embedding import packaged_model
 
@@ -40,7 +41,7 @@ class PackagedEmbedding(BaseEmbedding):
         folder = str(packaged_model())
         with quiet():
             self._tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-            self._model = transformers.AutoModel.from_pretrained(folder).eval()
+            self._model = in_passing(lambda: transformers.AutoModel.from_pretrained(folder).eval())
 
     @classmethod
     def class_name(cls) -> str:
@@ -48,6 +49,10 @@ class PackagedEmbedding(BaseEmbedding):
         return "PackagedEmbedding"
 
     def _embed(self, texts: list[str]) -> list[list[float]]:
+        """Embed in a thread that ends, so that the decoding engine's threads have the cores to themselves."""
+        return in_passing(lambda: self._compute(texts))
+
+    def _compute(self, texts: list[str]) -> list[list[float]]:
         torch = self._torch
         with self._lock, torch.inference_mode():
             batch = self._tokenizer(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from llama_index.core.settings import Settings
 
-from llamaindex_sot.transformers_llm import TransformersLLM
+from llamaindex_sot._client_llm import ClientLLM
+from llamaindex_sot.transformers_llm import LOCAL, TransformersLLM
+from skeleton_of_thought.clients import open_client
+from skeleton_of_thought.quirks import Quirks, quirks_of
+from skeleton_of_thought.request import Stage
 
 if TYPE_CHECKING:
     from llama_index.core.llms import LLM
@@ -18,6 +22,23 @@ def default_llm() -> LLM:
         return Settings.llm
     except ImportError:
         return TransformersLLM()
+
+
+def named_llm(model: str, *, base_url: str | None = None) -> LLM:
+    """The LLM for a model as the command names it.
+
+    Args:
+        model: `"local"`, `"hf:FOLDER_OR_HUB_ID"`, `"openai:NAME"` or `"anthropic:NAME"`.
+        base_url: Address of an API server.
+
+    Raises:
+        ConfigurationError: No such kind of model, or something it needs is not set.
+        MissingExtraError: The package for it is not installed.
+    """
+    kind, _, name = model.partition(":")
+    if base_url is None and (model == LOCAL or (kind == "hf" and name)):
+        return TransformersLLM(model=name or LOCAL)
+    return ClientLLM(open_client(model, base_url=base_url))
 
 
 def is_local(llm: LLM) -> bool:
@@ -32,15 +53,33 @@ def family(llm: LLM) -> str:
     return "instruction" if llm.metadata.is_chat_model else "partial"
 
 
-def sampling(llm: LLM) -> dict[str, Any]:
-    """Options of a call that answers from sources: retelling them must not be penalised as repetition."""
-    if isinstance(llm, TransformersLLM) and llm.repetition_penalty is None:
-        return {"repetition_penalty": 1.0}
-    return {}
+def sampling(llm: LLM, *, retelling: bool) -> dict[str, Any]:
+    """Options of a call that answers from sources: what the local model finds there must not be penalised.
+
+    Args:
+        llm: The LLM.
+        retelling: Whether each point retells one source; the local model then invents least if it is greedy.
+    """
+    if not isinstance(llm, TransformersLLM):
+        return {}
+    options: dict[str, Any] = {}
+    if llm.repetition_penalty is None:
+        options["repetition_penalty"] = 1.0
+    if retelling and llm.temperature is None:
+        options["temperature"] = 0.0
+    return options
 
 
 def max_stops(llm: LLM) -> int | None:
     """How many stop sequences a call may carry; none where the name of that option is not known."""
     if is_local(llm):
         return None
+    if isinstance(llm, ClientLLM):
+        return llm.max_stops
     return 4 if "openai" in llm.class_name().lower() else 0
+
+
+def quirks(llm: LLM) -> dict[Stage, Quirks]:
+    """What is known of the LLM in this process, for every stage of a run."""
+    known = quirks_of(f"{llm.class_name()} {llm.metadata.model_name}")
+    return dict.fromkeys(get_args(Stage), known)

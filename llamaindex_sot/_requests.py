@@ -82,10 +82,10 @@ class SourcedRequests:
         numbers = self._numbers(request)
         if self._nearest is not None and request.stage == "point":
             numbers = self._nearest.choose(self._title(request), self._count or 1)
-        citations = self._citations(request, numbers)
+        text = self._text(request, numbers)
         for delta in self._calls.send(self._sourced(request, numbers)):
-            yield replace(delta, text=citations.feed(delta.text))
-        yield Delta(citations.finish())
+            yield text.feed(delta)
+        yield text.finish()
 
     async def asend(self, request: Request) -> AsyncGenerator[Delta]:
         """Answer one request without blocking the event loop."""
@@ -99,10 +99,10 @@ class SourcedRequests:
         numbers = self._numbers(request)
         if self._nearest is not None and request.stage == "point":
             numbers = await self._nearest.achoose(self._title(request), self._count or 1)
-        citations = self._citations(request, numbers)
+        text = self._text(request, numbers)
         async for delta in self._calls.asend(self._sourced(request, numbers)):
-            yield replace(delta, text=citations.feed(delta.text))
-        yield Delta(citations.finish())
+            yield text.feed(delta)
+        yield text.finish()
 
     def _numbers(self, request: Request) -> Collection[int]:
         """The chunks of a request, as far as nothing has to be embedded to know them."""
@@ -113,14 +113,40 @@ class SourcedRequests:
     def _title(self, request: Request) -> str:
         return " ".join(self._run.skeleton[index - 1].title for index in request.points)
 
-    def _citations(self, request: Request, numbers: Collection[int]) -> CitationFilter:
+    def _text(self, request: Request, numbers: Collection[int]) -> _Text:
         self._filters[request.id] = CitationFilter(numbers)
-        return self._filters[request.id]
+        quote = "" if self._skeleton is None else self._sources.as_quote(numbers)
+        return _Text(self._filters[request.id], quote)
 
     def _sourced(self, request: Request, numbers: Collection[int]) -> Request:
         text = self._sources.as_text(numbers, cited_throughout=self._skeleton is not None)
         context = self._render(text)
         return replace(request, messages=place(request.messages, self._turn, context))
+
+
+class _Text:
+    """The text of one request: without wrong citations, and with a quote if the model wrote nothing.
+
+    Args:
+        citations: Removes the wrong ones.
+        quote: Stands where nothing is written.
+    """
+
+    def __init__(self, citations: CitationFilter, quote: str) -> None:
+        self._citations = citations
+        self._quote = quote
+        self._written = False
+
+    def feed(self, delta: Delta) -> Delta:
+        """The next piece, as far as it is certain."""
+        text = self._citations.feed(delta.text)
+        self._written = self._written or bool(text.strip())
+        return replace(delta, text=text)
+
+    def finish(self) -> Delta:
+        """What is left when the model has ended."""
+        rest = self._citations.finish()
+        return Delta(rest if self._written or rest.strip() else self._quote)
 
 
 class Direct:

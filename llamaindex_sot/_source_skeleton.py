@@ -15,11 +15,12 @@ if TYPE_CHECKING:
 _LONGEST, _SHORTEST = 9, 3  # words
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 _CLAUSE_END = re.compile(r"\s*[,;:(]\s*|\s(?=(?:and|because|so that|which|when|where|while)\s)")
+_METADATA = re.compile(r"\A(?:[\w .-]+: \S.*\n)+\n(?=\S)")
 _DANGLING = frozenset(
     re.findall(
         r"\w+",
-        "a an and are as at be because before but by can for from has have if in into is it its may of on only or "
-        "so than that the their these this those to up when which who with",
+        "a an and are as at be because before but by can every first for from has have if in into is it its last may "
+        "next of on only or other same so than that the their these this those to up when which who with",
     )
 )
 
@@ -51,7 +52,8 @@ def with_citations(number: int, text: str) -> str:
 
 
 def _without_heading(text: str) -> str:
-    """The text on one line, without a heading at its beginning if something follows."""
+    """The text on one line, without the metadata LlamaIndex puts over it and without a heading."""
+    text = _METADATA.sub("", text.strip(), count=1)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if len(lines) > 1 and (lines[0].startswith("#") or _is_heading(lines[0], lines[1])):
         lines = lines[1:]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from llama_index.core.prompts import PromptTemplate
 
 from llamaindex_sot._source_skeleton import with_citations
+from skeleton_of_thought.errors import ConfigurationError
 from skeleton_of_thought.skeleton import Point, Skeleton
 
 if TYPE_CHECKING:
@@ -52,17 +53,31 @@ class Sources:
             shown = {number: with_citations(number, text) for number, text in shown.items()}
         return "\n\n".join(_entry(number, text) for number, text in shown.items())
 
+    def as_quote(self, numbers: Collection[int]) -> str:
+        """The chunks with these numbers as an answer quotes them."""
+        quote = " ".join(with_citations(number, self.texts[number]) for number in sorted(numbers))
+        return f" In the words of the source: {quote}"
+
 
 def pack(chunks: Sequence[str], template: PromptTemplate, *, helper: PromptHelper, llm: LLM) -> Sources:
     """Number the chunks and keep as many as fit next to `template`, in their order, the best first.
 
     The prompt helper measures. The chunk at the end of the context may be cut; what was cut or left out is
     logged and recorded.
+
+    Raises:
+        ConfigurationError: The template alone is too long for the LLM.
     """
     texts = {number: chunk.strip() for number, chunk in enumerate(chunks, start=1)}
     everything = Sources(texts).as_text()
     padding = _TOKENS_PER_MESSAGE * (template.template.count("\n\n") + 1)
-    packed = helper.repack(template, [everything], padding=padding, llm=llm)
+    try:
+        packed = helper.repack(template, [everything], padding=padding, llm=llm)
+    except ValueError as error:
+        raise ConfigurationError(
+            f"The prompts leave no room for a source in a context window of {helper.context_window} tokens, "
+            f"{helper.num_output} of them for the answer. Use shorter prompts, fewer points or another LLM."
+        ) from error
     if len(packed) <= 1:
         return Sources(texts)
     room, kept = len(packed[0]), {}

@@ -3,37 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-import logging
-import os
-import shutil
-import warnings
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llama_index.core import VectorStoreIndex
-from llama_index.core.ingestion import DocstoreStrategy, IngestionPipeline
-from llama_index.core.node_parser import SentenceSplitter
 from llama_index.core.query_engine import RetrieverQueryEngine
-from llama_index.core.storage.docstore import SimpleDocumentStore
 from platformdirs import user_data_path
 
 from llamaindex_sot._embedding import PackagedEmbedding
-from llamaindex_sot._llms import default_llm
-from llamaindex_sot._reading import SUFFIXES, read_documents
+from llamaindex_sot._llms import default_llm, named_llm
+from llamaindex_sot._reading import SUFFIXES, read_chunks
+from llamaindex_sot._vectors import up_to_date
 from llamaindex_sot.synthesizer import SkeletonOfThoughtSynthesizer
 from llamaindex_sot.transformers_llm import LOCAL, TransformersLLM
-from skeleton_of_thought.errors import ConfigurationError, require
+from skeleton_of_thought.errors import ConfigurationError
+
+__all__ = ["CHUNK_TOKENS", "ask_folder", "cited_files", "folder_index", "named_llm"]
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from llama_index.core.base.embeddings.base import BaseEmbedding
     from llama_index.core.base.response.schema import RESPONSE_TYPE
     from llama_index.core.llms import LLM
-    from llama_index.core.vector_stores.types import BasePydanticVectorStore
-
-logger = logging.getLogger(__name__)
 
 CHUNK_TOKENS = 64
 """Chunks are two or three sentences: one point of an answer, found and retold even by small models."""
@@ -56,7 +46,7 @@ def ask_folder(
         folder: Where the documents are; folders inside it are read too, hidden ones are not.
         llm: Writes the answer; see `SkeletonOfThoughtSynthesizer`.
         chunks: How many chunks of the documents the answer may use; None for 5 with the packaged model, which
-            makes a point of each (`skeleton="sources"`), and for 12 with any other.
+            makes a point of each (`skeleton="sources"`) unless it is given `prompts`, and for 12 with any other.
         storage: Where the index is kept; None for a place of the user's own, one per folder.
         streaming: Return a `StreamingResponse`.
         **options: Further options of `SkeletonOfThoughtSynthesizer`.
@@ -72,7 +62,7 @@ def ask_folder(
     index = folder_index(folder, storage=storage)
     llm = llm or default_llm()
     small = isinstance(llm, TransformersLLM) and llm.model == LOCAL
-    if small:
+    if small and options.get("prompts") is None:
         options.setdefault("skeleton", "sources")
     synthesizer = SkeletonOfThoughtSynthesizer(llm, streaming=streaming, **options)
     retriever = index.as_retriever(similarity_top_k=chunks or (5 if small else 12))
@@ -96,9 +86,10 @@ def folder_index(
 ) -> VectorStoreIndex:
     """The index of a folder's documents, brought up to date.
 
-    Vectors are kept in LanceDB, the hash of every document beside them. Only documents that are new or have
-    changed are embedded; those that are gone are removed. Several processes may ask at once: the first one
-    updates, the others wait for it.
+    The chunks are kept in Chroma under ids made of their place and their text. So what is kept says by itself
+    what is missing: only chunks that are new or have changed are embedded, those that are gone are removed,
+    and an update that was interrupted goes on where it stopped. Several processes may ask at once: the first
+    one updates, the others wait for it.
 
     Args:
         folder: Where the documents are.
@@ -115,40 +106,13 @@ def folder_index(
         raise ConfigurationError(
             f"There is no folder {str(folder)!r}. Give a folder with {', '.join(SUFFIXES)} files."
         )
+    chunks = read_chunks(folder, tokens=CHUNK_TOKENS)
+    if not chunks:
+        raise ConfigurationError(f"The folder {str(folder)!r} has no text in {', '.join(SUFFIXES)} files.")
     embed = embed_model or PackagedEmbedding()
     home = Path(storage) if storage is not None else _home(folder)
-    kept = home / hashlib.sha256(f"{embed.model_name} {CHUNK_TOKENS}".encode()).hexdigest()[:16]
-    documents = read_documents(folder)
-    if not documents:
-        raise ConfigurationError(f"The folder {str(folder)!r} has no text in {', '.join(SUFFIXES)} files.")
-    with _updating(kept):
-        hashes = kept / "documents.json"
-        vectors = _open(kept / "vectors")
-        store = (
-            SimpleDocumentStore.from_persist_path(str(hashes)) if hashes.exists() else SimpleDocumentStore()
-        )
-        pipeline = IngestionPipeline(
-            transformations=[SentenceSplitter(chunk_size=CHUNK_TOKENS, chunk_overlap=0), embed],
-            vector_store=vectors,
-            docstore=store,
-            docstore_strategy=DocstoreStrategy.UPSERTS_AND_DELETE,
-            disable_cache=True,
-        )
-        added = pipeline.run(documents=documents, store_doc_text=False)
-        store.persist(str(hashes))
-        logger.info("%d documents in %s, %d chunks new or changed", len(documents), folder, len(added))
-    return VectorStoreIndex.from_vector_store(vectors, embed_model=embed)
-
-
-def _open(folder: Path) -> BasePydanticVectorStore:
-    """The vector database in a folder."""
-    os.environ.setdefault("LANCEDB_LOG", "error")  # its core would say on stderr that a new table is new
-    lance = require("llama_index.vector_stores.lancedb", extra="docs", needed_for="Answering from documents")
-    logging.getLogger(lance.LanceDBVectorStore.__module__).setLevel(logging.ERROR)  # a new table is no news
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of lancedb, for what the integration calls
-        vectors: BasePydanticVectorStore = lance.LanceDBVectorStore(uri=str(folder), table_name="chunks")
-    return vectors
+    kept = home / hashlib.sha256(embed.model_name.encode()).hexdigest()[:16]
+    return VectorStoreIndex.from_vector_store(up_to_date(kept, chunks, embed), embed_model=embed)
 
 
 def _home(folder: Path) -> Path:
@@ -156,20 +120,3 @@ def _home(folder: Path) -> Path:
     path = folder.resolve()
     digest = hashlib.sha256(str(path).encode()).hexdigest()[:16]
     return user_data_path("skeleton-of-thought") / "documents" / f"{path.name}-{digest}"
-
-
-@contextmanager
-def _updating(kept: Path) -> Iterator[None]:
-    """Hold the index alone; one whose update was interrupted is made anew."""
-    from filelock import FileLock
-
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{kept}.lock"):
-        unfinished = kept / "unfinished"
-        if unfinished.exists():
-            logger.warning("the index in %s was left unfinished; it is made anew", kept)
-            shutil.rmtree(kept)
-        kept.mkdir(exist_ok=True)
-        unfinished.touch()
-        yield
-        unfinished.unlink()

@@ -99,15 +99,13 @@ SOURCE_PROMPTS: Mapping[str, Prompts] = MappingProxyType(
     {
         "instruction": _INSTRUCTION,
         "partial": _PARTIAL,
-        "partial-examples": replace(
-            _PARTIAL, examples=_EXAMPLE, skeleton_max_tokens=96, point_max_tokens=112
-        ),
+        "partial-examples": replace(_PARTIAL, examples=_EXAMPLE, skeleton_max_tokens=72, point_max_tokens=80),
         "partial-examples-sources": replace(
             _PARTIAL,
             point=_POINT_FROM_ITS_SOURCE,
             examples=_RETOLD,
             continues=False,
-            point_max_tokens=112,
+            point_max_tokens=96,
         ),
     }
 )

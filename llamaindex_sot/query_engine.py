@@ -10,7 +10,7 @@ from llama_index.core.callbacks.schema import CBEventType, EventPayload
 
 from llamaindex_sot._answering import Answering
 from llamaindex_sot._calls import Calls
-from llamaindex_sot._llms import default_llm, family, max_stops
+from llamaindex_sot._llms import default_llm, family, max_stops, quirks
 from llamaindex_sot._templates import Templates
 from skeleton_of_thought.answer import Answer
 from skeleton_of_thought.messages import Message
@@ -134,7 +134,9 @@ class SkeletonOfThoughtQueryEngine(BaseQueryEngine):
 
     def _answering(self, question: Message, decision: Decision) -> Answering:
         prompts = self._templates.prompts(self._llm, {})
-        run = SkeletonOfThought([question], prompts, self._options, decision=decision)
+        run = SkeletonOfThought(
+            [question], prompts, self._options, decision=decision, quirks=quirks(self._llm)
+        )
         return Answering(
             run, empty="Empty Response", max_concurrency=self._max_concurrency, describe=Answer.to_dict
         )

@@ -11,11 +11,10 @@ from llama_index.core.llms.structured_llm import StructuredLLM
 from llama_index.core.response_synthesizers import BaseSynthesizer, CompactAndRefine
 from llama_index_instrumentation import get_dispatcher
 
-from llamaindex_sot._answering import Answering
+from llamaindex_sot._asked import Asked, Text
 from llamaindex_sot._calls import Calls
 from llamaindex_sot._choosing import Nearest
-from llamaindex_sot._citations import cited_in
-from llamaindex_sot._llms import default_llm, family, is_local, max_stops, sampling
+from llamaindex_sot._llms import default_llm, family, is_local, max_stops, quirks, sampling
 from llamaindex_sot._messages import from_llamaindex
 from llamaindex_sot._requests import Direct, SourcedRequests
 from llamaindex_sot._source_skeleton import skeleton_of
@@ -41,7 +40,6 @@ if TYPE_CHECKING:
     from llama_index.core.schema import NodeWithScore
     from llama_index.core.types import RESPONSE_TEXT_TYPE
 
-    from skeleton_of_thought.answer import Answer
     from skeleton_of_thought.answer_format import AnswerFormat
     from skeleton_of_thought.prompts import Prompts
     from skeleton_of_thought.routing.decision import Decision, Router
@@ -168,9 +166,9 @@ class SkeletonOfThoughtSynthesizer(BaseSynthesizer):
             point_max_tokens=point_max_tokens,
             max_stops=max_stops(llm),
         )
-        self._llm_kwargs = {**sampling(llm), **(llm_kwargs or {})}
+        self._llm_kwargs = {**sampling(llm, retelling=self._from_sources), **(llm_kwargs or {})}
         self._max_concurrency = max_concurrency
-        self._streams: WeakKeyDictionary[Any, _Asked] = WeakKeyDictionary()
+        self._streams: WeakKeyDictionary[Any, Asked] = WeakKeyDictionary()
 
     @classmethod
     def from_defaults(cls, llm: LLM | None = None, **options: Any) -> Self:
@@ -200,7 +198,7 @@ class SkeletonOfThoughtSynthesizer(BaseSynthesizer):
         if asked.nearest is not None and decision.route == "sot":
             asked.nearest.learn(asked.sources.texts)
         texts = asked.answering.texts(asked.requests.send)
-        response = texts if self._streaming else _Text("".join(texts))
+        response = texts if self._streaming else Text("".join(texts))
         self._remember(response, asked)
         dispatcher.event(GetResponseEndEvent())
         return response
@@ -221,7 +219,7 @@ class SkeletonOfThoughtSynthesizer(BaseSynthesizer):
         if asked.nearest is not None and decision.route == "sot":
             await asked.nearest.alearn(asked.sources.texts)
         texts = asked.answering.atexts(asked.requests.asend)
-        response = texts if self._streaming else _Text("".join([text async for text in texts]))
+        response = texts if self._streaming else Text("".join([text async for text in texts]))
         self._remember(response, asked)
         dispatcher.event(GetResponseEndEvent())
         return response
@@ -232,7 +230,7 @@ class SkeletonOfThoughtSynthesizer(BaseSynthesizer):
         chunks: Sequence[str],
         decision: Decision,
         variables: Mapping[str, Any],
-    ) -> _Asked:
+    ) -> Asked:
         """Everything one question needs, before anything is sent."""
         llm = self._llm
         prompts = self._templates.prompts(llm, variables)
@@ -242,11 +240,10 @@ class SkeletonOfThoughtSynthesizer(BaseSynthesizer):
         if decision.route == "sot":
             room = largest_request(prompts, messages, self._options.max_points)
             sources = pack(chunks, room, helper=self._prompt_helper, llm=llm)
-        run = SkeletonOfThought(messages, prompts, self._options, decision=decision)
+        run = SkeletonOfThought(messages, prompts, self._options, decision=decision, quirks=quirks(llm))
         calls = Calls(llm, streaming=self._streaming, kwargs=self._llm_kwargs)
-        nearest = None
-        if self._embed_model is not None and self._per_point and not self._from_sources:
-            nearest = Nearest(self._embed_model, messages[-1].text)
+        embed = self._embed_model if self._per_point and not self._from_sources else None
+        nearest = None if embed is None else Nearest(embed, messages[-1].text)
         requests = SourcedRequests(
             calls,
             run,
@@ -260,15 +257,13 @@ class SkeletonOfThoughtSynthesizer(BaseSynthesizer):
                 self._fallback, messages[-1].text, chunks, dict(variables), blocking=calls.blocking
             ),
         )
-        return _Asked(
-            run, sources, requests, nearest, empty=self._empty_response, limit=self._max_concurrency
-        )
+        return Asked(run, sources, requests, nearest, empty=self._empty_response, limit=self._max_concurrency)
 
     # What LlamaIndex's base class asks for.
 
-    def _remember(self, response: Any, asked: _Asked) -> None:
+    def _remember(self, response: Any, asked: Asked) -> None:
         """Keep what belongs to a response until LlamaIndex wraps it."""
-        if isinstance(response, _Text):
+        if isinstance(response, Text):
             response.asked = asked
         else:
             self._streams[response] = asked
@@ -278,7 +273,7 @@ class SkeletonOfThoughtSynthesizer(BaseSynthesizer):
     ) -> RESPONSE_TYPE:
         response = super()._prepare_response_output(response_str, source_nodes)
         asked = (
-            response_str.asked if isinstance(response_str, _Text) else self._streams.pop(response_str, None)
+            response_str.asked if isinstance(response_str, Text) else self._streams.pop(response_str, None)
         )
         if asked is not None:
             asked.node_ids = [source.node.node_id for source in source_nodes]
@@ -295,48 +290,6 @@ class SkeletonOfThoughtSynthesizer(BaseSynthesizer):
     def _update_prompts(self, prompts_dict: PromptDictType) -> None:
         others = [f"fallback:{key}" for key in self._fallback.get_prompts()]
         self._templates = self._templates.updated(prompts_dict, others=others, llm=self._llm)
-
-
-class _Text(str):
-    """The text of an answer, with what the response's metadata will say about it."""
-
-    __slots__ = ("asked",)
-    asked: _Asked
-
-
-class _Asked:
-    """One question on its way to its answer."""
-
-    def __init__(
-        self,
-        run: SkeletonOfThought,
-        sources: Sources,
-        requests: SourcedRequests,
-        nearest: Nearest | None,
-        *,
-        empty: str,
-        limit: int | None,
-    ) -> None:
-        self.sources = sources
-        self.requests = requests
-        self.nearest = nearest
-        self.node_ids: list[str] = []
-        self.answering = Answering(run, empty=empty, max_concurrency=limit, describe=self._describe)
-
-    def _describe(self, answer: Answer) -> dict[str, Any]:
-        """The contract, and where the answer comes from."""
-        cited = cited_in(answer.text) if answer.route == "sot" else []
-        nodes = dict(enumerate(self.node_ids, start=1))
-        return {
-            **answer.to_dict(),
-            "citations": {str(number): nodes[number] for number in sorted(cited) if number in nodes},
-            "removed_citations": self.requests.removed_citations,
-            "context": {
-                "given": list(self.sources.texts),
-                "shortened": self.sources.shortened,
-                "left_out": list(self.sources.left_out),
-            },
-        }
 
 
 def _one_of(name: str, value: object, allowed: Sequence[str]) -> None:

@@ -58,10 +58,19 @@ def ask(
     as_json: AsJson = False,
 ) -> None:
     """Answer a question, its points written at the same time."""
-    if docs is not None:
-        ask_documents(question, docs, model=model, route=route, max_points=max_points, as_json=as_json)
-        return
     chosen = choose_prompts(prompts)
+    if docs is not None:
+        ask_documents(
+            question,
+            docs,
+            model=model,
+            base_url=base_url,
+            route=route,
+            max_points=max_points,
+            prompts=chosen,
+            as_json=as_json,
+        )
+        return
     console = Console()
     live = console.is_terminal and not as_json
     with console.status("Loading the model ...") if live else nullcontext():

@@ -8,38 +8,41 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skeleton_of_thought.cli.running import RouteChoice
-from skeleton_of_thought.errors import ConfigurationError, require
+from skeleton_of_thought.errors import require
 from skeleton_of_thought.routing import FixedRouter, get_router
 
 if TYPE_CHECKING:
+    from skeleton_of_thought.prompts import Prompts
     from skeleton_of_thought.routing import Router
 
 
 def ask_documents(
-    question: str, folder: Path, *, model: str, route: RouteChoice, max_points: int, as_json: bool
+    question: str,
+    folder: Path,
+    *,
+    model: str,
+    base_url: str | None,
+    route: RouteChoice,
+    max_points: int,
+    prompts: Prompts | None,
+    as_json: bool,
 ) -> None:
     """Answer from the text, Markdown and PDF files of a folder, and name the files cited.
 
     Raises:
-        ConfigurationError: An API model, no such folder, or nothing to read in it.
-        MissingExtraError: The extras `docs` and `local` are not installed.
+        ConfigurationError: No such model, no such folder, or nothing to read in it.
+        MissingExtraError: The extra `docs` or one the model needs is not installed.
     """
     require("llama_index.core", extra="docs", needed_for="--docs")
-    from llamaindex_sot import TransformersLLM
-    from llamaindex_sot.documents import ask_folder, cited_files
+    from llamaindex_sot.documents import ask_folder, cited_files, named_llm
 
-    kind, _, name = model.partition(":")
-    if kind not in {"local", "hf"}:
-        raise ConfigurationError(
-            f"--docs answers with local or hf:FOLDER_OR_HUB_ID, not {model!r}. In Python, "
-            "SkeletonOfThoughtSynthesizer takes any LlamaIndex LLM."
-        )
     response: Any = ask_folder(
         question,
         folder,
-        llm=TransformersLLM(model=name or "local"),
+        llm=named_llm(model, base_url=base_url),
         router=_router(route),
         max_points=max_points,
+        prompts=prompts,
         streaming=not as_json,
     )
     if as_json:
@@ -61,5 +64,12 @@ def _router(route: RouteChoice) -> Router:
 
 
 def _footer(sot: dict[str, Any]) -> str:
-    points = f" · {len(sot['points'])} points" if sot["points"] else ""
-    return f"{sot['route']} ({sot['reason']}){points} · {sot['seconds']['total']:.1f} s"
+    parts = [f"{sot['route']} ({sot['reason']})"]
+    if sot["points"]:
+        parts.append(f"{len(sot['points'])} points")
+    usage, seconds = sot["usage"], sot["seconds"]
+    parts += [
+        f"{usage['input_tokens']} tokens in, {usage['output_tokens']} out",
+        f"{seconds['total']:.1f} s, first text after {seconds['first_token']:.1f} s",
+    ]
+    return " · ".join(parts)
