@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +13,22 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from skeleton_of_thought.cli.ask import BaseUrl, MaxPoints, Model
+from skeleton_of_thought.errors import ConfigurationError
+
+
+class WayChoice(StrEnum):
+    """Which answers are compared with the plain ones."""
+
+    sot = "sot"
+    routed = "routed"
+
+
+class FormChoice(StrEnum):
+    """What a judge is asked for."""
+
+    scores = "scores"
+    ranking = "ranking"
+
 
 app = typer.Typer(no_args_is_help=True, help="Measure speed and quality on your model and your questions.")
 
@@ -85,6 +102,78 @@ def speed(
     found = summarise(folder.speed)
     console.print(found.line(), markup=False, highlight=False)
     console.print(f"Results: {folder.path}. The report: sot report {out}", markup=False, highlight=False)
+
+
+@app.command()
+def quality(
+    *,
+    judge: Annotated[
+        list[str] | None,
+        typer.Option(help="A chat model that judges, as for --model; may be given several times."),
+    ] = None,
+    judge_base_url: Annotated[str | None, typer.Option(help="Address of the judges' API server.")] = None,
+    out: Out = Path("sot-eval"),
+    way: Annotated[
+        WayChoice, typer.Option(help="Which answers to compare with the plain ones.")
+    ] = WayChoice.sot,
+    form: Annotated[
+        list[FormChoice] | None, typer.Option(help="Scores for both answers, or a ranking; default: both.")
+    ] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(help="Rank by this only; default: all six. May be given several times."),
+    ] = None,
+    concurrency: Concurrency = 1,
+    max_requests: MaxRequests = None,
+    requests_per_minute: PerMinute = None,
+    tokens_per_minute: TokensPerMinute = None,
+    workers: Workers = None,
+    ray: Ray = None,
+) -> None:
+    """Let chat models compare the answers of sot eval speed; and measure what needs no judge."""
+    from skeleton_of_thought.evaluation import ModelFolder, continue_with
+    from skeleton_of_thought.evaluation.judge_prompts import METRICS
+    from skeleton_of_thought.evaluation.judging import JudgeWork, pairs_to_judge
+    from skeleton_of_thought.evaluation.measures import measure_points
+    from skeleton_of_thought.evaluation.quality import judge_results
+    from skeleton_of_thought.evaluation.results import write_json
+
+    unknown = sorted({*(metric or ())} - METRICS.keys())
+    if unknown:
+        raise ConfigurationError(f"There is no metric {unknown[0]!r}; use {', '.join(METRICS)}.")
+    work = JudgeWork(
+        judges=tuple(judge or ()),
+        base_url=judge_base_url,
+        max_concurrency=max_requests,
+        requests_per_minute=requests_per_minute,
+        tokens_per_minute=tokens_per_minute,
+    )
+    console = Console()
+    for folder in ModelFolder.all_in(out):
+        measures = measure_points(folder.speed)
+        write_json(folder.measures, measures.to_dict())
+        console.print(f"{folder.path.name}: {measures.line()}", markup=False, highlight=False)
+        if not work.judges:
+            continue
+
+        def tasks(folder: ModelFolder = folder) -> Iterator[dict[str, Any]]:
+            return pairs_to_judge(
+                folder.speed,
+                judges=work.judges,
+                way=way.value,
+                forms=[choice.value for choice in form or FormChoice],
+                metrics=metric or tuple(METRICS),
+            )
+
+        with _progress("Judging", sum(1 for _ in tasks())) as progress:
+            continue_with(
+                folder.quality,
+                tasks(),
+                lambda tasks: _spread(work, tasks, concurrency=concurrency, workers=workers, ray=ray),
+                name=lambda task: str(task["key"]),
+                progress=progress,
+            )
+        console.print(judge_results(folder.quality).line(), markup=False, highlight=False)
 
 
 def _spread(

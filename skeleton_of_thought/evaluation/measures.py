@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import asdict, dataclass
 from itertools import combinations
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Final
 
+from skeleton_of_thought.errors import MissingExtraError
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 _WORD = re.compile(r"\w+")
 _ANOTHER_ITEM = re.compile(r"^\s*(?:\*\*)?(\d{1,2})[.):]\s", re.MULTILINE)
@@ -69,6 +72,90 @@ def overlap(points: Sequence[Mapping[str, Any]]) -> float:
     return fmean(shares) if shares else 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """The skeletons and points of a whole run.
+
+    Attributes:
+        answers: Answers asked for with a skeleton.
+        parsed: Share whose skeleton gave at least two points.
+        fallbacks: Why the others were answered plainly, and how often.
+        points: Points written.
+        stays: Share of the points that stay in their point.
+        word_overlap: Word 3-grams two points of an answer share, mean over the answers.
+        meaning_overlap: Cosine similarity of two points of an answer, mean over the answers; None without the
+            extra `routers`.
+        near_own_title: Share of the points whose own title is the closest one in meaning; None likewise.
+    """
+
+    answers: int
+    parsed: float | None
+    fallbacks: Mapping[str, int]
+    points: int
+    stays: float | None
+    word_overlap: float | None
+    meaning_overlap: float | None
+    near_own_title: float | None
+
+    def line(self) -> str:
+        """The result in one sentence."""
+        if not self.answers:
+            return "no answer with a skeleton"
+        told = [f"{self.answers} answers, {self.parsed:.0%} of the skeletons gave points"]
+        for share, meaning in (
+            (self.stays, "of the points stay in their point"),
+            (self.near_own_title, "are nearest to their own title"),
+            (self.word_overlap, "of the 3-grams of two points are shared"),
+        ):
+            if share is not None:
+                told.append(f"{share:.0%} {meaning}")
+        return ", ".join(told)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return asdict(self)
+
+
+def measure_points(rows: Iterable[Mapping[str, Any]]) -> Measures:
+    """Measure the answers with a skeleton in the rows of a speed run."""
+    meaning = EmbeddingMeasures.if_installed()
+    fallbacks: Counter[str] = Counter()
+    stays: list[bool] = []
+    near: list[bool] = []
+    words: list[float] = []
+    meanings: list[float] = []
+    answers = 0
+    for row in rows:
+        answer = row["ways"].get("sot")
+        if answer is None:
+            continue
+        answers += 1
+        points = answer["points"]
+        if not points:
+            fallbacks[answer["reason"]] += 1
+            continue
+        found = point_measures(points)
+        stays += found.stays
+        words.append(found.overlap)
+        if meaning is not None:
+            near += meaning.near_own_title(points)
+            meanings.append(meaning.overlap(points))
+    return Measures(
+        answers=answers,
+        parsed=1 - fallbacks.total() / answers if answers else None,
+        fallbacks=dict(fallbacks),
+        points=len(stays),
+        stays=_mean(stays),
+        word_overlap=_mean(words),
+        meaning_overlap=_mean(meanings),
+        near_own_title=_mean(near),
+    )
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return fmean(values) if values else None
+
+
 class EmbeddingMeasures:
     """The same with a sentence embedding: closeness of meaning instead of words.
 
@@ -80,6 +167,14 @@ class EmbeddingMeasures:
         from skeleton_of_thought.routing.embedding import Encoder
 
         self._encoder = Encoder()
+
+    @classmethod
+    def if_installed(cls) -> EmbeddingMeasures | None:
+        """None where the extra is missing."""
+        try:
+            return cls()
+        except MissingExtraError:
+            return None
 
     def overlap(self, points: Sequence[Mapping[str, Any]]) -> float:
         """Mean cosine similarity of the texts of two points; 0 for fewer than two points with text."""

@@ -98,6 +98,7 @@ class ModelFolder:
         speed: One line per question: how it was answered in every way.
         quality: One line per question and judge.
         profile: The file with the latency tables.
+        measures: The file with what was measured without a judge.
     """
 
     def __init__(self, out: Path, model: str) -> None:
@@ -105,6 +106,7 @@ class ModelFolder:
         self.speed = ResultLines(self.path / "speed.jsonl")
         self.quality = ResultLines(self.path / "quality.jsonl", key=lambda row: str(row["key"]))
         self.profile = self.path / "profile.json"
+        self.measures = self.path / "measures.json"
 
     @classmethod
     def all_in(cls, out: Path) -> list[ModelFolder]:
@@ -123,11 +125,7 @@ class ModelFolder:
     @property
     def conditions(self) -> dict[str, Any]:
         """Under which conditions the results came about; empty if there are none yet."""
-        file = self.path / "conditions.json"
-        if not file.exists():
-            return {}
-        content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        return content
+        return read_json(self.path / "conditions.json") or {}
 
     def begin(self, experiment: Mapping[str, Any], machine: Mapping[str, Any]) -> None:
         """Note a run, begun or continued.
@@ -146,9 +144,21 @@ class ModelFolder:
                     f"{str(self.path)!r} holds results with {name} {before['experiment'].get(name)!r}, and now it is "
                     f"{value!r}. Results under different conditions are kept apart: choose another --out."
                 )
-        self.path.mkdir(parents=True, exist_ok=True)
         content = {"experiment": dict(experiment), "runs": [*before.get("runs", []), dict(machine)]}
-        file = self.path / "conditions.json"
-        new = file.with_suffix(".new")
-        new.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        new.replace(file)
+        write_json(self.path / "conditions.json", content)
+
+
+def write_json(file: Path, content: Mapping[str, Any]) -> None:
+    """Replace a file at once: whoever is killed meanwhile leaves the old one."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    new = file.with_suffix(".new")
+    new.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    new.replace(file)
+
+
+def read_json(file: Path) -> dict[str, Any] | None:
+    """What `write_json` wrote; None if it is not there."""
+    if not file.exists():
+        return None
+    content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return content
