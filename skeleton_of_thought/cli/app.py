@@ -20,6 +20,7 @@ app.command("ask")(ask.ask)
 app.command("compare")(compare.compare)
 app.add_typer(router.app, name="router", help="Train, measure and explain the router.")
 app.add_typer(evaluate.app, name="eval")
+app.command("report")(evaluate.report)
 app.command("serve-fake")(serve.serve_fake)
 
 

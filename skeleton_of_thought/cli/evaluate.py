@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,8 +13,9 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
-from skeleton_of_thought.cli.ask import BaseUrl, MaxPoints, Model
+from skeleton_of_thought.cli.ask import AsJson, BaseUrl, MaxPoints, Model
 from skeleton_of_thought.errors import ConfigurationError
 
 
@@ -176,6 +179,124 @@ def quality(
         console.print(judge_results(folder.quality).line(), markup=False, highlight=False)
 
 
+@app.command()
+def profile(
+    *,
+    model: Model = "local",
+    out: Out = Path("sot-eval"),
+    batches: Annotated[str, typer.Option(help="Batch sizes to time.")] = "1,2,4,6,8,10",
+    longest: Annotated[
+        int, typer.Option(help="Tokens of prompt and answer together the tables reach to.")
+    ] = 1024,
+    repeats: Annotated[int, typer.Option(help="How often each is timed; the median counts.")] = 3,
+) -> None:
+    """Build the paper's latency tables for a local model: seconds to read prompts and to write a token."""
+    from skeleton_of_thought.decoding import get_engine
+    from skeleton_of_thought.evaluation import ModelFolder
+    from skeleton_of_thought.evaluation.machine import describe_machine
+    from skeleton_of_thought.evaluation.profiling import ProfileOptions
+    from skeleton_of_thought.evaluation.profiling import profile as build
+    from skeleton_of_thought.evaluation.results import write_json
+
+    kind, _, name = model.partition(":")
+    if kind not in {"local", "hf"}:
+        raise ConfigurationError(
+            f"Only a local model can be timed, local or hf:FOLDER_OR_HUB_ID, and not {model!r}."
+        )
+    try:
+        sizes = tuple(sorted({int(size) for size in batches.split(",")}))
+    except ValueError:
+        raise ConfigurationError(
+            f"--batches is {batches!r}; use whole numbers with commas, such as 1,2,4,8."
+        ) from None
+    options = ProfileOptions(batches=sizes, longest=longest, repeats=repeats)
+    engine = get_engine(name or "local")
+    with Progress(*_COLUMNS, console=Console(stderr=True)) as bar:
+        task = bar.add_task("Timing", total=None)
+        tables = build(
+            engine,
+            options,
+            about={"model": model, **describe_machine()},
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    folder = ModelFolder(out, model)
+    write_json(folder.profile, tables.to_dict())
+    table = Table("batch", "reads 128 tokens", "writes a token, 256 before it", box=None)
+    for size in sizes:
+        table.add_row(
+            str(size),
+            *(
+                f"{1000 * value:.1f} ms"
+                for value in (
+                    tables.request(min(128, longest - 1), 0, size),
+                    tables.step(min(256, longest), size),
+                )
+            ),
+        )
+    Console().print(table)
+    print(f"Tables: {folder.profile}")
+
+
+@app.command()
+def estimate(
+    tables: Annotated[
+        Path | None, typer.Option(help="Latency tables; default: those of sot eval profile in --out.")
+    ] = None,
+    *,
+    model: Model = "local",
+    out: Out = Path("sot-eval"),
+    as_json: AsJson = False,
+) -> None:
+    """Predict, by the paper's formula, what the questions of sot eval speed take, and compare with what they took."""
+    from skeleton_of_thought.evaluation import ModelFolder
+    from skeleton_of_thought.evaluation.estimating import LatencyTables, compare_estimates
+    from skeleton_of_thought.evaluation.results import read_json
+
+    folder = ModelFolder(out, model)
+    file = folder.profile if tables is None else tables
+    content = read_json(file)
+    if content is None:
+        raise ConfigurationError(
+            f"There are no latency tables in {str(file)!r}. Make some: sot eval profile -m {model}"
+        )
+    found = compare_estimates(folder.speed, LatencyTables.from_dict(content))
+    if not found.estimates:
+        raise ConfigurationError(
+            f"There are no answers with points in {str(folder.path)!r} within the tables ({found.beyond} are beyond). "
+            f"Make some: sot eval speed -m {model} --out {out}"
+        )
+    if as_json:
+        print(json.dumps([asdict(one) for one in found.estimates]))
+        return
+    table = Table("what", "estimated", "measured", "median distance", "all together", box=None)
+    for what, predicted, measured in (
+        ("plain answer", "plain", "plain_measured"),
+        ("with a skeleton, this engine", "sot", "sot_measured"),
+        ("with a skeleton, the paper's formula", "sot_paper", "sot_measured"),
+    ):
+        seconds = (sum(getattr(one, name) for one in found.estimates) for name in (predicted, measured))
+        table.add_row(
+            what,
+            *(f"{value:.1f} s" for value in seconds),
+            f"{found.error(predicted, measured):.1%}",
+            f"{found.bias(predicted, measured):+.1%}",
+        )
+    Console().print(table)
+    print(
+        f"{len(found.estimates)} questions" + (f", {found.beyond} beyond the tables" if found.beyond else "")
+    )
+
+
+def report(
+    folder: Annotated[Path, typer.Argument(help="The folder given to sot eval as --out.")] = Path("sot-eval"),
+) -> None:
+    """Write what was measured as one HTML file that needs nothing else, and as Markdown."""
+    from skeleton_of_thought.evaluation.report import write_report
+
+    for file in write_report(folder):
+        print(file)
+
+
 def _spread(
     work: Any, tasks: Iterator[dict[str, Any]], *, concurrency: int, workers: int | None, ray: str | None
 ) -> Iterator[dict[str, Any]]:
@@ -189,18 +310,16 @@ def _spread(
     return on_ray(work, tasks, workers=workers or 2, address=ray)
 
 
+_COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+
+
 @contextmanager
 def _progress(what: str, total: int) -> Iterator[Callable[[Any], None]]:
     """A bar with the time left, on the error output; faults are counted."""
-    columns = (
-        TextColumn(what),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[faults]}", style="red"),
-    )
     faults = 0
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    with Progress(
+        *_COLUMNS, TextColumn("{task.fields[faults]}", style="red"), console=Console(stderr=True)
+    ) as bar:
         task = bar.add_task(what, total=total, faults="")
 
         def advance(row: Any) -> None:

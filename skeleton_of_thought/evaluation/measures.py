@@ -116,9 +116,14 @@ class Measures:
         return asdict(self)
 
 
-def measure_points(rows: Iterable[Mapping[str, Any]]) -> Measures:
-    """Measure the answers with a skeleton in the rows of a speed run."""
-    meaning = EmbeddingMeasures.if_installed()
+def measure_points(rows: Iterable[Mapping[str, Any]], *, embeddings: bool = True) -> Measures:
+    """Measure the answers with a skeleton in the rows of a speed run.
+
+    Args:
+        rows: The rows.
+        embeddings: Measure meaning too, where the extra `routers` is installed; takes a while.
+    """
+    meaning = EmbeddingMeasures.if_installed() if embeddings else None
     fallbacks: Counter[str] = Counter()
     stays: list[bool] = []
     near: list[bool] = []

@@ -9,7 +9,7 @@ from itertools import combinations
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Final
 
-from skeleton_of_thought.evaluation.judge_prompts import GENERAL
+from skeleton_of_thought.evaluation.judge_prompts import GENERAL, METRICS
 from skeleton_of_thought.evaluation.statistics import Interval, bootstrap, cohens_kappa, intercept
 from skeleton_of_thought.evaluation.summary import ALL
 
@@ -147,14 +147,20 @@ def judge_results(rows: Iterable[Mapping[str, Any]]) -> Quality:
         if row["metric"] == GENERAL:
             general[row["judge"], row["form"]][f"{row['way']}|{row['id']}"] = row["verdict"]
     return Quality(
-        tuple(found for group, pairs in groups.items() for found in _judgements(group, pairs)),
-        tuple(_reliability(judge, form, said) for (judge, form), said in opinions.items()),
+        tuple(found for group in sorted(groups, key=_order) for found in _judgements(group, groups[group])),
+        tuple(_reliability(judge, form, said) for (judge, form), said in sorted(opinions.items())),
         tuple(
             found
-            for one, other in combinations(general, 2)
+            for one, other in combinations(sorted(general), 2)
             if (found := _agreement(one, other, general[one], general[other])) is not None
         ),
     )
+
+
+def _order(group: tuple[str, str, str, str]) -> tuple[str, str, str, int]:
+    """Scores before rankings, and metrics as they are listed: the same however the rows came."""
+    way, judge, form, metric = group
+    return way, judge, "" if form == "scores" else form, [*METRICS].index(metric)
 
 
 def _judgements(
@@ -165,7 +171,7 @@ def _judgements(
     for category, verdict, ratio in pairs:
         by_category[ALL].append((verdict, ratio))
         by_category.setdefault(category, []).append((verdict, ratio))
-    for category, found in by_category.items():
+    for category, found in sorted(by_category.items(), key=lambda named: (named[0] != ALL, named[0])):
         counts = Counter(verdict for verdict, _ in found)
         judged = [(ratio, float(_POINTS[verdict])) for verdict, ratio in found if verdict in _POINTS]
         yield Judgement(

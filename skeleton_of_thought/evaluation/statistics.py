@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
 
-RESAMPLES: Final = 2000
+RESAMPLES: Final = 1000
 CONFIDENCE: Final = 0.95
 
 _T = TypeVar("_T")

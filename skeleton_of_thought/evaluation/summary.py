@@ -128,7 +128,9 @@ def summarise(rows: Iterable[Mapping[str, Any]]) -> Summary:
         if {"direct", "sot", "routed"} <= ways.keys():
             kept[row.get("category") or "other"].append(_numbers(row))
     everything = [numbers for group in kept.values() for numbers in group]
-    categories = {ALL: _category(ALL, everything)} | {name: _category(name, kept[name]) for name in kept}
+    categories = {ALL: _category(ALL, everything)} | {
+        name: _category(name, kept[name]) for name in sorted(kept)
+    }
     return Summary(
         categories,
         dict(faults),
