@@ -15,6 +15,7 @@ from skeleton_of_thought.evaluation.report.drawing import (
 from skeleton_of_thought.evaluation.report.picture import (
     Picture,
     conditions_of,
+    legend_of,
     signed,
 )
 from skeleton_of_thought.evaluation.summary import ALL
