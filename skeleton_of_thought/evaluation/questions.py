@@ -141,7 +141,7 @@ def _csv_rows(path: Path) -> Iterator[Any]:
 
 
 def _dataset_rows(source: str) -> Iterator[Any]:
-    datasets = require("datasets", extra="eval", needed_for=f"The questions {source}")
+    datasets = require("datasets", extra="datasets", needed_for=f"The questions {source}")
     name, config, split = ([*source.removeprefix("hf:").split(":"), "", ""])[:3]
     yield from datasets.load_dataset(name, config or None, split=split or "test", streaming=True)
 

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
 
 RESAMPLES: Final = 1000
+"""How often questions are drawn again; fewer times when there are thousands, so that a report takes seconds."""
+
+_MOST_DRAWS: Final = 1_000_000
+_LEAST_RESAMPLES: Final = 200
 CONFIDENCE: Final = 0.95
 
 _T = TypeVar("_T")
@@ -43,7 +47,7 @@ def bootstrap(
     values: Sequence[_T],
     statistic: Callable[[Sequence[_T]], float],
     *,
-    resamples: int = RESAMPLES,
+    resamples: int | None = None,
     seed: int = 0,
 ) -> Interval | None:
     """A statistic with its 95 % percentile bootstrap interval; None without values.
@@ -51,13 +55,16 @@ def bootstrap(
     Args:
         values: One per question.
         statistic: Any function of such a sequence.
-        resamples: How often as many values are drawn, with replacement.
+        resamples: How often as many values are drawn, with replacement; None for `RESAMPLES`, or down to 200 if
+            that makes more than a million draws.
         seed: The same seed draws the same.
     """
     if not values:
         return None
     draw = random.Random(seed)
     count = len(values)
+    if resamples is None:
+        resamples = min(RESAMPLES, max(_LEAST_RESAMPLES, _MOST_DRAWS // count))
     found = sorted(statistic(draw.choices(values, k=count)) for _ in range(resamples))
     edge = (1 - CONFIDENCE) / 2
     return Interval(statistic(values), quantile(found, edge), quantile(found, 1 - edge), count)

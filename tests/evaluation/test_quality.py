@@ -254,7 +254,7 @@ def test_rates_bias_and_length_are_what_is_counted_by_hand():
         [
             verdict_row("a", ("win", "win"), lengths=(100, 200)),  # ln 2, +1
             verdict_row("b", ("lose", "lose"), lengths=(200, 100)),  # -ln 2, -1
-            verdict_row("c", ("win", "lose"), category="math"),  # 0, 0: the first answer both times
+            verdict_row("c", ("lose", "win"), category="math"),  # 0, 0: the second answer both times
             verdict_row("d", ("win", "tie"), category="math"),  # 0, +1
             verdict_row("e", ("unparsable", "win"), category="math"),
         ]
@@ -267,11 +267,11 @@ def test_rates_bias_and_length_are_what_is_counted_by_hand():
     assert everything.at_equal_length.value == pytest.approx(1 / 4)
     assert math.net_win_rate.value == pytest.approx(1 / 2)
     (how,) = found.reliability
-    # Readable: a win/win = first, second; b lose/lose = second, first; c first, first; d first, neither; e second.
+    # Readable: a win/win = first, second; b lose/lose = second, first; c second, second; d first, neither; e second.
     assert how.opinions == 9
-    assert how.first == pytest.approx(5 / 9)
-    assert how.second == pytest.approx(3 / 9)
-    assert how.position_bias == pytest.approx(2 / 9)
+    assert how.first == pytest.approx(3 / 9)
+    assert how.second == pytest.approx(5 / 9)
+    assert how.position_bias == pytest.approx(-2 / 9)
     assert how.consistent == pytest.approx(2 / 4)
     assert how.unparsable == pytest.approx(1 / 10)
 

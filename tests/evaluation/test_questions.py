@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 import types
 from collections import Counter
@@ -136,8 +138,31 @@ def test_a_hugging_face_dataset_is_streamed_by_its_name(monkeypatch):
 
 def test_without_datasets_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(MissingExtraError, match="datasets"):
+    with pytest.raises(MissingExtraError, match=r"skeleton-of-thought\[datasets\]"):
         read("hf:someone/questions")
+
+
+def test_a_real_dataset_of_hugging_face_s_library(tmp_path):
+    """In a process of its own: the library warns, and opens files it leaves to the interpreter to close."""
+    pytest.importorskip(
+        "datasets", reason="datasets is not installed: pip install 'skeleton-of-thought[datasets]'"
+    )
+    (tmp_path / "test.jsonl").write_text(
+        '{"Instruction": "Why?", "Skill": "Math"}\n{"Instruction": "How?"}\n'
+    )
+    program = (
+        "from skeleton_of_thought.evaluation import read_evaluation_questions as read\n"
+        f"print([(q.id, q.request, q.category) for q in read('hf:{tmp_path}')])"
+    )
+    offline = os.environ | {
+        "HF_HUB_OFFLINE": "1",
+        "HF_DATASETS_OFFLINE": "1",
+        "HF_HOME": str(tmp_path / "home"),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=offline, check=False, timeout=120
+    )
+    assert done.stdout.strip() == "[('1', 'Why?', 'Math'), ('2', 'How?', '')]", done.stderr
 
 
 def test_a_round_trip():

@@ -41,10 +41,22 @@ def test_a_rare_value_stays_out_of_the_interval():
     assert (found.low, found.high) == (0.0, pytest.approx(0.03))
 
 
+def test_the_ends_are_those_of_the_binomial_distribution():
+    # A hundred throws of a fair coin: 40 and 60 are the 2.5 % and 97.5 % points (42 and 58 those of 90 %).
+    found = bootstrap([0.0, 1.0] * 50, fmean, resamples=5000)
+    assert (found.low, found.high) == (pytest.approx(0.4, abs=0.005), pytest.approx(0.6, abs=0.005))
+
+
 def test_the_same_seed_draws_the_same():
     values = [float(value % 7) for value in range(40)]
     assert bootstrap(values, fmean) == bootstrap(values, fmean)
     assert bootstrap(values, fmean) != bootstrap(values, fmean, seed=1)
+
+
+def test_thousands_are_drawn_fewer_times():
+    drawn = []
+    bootstrap([1.0] * 20_000, lambda values: drawn.append(len(values)) or 0.0)
+    assert len(drawn) == 200 + 1  # and once as they are
 
 
 def test_nothing_has_no_interval():
