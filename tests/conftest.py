@@ -7,6 +7,8 @@ from hypothesis import settings
 
 from skeleton_of_thought import quirks
 
+from .browser import browser, page  # noqa: F401 - fixtures for tests of pages
+
 # A shell starts background jobs with Ctrl-C ignored, and children inherit that; the tests of Ctrl-C need it.
 # The same examples in every run; `make test ARGS=--hypothesis-profile=default` looks for new ones.
 settings.load_profile("ci")

@@ -15,7 +15,10 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("skeleton_of_thought", "langchain_sot", "llamaindex_sot")
 PUBLIC = (
     *PACKAGES,
-    *(f"skeleton_of_thought.{name}" for name in ("clients", "decoding", "fake_server", "limits", "routing")),
+    *(
+        f"skeleton_of_thought.{name}"
+        for name in ("clients", "decoding", "evaluation", "fake_server", "limits", "routing")
+    ),
 )
 OPTIONAL = (
     "torch",
@@ -29,6 +32,10 @@ OPTIONAL = (
     "limits",
     "sklearn",
     "sentence_transformers",
+    "matplotlib",
+    "jinja2",
+    "ray",
+    "datasets",
 )
 
 
@@ -146,6 +153,7 @@ def test_every_package_can_be_imported_without_any_extra():
     code = f"""
 import {", ".join(PACKAGES)}
 import skeleton_of_thought.cli, skeleton_of_thought.clients, skeleton_of_thought.decoding, skeleton_of_thought.routing
+import skeleton_of_thought.evaluation, skeleton_of_thought.evaluation.report
 from skeleton_of_thought import Message, SkeletonOfThought
 from skeleton_of_thought.routing import get_router
 run = SkeletonOfThought([Message("user", "Why?")], decision=get_router("auto").route([Message("user", "Why?")]))
@@ -175,6 +183,12 @@ for package in (langchain_sot, llamaindex_sot):
             "anthropic",
         ),
         ("import skeleton_of_thought.fake_server", "starlette", "serve"),
+        ("from skeleton_of_thought.evaluation.spreading import on_ray; list(on_ray(None, []))", "ray", "ray"),
+        (
+            "from skeleton_of_thought.evaluation.report.drawing import draw; draw('a', print, width=1, height=1)",
+            "matplotlib",
+            "eval",
+        ),
     ],
 )
 def test_a_missing_extra_is_named_when_it_is_used(code, blocked, extra):

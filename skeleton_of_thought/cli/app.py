@@ -7,7 +7,7 @@ import sys
 import typer
 from rich.console import Console
 
-from skeleton_of_thought.cli import ask, compare, router, serve
+from skeleton_of_thought.cli import ask, compare, evaluate, router, serve
 from skeleton_of_thought.cli.problems import explain
 
 app = typer.Typer(
@@ -19,6 +19,8 @@ app = typer.Typer(
 app.command("ask")(ask.ask)
 app.command("compare")(compare.compare)
 app.add_typer(router.app, name="router", help="Train, measure and explain the router.")
+app.add_typer(evaluate.app, name="eval")
+app.command("report")(evaluate.report)
 app.command("serve-fake")(serve.serve_fake)
 
 

@@ -1,0 +1,21 @@
+"""Does Skeleton-of-Thought pay for this model and these questions? Speed, quality, and a report of both."""
+
+from __future__ import annotations
+
+from skeleton_of_thought.evaluation.questions import EvaluationQuestion, read_evaluation_questions
+from skeleton_of_thought.evaluation.results import ModelFolder, ResultLines
+from skeleton_of_thought.evaluation.running import Questions, continue_with
+from skeleton_of_thought.evaluation.speed import SpeedWork
+from skeleton_of_thought.evaluation.work import Work, in_threads
+
+__all__ = [
+    "EvaluationQuestion",
+    "ModelFolder",
+    "Questions",
+    "ResultLines",
+    "SpeedWork",
+    "Work",
+    "continue_with",
+    "in_threads",
+    "read_evaluation_questions",
+]

@@ -1,0 +1,56 @@
+"""The same evaluation on a local Ray cluster of two workers."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from skeleton_of_thought.errors import MissingExtraError
+from skeleton_of_thought.evaluation.spreading import on_ray
+
+from .conftest import MODEL, rows_of, without_times
+
+COMMAND = [sys.executable, "-c", "from skeleton_of_thought.cli import main; main()"]
+
+
+def evaluate(out, *options):
+    return subprocess.run(
+        [*COMMAND, "eval", "speed", "-m", MODEL, "--limit", "12", "--out", str(out), *options],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"RAY_USAGE_STATS_ENABLED": "0"},
+        timeout=240,
+        check=False,
+    )
+
+
+def warm_ups(server):
+    """How many processes opened the work: each asks once for nothing."""
+    return sum(entry.prompt.endswith("Hello") for entry in server.ledger.entries)
+
+
+def test_two_workers_end_with_the_results_of_one_process(server, tmp_path):
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'skeleton-of-thought[ray]'")
+    server.faults.add("unauthorized", contains="rigging", stage="skeleton")
+    alone = evaluate(tmp_path / "alone")
+    assert alone.returncode == 0, alone.stderr
+    assert warm_ups(server) == 1
+    server.ledger.clear()
+    spread = evaluate(tmp_path / "spread", "--workers", "2")
+    assert spread.returncode == 0, spread.stderr
+    first, second = (rows_of(next((tmp_path / name).glob("*/speed.jsonl"))) for name in ("alone", "spread"))
+    assert len(first) == 12
+    assert without_times(second) == without_times(first)
+    conditions = json.loads(next((tmp_path / "spread").glob("*/conditions.json")).read_text())
+    assert conditions["experiment"]["workers"] == 2
+    assert warm_ups(server) == 2
+
+
+def test_without_ray_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MissingExtraError, match=r"skeleton-of-thought\[ray\]"):
+        list(on_ray(object(), []))
