@@ -24,9 +24,9 @@ from langchain_core.runnables import RunnableLambda
 from langchain_openai import ChatOpenAI
 from llama_index.core.indices.prompt_helper import PromptHelper
 from llama_index.core.response_synthesizers import TreeSummarize
-from llama_index.llms.openai import OpenAI
 
 from langchain_sot import SkeletonOfThoughtChain
+from llamaindex_sot import LangChainLLM
 from skeleton_of_thought.fake_server import FakeServer, Ledger, Pace, PlausibleAnswers
 from skeleton_of_thought.limits import Limiter
 
@@ -187,7 +187,7 @@ async def mapped(model: ChatOpenAI) -> float:
 
 async def tree_summarized(server: Server) -> float:
     """LlamaIndex's parallel synthesizer: one request per chunk, then one over their answers."""
-    llm = OpenAI(model="gpt-4o-mini", api_base=f"{server.url}/v1", api_key="fake", max_retries=0)
+    llm = LangChainLLM(server.model())
     chunks = ["All about keeping documentation. " * 70] * 10
     window = PromptHelper(context_window=900, num_output=200)  # each chunk fills a request
     started = time.perf_counter()
