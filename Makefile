@@ -5,13 +5,19 @@ PIP := $(BIN)/pip --disable-pip-version-check --quiet
 export Q ?= How can I improve my time management skills?
 
 .DEFAULT_GOAL := help
-.PHONY: help ask test lint format types check clean
+.PHONY: help ask cookbook demo test lint format types check clean
 
 help: ## List the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 ask: $(VENV)/.local ## Answer a question: make ask Q="..."
 	@$(BIN)/sot ask "$$Q"
+
+demo: $(VENV)/.dev ## Watch both ways race, in a browser
+	@$(BIN)/sot demo
+
+cookbook: $(VENV)/.dev ## Run the notebooks and keep their outputs
+	@$(BIN)/python cookbook/execute.py
 
 test: $(VENV)/.dev ## Run the tests (make test ARGS="-k parser")
 	@$(BIN)/python -m pytest $(ARGS)

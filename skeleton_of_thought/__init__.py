@@ -20,10 +20,12 @@ from skeleton_of_thought.request import Delta, Reply, Request
 from skeleton_of_thought.routing.decision import Decision, Router
 from skeleton_of_thought.skeleton import Point, Skeleton, parse_skeleton
 from skeleton_of_thought.usage import Usage
+from skeleton_of_thought.views import AnswerView, view
 
 __all__ = [
     "PROMPTS",
     "Answer",
+    "AnswerView",
     "ConfigurationError",
     "Decision",
     "Delta",
@@ -46,4 +48,5 @@ __all__ = [
     "get_prompts",
     "load_prompts",
     "parse_skeleton",
+    "view",
 ]

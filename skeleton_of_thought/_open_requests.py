@@ -58,6 +58,7 @@ class OpenRequests:
             return []
         if news == "begun":
             self._deadlines.begin(request.id)
+            self._run.begun(request.id)
             return []
         if isinstance(news, Delta):
             return self._to_open(self._more(request, news))

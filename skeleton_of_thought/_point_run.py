@@ -10,6 +10,9 @@ from skeleton_of_thought.point_text import PointText
 from skeleton_of_thought.usage import Usage
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from skeleton_of_thought.request import Request
     from skeleton_of_thought.skeleton import Point, Skeleton
 
 
@@ -17,15 +20,29 @@ class PointRun:
     """Collects a point's text, and says how it stands in the answer."""
 
     def __init__(
-        self, point: Point, skeleton: Skeleton, answer_format: AnswerFormat, *, started: float
+        self,
+        point: Point,
+        skeleton: Skeleton,
+        answer_format: AnswerFormat,
+        *,
+        origin: float,
+        started: float,
     ) -> None:
         self.point = point
         self.outcome: PointResult | None = None
         self._skeleton = skeleton
         self._format = answer_format
+        self._origin = origin
         self._started = self._ended = started
+        self._begun = False
         self._usage = Usage()
         self.restart()
+
+    def begin(self, now: float) -> None:
+        """Its first request is on its way, after it may have waited for its turn."""
+        if not self._begun:
+            self._begun = True
+            self._started = self._ended = now
 
     def restart(self) -> None:
         """Begin the text anew."""
@@ -80,6 +97,7 @@ class PointRun:
             text=self.text,
             status=status,
             error=error,
+            start=self._started - self._origin,
             seconds=self._ended - self._started,
             usage=self._usage,
         )
@@ -93,3 +111,9 @@ class PointRun:
             return ""
         note = "[This point could not be written.]"
         return f" {note}" if self.has_text else self._head() + note
+
+
+def begin(points: Sequence[PointRun], request: Request | None, *, now: float) -> None:
+    """A request is on its way: that of a point begins it."""
+    for index in request.points if request is not None else ():
+        points[index - 1].begin(now)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from skeleton_of_thought.bill import Bill
 from skeleton_of_thought.usage import Usage
+from skeleton_of_thought.views import view
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +29,7 @@ class PointResult:
         text: What the model wrote for it, cleaned; whatever had been written when it failed, often empty.
         status: `"ok"`; `"failed"` if it is marked in the answer; `"skipped"` if it failed and was left out.
         error: Why it failed, None if it did not.
+        start: From the start of the answer, router included, to its first request.
         seconds: From its first request to its end, retries included.
         usage: Tokens of all its requests.
     """
@@ -37,6 +39,7 @@ class PointResult:
     text: str
     status: PointStatus = "ok"
     error: str | None = None
+    start: float = 0.0
     seconds: float = 0.0
     usage: Usage = Usage()
 
@@ -48,6 +51,7 @@ class PointResult:
             "text": self.text,
             "status": self.status,
             "error": self.error,
+            "start": round(self.start, 6),
             "seconds": round(self.seconds, 6),
             "usage": {
                 "input_tokens": self.usage.input_tokens,
@@ -77,7 +81,7 @@ class Seconds:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer, its parts and its bill.
+    """An answer, its parts and its bill; Jupyter shows it as text with its skeleton and a timeline.
 
     Attributes:
         text: The assembled answer.
@@ -121,3 +125,9 @@ class Answer:
             },
             "bill": self.bill.to_dict(prices),
         }
+
+    def _repr_html_(self) -> str:
+        return view(self)._repr_html_()
+
+    def _repr_markdown_(self) -> str:
+        return view(self)._repr_markdown_()

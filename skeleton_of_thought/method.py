@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from skeleton_of_thought._accounts import Accounts
 from skeleton_of_thought._asking import Asking, check_question
 from skeleton_of_thought._outbox import Outbox
-from skeleton_of_thought._point_run import PointRun
+from skeleton_of_thought._point_run import PointRun, begin
 from skeleton_of_thought._skeleton_reading import MIN_POINTS, read_skeleton
 from skeleton_of_thought.answer import Answer, PointResult, Seconds
 from skeleton_of_thought.answer_format import SEPARATOR
@@ -116,6 +116,10 @@ class SkeletonOfThought:
             return self._answer_directly("the conversation does not end with a user's question")
         self._events.append(RouteChosen("sot", self._reason))
         return (self._send(self._asking.skeleton()),)
+
+    def begun(self, request_id: str) -> None:
+        """A request that had to wait for its turn is on its way; for drivers whose requests wait."""
+        begin(self._points, self._outbox.requests.get(request_id), now=self._clock())
 
     def text(self, request_id: str, delta: str) -> Sequence[Request]:
         """A request's answer grew by `delta`; returns requests this releases."""
@@ -246,16 +250,13 @@ class SkeletonOfThought:
         self._skeleton_seconds = self._finished - self._started
         skeleton = read_skeleton(request, received, truncated=truncated, max_points=self._options.max_points)
         if len(skeleton) < MIN_POINTS:
-            found = "no list" if not skeleton else "only one point"
-            return self._answer_directly(f"the skeleton had {found}")
+            return self._answer_directly(f"the skeleton had {'only one point' if skeleton else 'no list'}")
         self._skeleton = skeleton
         self._order = ReadingOrder(len(skeleton))
         self._events.append(SkeletonReady(self._skeleton))
         self._points_started = self._points_ended = self._clock()
-        self._points = [
-            PointRun(point, self._skeleton, self._options.answer_format, started=self._points_started)
-            for point in self._skeleton
-        ]
+        times = {"origin": self._started - self._waited, "started": self._points_started}
+        self._points = [PointRun(point, skeleton, self._options.answer_format, **times) for point in skeleton]
         self._held = tuple(self._asking.point(skeleton, point) for point in skeleton)
         leads = self._options.leads
         return self._release(1 if leads and leads(self._held) else None)

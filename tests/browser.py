@@ -24,9 +24,12 @@ def find_chromium() -> str | None:
     return next((found for name in NAMES if (found := shutil.which(name))), None)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
-    """One browser for all tests; a test that needs it is skipped, with the reason, where there is none."""
+    """One browser for the tests of a module; they are skipped, with the reason, where there is none.
+
+    Not for longer: while Playwright is open its event loop counts as running, and no asynchronous test could.
+    """
     program = find_chromium()
     if program is None or not Path(program).exists():
         pytest.skip(

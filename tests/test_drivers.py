@@ -168,6 +168,16 @@ async def test_no_more_at_once_than_allowed(drive, limit):
     assert run.answer.text == EXPECTED
 
 
+async def test_points_that_wait_start_later(drive):
+    run = new_run()
+    await drive(run, Sender(pause=0.02), max_concurrency=2)
+    starts = [point.start for point in run.answer.points]
+    ends = [point.start + point.seconds for point in run.answer.points]
+    assert starts[2] >= min(ends[:2])
+    assert starts[3] >= sorted(ends)[1]
+    assert max(ends) <= run.answer.seconds.total + 1e-6
+
+
 async def test_a_broken_stream_is_opened_again(drive):
     sender = Sender(pause=0.03, faults={"skeleton": (0, OSError("x")), "point:3": (1, OSError("reset"))})
     run = new_run()

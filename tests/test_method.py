@@ -90,8 +90,27 @@ def test_a_whole_run():
     assert answer.seconds.points == 6
     assert answer.seconds.total == 8
     assert answer.seconds.first_token == 5
-    assert [point.seconds for point in answer.points] == [3, 6, 1]
+    assert [(point.start, point.seconds) for point in answer.points] == [(2, 3), (2, 6), (2, 1)]
     assert [point.usage for point in answer.points] == [Usage(21, 8), Usage(22, 9), Usage(20, 7)]
+
+
+def test_a_point_that_waited_for_its_turn_starts_when_it_got_it():
+    clock = Clock()
+    run = SkeletonOfThought(QUESTION, PROMPTS, decision=Decision("sot", 1.0, "yes", seconds=0.5), clock=clock)
+    run.start()
+    clock.now += 2
+    run.begun("skeleton")
+    run.done("skeleton", "1. A\n2. B")
+    clock.now += 1
+    run.begun("point:1")
+    clock.now += 3
+    (again,) = run.failed("point:1", FakeRetryableError())
+    run.begun(again.id)
+    run.begun("point:2")
+    clock.now += 4
+    run.done("point:1", "one")
+    run.done("point:2", "two")
+    assert [(point.start, point.seconds) for point in run.answer.points] == [(3.5, 7), (6.5, 4)]
 
 
 def test_the_contract_has_plain_types_and_all_fields():
@@ -107,6 +126,7 @@ def test_the_contract_has_plain_types_and_all_fields():
         "text": "Curtains.",
         "status": "ok",
         "error": None,
+        "start": 0.0,
         "seconds": 0.0,
         "usage": {"input_tokens": 1, "output_tokens": 2},
     }

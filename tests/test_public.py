@@ -17,7 +17,7 @@ PUBLIC = (
     *PACKAGES,
     *(
         f"skeleton_of_thought.{name}"
-        for name in ("clients", "decoding", "evaluation", "fake_server", "limits", "routing")
+        for name in ("clients", "decoding", "demo", "evaluation", "fake_server", "limits", "routing")
     ),
 )
 OPTIONAL = (
@@ -29,6 +29,7 @@ OPTIONAL = (
     "anthropic",
     "starlette",
     "uvicorn",
+    "gradio",
     "limits",
     "sklearn",
     "sentence_transformers",
@@ -189,6 +190,7 @@ for package in (langchain_sot, llamaindex_sot):
             "matplotlib",
             "eval",
         ),
+        ("from skeleton_of_thought.demo import application; application(None)", "gradio", "demo"),
     ],
 )
 def test_a_missing_extra_is_named_when_it_is_used(code, blocked, extra):

@@ -7,7 +7,7 @@ import sys
 import typer
 from rich.console import Console
 
-from skeleton_of_thought.cli import ask, compare, evaluate, router, serve
+from skeleton_of_thought.cli import ask, compare, demo, evaluate, router, serve
 from skeleton_of_thought.cli.problems import explain
 
 app = typer.Typer(
@@ -18,6 +18,7 @@ app = typer.Typer(
 )
 app.command("ask")(ask.ask)
 app.command("compare")(compare.compare)
+app.command("demo")(demo.demo)
 app.add_typer(router.app, name="router", help="Train, measure and explain the router.")
 app.add_typer(evaluate.app, name="eval")
 app.command("report")(evaluate.report)

@@ -5,6 +5,7 @@ Needs the extra `local` (torch and transformers), which is imported when a name 
 
 from __future__ import annotations
 
+import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -39,9 +40,11 @@ _NEEDS_TORCH = {
 def __getattr__(name: str) -> Any:
     if name not in _NEEDS_TORCH:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    for module in ("torch", "transformers"):
-        require(module, extra="local", needed_for="Local decoding")
-    return getattr(import_module(f"{__name__}.{_NEEDS_TORCH[name]}"), name)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "IProgress not found")  # in Jupyter, tqdm's bars are text then
+        for module in ("torch", "transformers"):
+            require(module, extra="local", needed_for="Local decoding")
+        return getattr(import_module(f"{__name__}.{_NEEDS_TORCH[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -31,6 +31,7 @@ FaultKind = Literal[
     "stream_error",
     "truncated",
     "unauthorized",
+    "unknown_model",
 ]
 
 
@@ -40,7 +41,8 @@ class Fault:
 
     Attributes:
         kind: `"rate_limit"` (429), `"server_error"` (500), `"overloaded"` (529), `"unauthorized"` (401),
-            `"prefill_rejected"` (400 for a partial assistant answer); `"slow_first_token"` (waits `seconds`);
+            `"unknown_model"` (404), `"prefill_rejected"` (400 for a partial assistant answer);
+            `"slow_first_token"` (waits `seconds`);
             after `after_tokens` tokens: `"stall"` (silent for `seconds`), `"reset"` (the connection breaks),
             `"stream_error"` (an error event; 500 without streaming), `"invalid_json"`, `"truncated"` (as if
             `max_tokens` were reached), `"content_filter"`; and `"refusal"`, `"empty"`.

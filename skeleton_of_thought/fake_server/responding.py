@@ -212,6 +212,7 @@ def check_fault(fault: Fault | None, api: Api) -> None:
         "server_error": _BROKEN,
         "overloaded": Problem(529, "Overloaded", headers=headers),
         "unauthorized": Problem(401, "Incorrect API key provided.", code="invalid_api_key"),
+        "unknown_model": Problem(404, "The model does not exist.", code="model_not_found"),
         "prefill_rejected": Problem(400, PREFILL_REFUSED),
     }
     if api == "anthropic":

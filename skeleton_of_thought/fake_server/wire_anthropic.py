@@ -29,6 +29,7 @@ _BREAKPOINTS = 4
 _ANSWER_FRAME = 3
 _ERROR_TYPES = {
     401: "authentication_error",
+    404: "not_found_error",
     429: "rate_limit_error",
     500: "api_error",
     529: "overloaded_error",

@@ -101,10 +101,13 @@ class Encoder:
         """Load tokenizer and model; see `EmbeddingRouter` for the arguments."""
         self._torch = require("torch", extra="routers", needed_for="The embedding router")
         transformers = require("transformers", extra="routers", needed_for="The embedding router")
+        from skeleton_of_thought.decoding._quiet import quiet
+
         source = str(packaged_model() if model is None else model)
         try:
-            self._tokenizer = transformers.AutoTokenizer.from_pretrained(source)
-            self._model: Any = transformers.AutoModel.from_pretrained(source).to(device).eval()
+            with quiet(model is None):
+                self._tokenizer = transformers.AutoTokenizer.from_pretrained(source)
+                self._model: Any = transformers.AutoModel.from_pretrained(source).to(device).eval()
         except (OSError, ValueError) as error:
             raise ConfigurationError(
                 f"model={source!r} is no encoder: {error}. Give a folder or a name on the Hub.",

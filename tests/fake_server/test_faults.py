@@ -20,7 +20,13 @@ def text_of(chunks):
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize(
     "failure",
-    [("rate_limit", 429), ("server_error", 500), ("overloaded", 529), ("unauthorized", 401)],
+    [
+        ("rate_limit", 429),
+        ("server_error", 500),
+        ("overloaded", 529),
+        ("unauthorized", 401),
+        ("unknown_model", 404),
+    ],
 )
 def test_error_statuses(openai_client, anthropic_client, server, failure, stream):
     kind, status = failure

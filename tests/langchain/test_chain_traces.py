@@ -130,7 +130,7 @@ async def test_custom_events_tell_the_progress(way, kind):
     assert {index: data["text"] for index, data in ends.items()} == {
         n: point_text(title) for n, title in enumerate(TITLES, start=1)
     }
-    assert set(ends[1]) == {"index", "title", "text", "status", "error", "seconds", "usage"}
+    assert set(ends[1]) == {"index", "title", "text", "status", "error", "start", "seconds", "usage"}
     assert len({run_id for _, _, run_id, _ in handler.seen}) == 1
     assert all(metadata["user"] == 7 for *_, metadata in handler.seen)
 
