@@ -116,18 +116,23 @@ def ask_all_ways(
     """Every way for one question; None if the model wrote no usable skeleton."""
     llm = TransformersLLM(model=model, temperature=0)
     runs: dict[str, Run] = {}
-    runs[WAYS[0]], shared = measure(SkeletonOfThoughtSynthesizer(llm, streaming=True), question, nodes, meter)
+    print(question, flush=True)
+
+    def ask(way: str, synthesizer: BaseSynthesizer) -> Any:
+        runs[way], response = measure(synthesizer, question, nodes, meter)
+        print(f"    {way}: {runs[way]}", flush=True)
+        return response
+
+    shared = ask(WAYS[0], SkeletonOfThoughtSynthesizer(llm, streaming=True))
     points = shared.metadata["sot"]["points"]
     if not points:
+        print("    no usable skeleton; left out", flush=True)
         return None
-    by_source = SkeletonOfThoughtSynthesizer(llm, streaming=True, skeleton="sources")
-    runs[WAYS[1]], _ = measure(by_source, question, nodes, meter)
     length = sum(point["usage"]["output_tokens"] for point in points)
     plain = WritesOn(model=model, temperature=0, max_tokens=length)
-    compact: Any = CompactAndRefine(llm=plain, streaming=True)
-    tree: Any = TreeSummarize(llm=plain, streaming=True)
-    for way, synthesizer in zip(WAYS[2:], (compact, tree), strict=True):
-        runs[way], _ = measure(synthesizer, question, nodes, meter)
+    ask(WAYS[2], CompactAndRefine(llm=plain, streaming=True))
+    ask(WAYS[1], SkeletonOfThoughtSynthesizer(llm, streaming=True, skeleton="sources"))
+    ask(WAYS[3], TreeSummarize(llm=plain, streaming=True))
     return runs
 
 
@@ -186,11 +191,8 @@ def main() -> None:
     runs = []
     for question in QUESTIONS[: arguments.questions]:
         asked = ask_all_ways(arguments.model, question, retriever.retrieve(question), meter)
-        if asked is None:
-            print(f"no usable skeleton, left out: {question}", flush=True)
-            continue
-        runs.append(asked)
-        print(question, *(f"    {way}: {run}" for way, run in asked.items()), sep="\n", flush=True)
+        if asked is not None:
+            runs.append(asked)
     print(f"\n{len(runs)} questions, {arguments.chunks} chunks of up to {arguments.chunk_tokens} tokens\n")
     if runs:
         report(runs)

@@ -49,6 +49,7 @@ class Asked:
             **answer.to_dict(),
             "citations": {str(number): nodes[number] for number in sorted(cited) if number in nodes},
             "removed_citations": self.requests.removed_citations,
+            "removed_sentences": self.requests.removed_sentences,
             "context": {
                 "given": list(self.sources.texts),
                 "shortened": self.sources.shortened,

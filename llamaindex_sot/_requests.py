@@ -13,6 +13,7 @@ from llamaindex_sot._calls import tagged
 from llamaindex_sot._choosing import named_in
 from llamaindex_sot._citations import CitationFilter
 from llamaindex_sot._ledger import open_ledger
+from llamaindex_sot._retelling import Retelling
 from llamaindex_sot._sources import place
 from skeleton_of_thought.request import Delta, Request
 
@@ -64,12 +65,17 @@ class SourcedRequests:
         self._nearest = nearest
         self._skeleton = skeleton
         self._direct = direct
-        self._filters: dict[str, CitationFilter] = {}
+        self._texts: dict[str, _Text] = {}
 
     @property
     def removed_citations(self) -> int:
         """How many citations of chunks that were not given have been removed."""
-        return sum(citations.removed for citations in self._filters.values())
+        return sum(text.citations.removed for text in self._texts.values())
+
+    @property
+    def removed_sentences(self) -> int:
+        """How many sentences were no retelling of their source and have been removed."""
+        return sum(text.retelling.removed for text in self._texts.values() if text.retelling)
 
     def send(self, request: Request) -> Generator[Delta]:
         """Answer one request; blocks, so each request needs a thread."""
@@ -78,6 +84,9 @@ class SourcedRequests:
             return
         if request.stage == "skeleton" and self._skeleton is not None:
             yield Delta(self._skeleton)
+            return
+        if quote := self._instead_of_nothing(request):
+            yield Delta(quote)
             return
         numbers = self._numbers(request)
         if self._nearest is not None and request.stage == "point":
@@ -96,6 +105,9 @@ class SourcedRequests:
         if request.stage == "skeleton" and self._skeleton is not None:
             yield Delta(self._skeleton)
             return
+        if quote := self._instead_of_nothing(request):
+            yield Delta(quote)
+            return
         numbers = self._numbers(request)
         if self._nearest is not None and request.stage == "point":
             numbers = await self._nearest.achoose(self._title(request), self._count or 1)
@@ -103,6 +115,11 @@ class SourcedRequests:
         async for delta in self._calls.asend(self._sourced(request, numbers)):
             yield text.feed(delta)
         yield text.finish()
+
+    def _instead_of_nothing(self, request: Request) -> str:
+        """The source's own words, if the request comes again because the model only repeated the point's title."""
+        before = self._texts.get(request.id)
+        return before.retelling.quote if before and before.ended and before.retelling else ""
 
     def _numbers(self, request: Request) -> Collection[int]:
         """The chunks of a request, as far as nothing has to be embedded to know them."""
@@ -114,9 +131,12 @@ class SourcedRequests:
         return " ".join(self._run.skeleton[index - 1].title for index in request.points)
 
     def _text(self, request: Request, numbers: Collection[int]) -> _Text:
-        self._filters[request.id] = CitationFilter(numbers)
-        quote = "" if self._skeleton is None else self._sources.as_quote(numbers)
-        return _Text(self._filters[request.id], quote)
+        retelling = None
+        if self._skeleton is not None:
+            source = self._sources.as_text(numbers)
+            retelling = Retelling(source, quote=self._sources.as_quote(numbers))
+        self._texts[request.id] = _Text(CitationFilter(numbers), retelling)
+        return self._texts[request.id]
 
     def _sourced(self, request: Request, numbers: Collection[int]) -> Request:
         text = self._sources.as_text(numbers, cited_throughout=self._skeleton is not None)
@@ -125,28 +145,23 @@ class SourcedRequests:
 
 
 class _Text:
-    """The text of one request: without wrong citations, and with a quote if the model wrote nothing.
+    """The text of one request: without wrong citations, and kept to its source if it retells one."""
 
-    Args:
-        citations: Removes the wrong ones.
-        quote: Stands where nothing is written.
-    """
-
-    def __init__(self, citations: CitationFilter, quote: str) -> None:
-        self._citations = citations
-        self._quote = quote
-        self._written = False
+    def __init__(self, citations: CitationFilter, retelling: Retelling | None) -> None:
+        self.citations = citations
+        self.retelling = retelling
+        self.ended = False
 
     def feed(self, delta: Delta) -> Delta:
         """The next piece, as far as it is certain."""
-        text = self._citations.feed(delta.text)
-        self._written = self._written or bool(text.strip())
-        return replace(delta, text=text)
+        text = self.citations.feed(delta.text)
+        return replace(delta, text=self.retelling.feed(text) if self.retelling else text)
 
     def finish(self) -> Delta:
         """What is left when the model has ended."""
-        rest = self._citations.finish()
-        return Delta(rest if self._written or rest.strip() else self._quote)
+        self.ended = True
+        rest = self.citations.finish()
+        return Delta(self.retelling.feed(rest) + self.retelling.finish() if self.retelling else rest)
 
 
 class Direct:

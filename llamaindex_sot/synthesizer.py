@@ -58,7 +58,8 @@ class SkeletonOfThoughtSynthesizer(BaseSynthesizer):
     cite them as `[n]`; a citation of a chunk that was not given is removed.
 
     `response.metadata["sot"]` holds route, reason, skeleton, points, seconds and usage, and beyond that
-    `citations` (node ids by the number cited), `removed_citations`, and `context` (the numbers of the chunks
+    `citations` (node ids by the number cited), `removed_citations`, `removed_sentences` (with
+    `skeleton="sources"`: those that were not about their source), and `context` (the numbers of the chunks
     that were given, shortened, left out). For a streamed answer it is filled when the stream ends.
 
     Args:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llamaindex_sot._citations import CitationFilter, cited_in
+from llamaindex_sot._retelling import Retelling
 from llamaindex_sot._source_skeleton import skeleton_of, title_of, with_citations
 from skeleton_of_thought import parse_skeleton
 
@@ -106,3 +107,27 @@ def test_sources_cite_themselves_behind_every_sentence():
         "Bees drink [3]. Do they [3]? At 6.30 a.m [3]!"
     )
     assert re.fullmatch(r"No end", with_citations(3, "No end"))
+
+
+HEAP = "A heap reaches 60 degrees, which kills most weed seeds. Turn it in spring."
+
+
+def retold(pieces: list[str]) -> tuple[str, int]:
+    retelling = Retelling(HEAP, quote=" QUOTE")
+    return "".join(map(retelling.feed, pieces)) + retelling.finish(), retelling.removed
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "removed"),
+    [
+        (" The heap kills seeds [4]. Turn it [4].", " The heap kills seeds [4]. Turn it [4].", 0),
+        (" It kills seeds. Drivers pay four euros [4]. Turn it.", " It kills seeds. Turn it.", 1),
+        (" Drivers pay four euros a day [4].", " QUOTE", 1),
+        (" [4].", " QUOTE", 0),
+        ("", " QUOTE", 0),
+        (" Reaching 60 degrees", " Reaching 60 degrees", 0),
+    ],
+)
+def test_a_retelling_keeps_to_its_source(text, expected, removed):
+    assert retold([text]) == (expected, removed)
+    assert retold(list(text)) == (expected, removed)

@@ -184,6 +184,21 @@ async def test_a_source_the_model_says_nothing_about_is_quoted():
         )
 
 
+async def test_a_source_of_which_only_the_title_is_repeated_is_quoted():
+    for streaming in (False, True):
+        llm = ChatLLM(Script(point="Soil is what chunk {n} is about [{n}]."))
+        synthesizer = SkeletonOfThoughtSynthesizer(llm, skeleton="sources", streaming=streaming)
+        first, second = (
+            synthesizer.synthesize(QUESTION, nodes(3)),
+            await synthesizer.asynthesize(QUESTION, nodes(3)),
+        )
+        again = await second.get_response() if streaming else second
+        assert str(first) == str(again)
+        assert "1. Soil is what chunk 1 is about [1]: In the words of the source: Soil" in str(first)
+        assert "2. Water is what chunk 2 is about [2]: Soil is what chunk 2" in str(first)
+        assert len(llm.script.asked) == 6
+
+
 def test_chunks_that_do_not_fit_are_named(caplog):
     llm = ChatLLM(window=900)
     long = nodes(8)
