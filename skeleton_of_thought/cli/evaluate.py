@@ -72,8 +72,8 @@ def speed(
     from skeleton_of_thought.evaluation.machine import describe_machine
     from skeleton_of_thought.evaluation.summary import summarise
 
-    questions = Questions.survey(data, limit=limit)
     folder = ModelFolder(out, model)
+    questions = Questions.survey(data, folder.speed, limit=limit)
     work = SpeedWork(
         model=model,
         base_url=base_url,
