@@ -17,6 +17,7 @@ from rich.table import Table
 
 from skeleton_of_thought.cli.ask import AsJson, BaseUrl, MaxPoints, Model
 from skeleton_of_thought.errors import ConfigurationError
+from skeleton_of_thought.evaluation.work import Work, in_threads
 
 
 class WayChoice(StrEnum):
@@ -72,8 +73,9 @@ def speed(
     from skeleton_of_thought.evaluation.machine import describe_machine
     from skeleton_of_thought.evaluation.summary import summarise
 
-    questions = Questions.survey(data, limit=limit)
+    workers = _workers(workers, ray, concurrency)
     folder = ModelFolder(out, model)
+    questions = Questions.survey(data, folder.speed, limit=limit)
     work = SpeedWork(
         model=model,
         base_url=base_url,
@@ -141,6 +143,7 @@ def quality(
     from skeleton_of_thought.evaluation.quality import judge_results
     from skeleton_of_thought.evaluation.results import write_json
 
+    workers = _workers(workers, ray, concurrency)
     unknown = sorted({*(metric or ())} - METRICS.keys())
     if unknown:
         raise ConfigurationError(f"There is no metric {unknown[0]!r}; use {', '.join(METRICS)}.")
@@ -297,17 +300,27 @@ def report(
         print(file)
 
 
+def _workers(workers: int | None, ray: str | None, concurrency: int) -> int | None:
+    """How many workers of Ray; None for none."""
+    if workers is None and ray is None:
+        return None
+    if concurrency > 1:
+        raise ConfigurationError(
+            f"--concurrency {concurrency} is for one process; a worker of Ray answers one question at a time. "
+            f"Use --workers {concurrency} alone."
+        )
+    return workers or 2
+
+
 def _spread(
-    work: Any, tasks: Iterator[dict[str, Any]], *, concurrency: int, workers: int | None, ray: str | None
+    work: Work, tasks: Iterator[dict[str, Any]], *, concurrency: int, workers: int | None, ray: str | None
 ) -> Iterator[dict[str, Any]]:
     """Here, or on Ray."""
-    from skeleton_of_thought.evaluation.work import in_threads
-
-    if workers is None and ray is None:
+    if workers is None:
         return in_threads(work, tasks, concurrency=concurrency)
     from skeleton_of_thought.evaluation.spreading import on_ray
 
-    return on_ray(work, tasks, workers=workers or 2, address=ray)
+    return on_ray(work, tasks, workers=workers, address=ray)
 
 
 _COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

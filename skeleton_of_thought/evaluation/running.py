@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from skeleton_of_thought.errors import ConfigurationError
 from skeleton_of_thought.evaluation.questions import read_evaluation_questions
 
 if TYPE_CHECKING:
@@ -24,35 +23,35 @@ class Questions:
         source: What `read_evaluation_questions` takes.
         limit: At most so many.
         count: How many there are.
-        digest: Changes when a question does.
     """
 
     source: str
     limit: int | None
     count: int
-    digest: str
 
     @classmethod
-    def survey(cls, source: str = "own", *, limit: int | None = None) -> Questions:
+    def survey(cls, source: str, results: ResultLines, *, limit: int | None = None) -> Questions:
         """Read all of it once; a bad row is reported now and not after an hour.
 
         Raises:
-            ConfigurationError: No such source, or a row that is no question.
+            ConfigurationError: No such source, a row that is no question, or a question that is another one than
+                the results have under its id.
         """
-        digest, count = hashlib.sha256(), 0
+        answered = {str(row["id"]): hash(row["request"]) for row in results}
+        count = 0
         for question in read_evaluation_questions(source, limit=limit):
-            digest.update(json.dumps(question.to_dict()).encode())
+            if answered.get(question.id, hash(question.request)) != hash(question.request):
+                raise ConfigurationError(
+                    f"Question {question.id!r} of {source} is {question.request[:60]!r}, and {results.path} holds the "
+                    "answer to another one under this id. Choose another --out."
+                )
             count += 1
-        return cls(source, limit, count, digest.hexdigest()[:16])
+        return cls(source, limit, count)
 
     def tasks(self) -> Iterator[Task]:
         """Each question as a task, with its place in the set."""
         for place, question in enumerate(read_evaluation_questions(self.source, limit=self.limit)):
             yield {**question.to_dict(), "place": place}
-
-    def to_dict(self) -> dict[str, Any]:
-        """What results depend on. Without the limit: a longer run continues a shorter one."""
-        return {"source": self.source}
 
 
 def continue_with(

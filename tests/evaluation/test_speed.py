@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import pickle
+import pty
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +16,7 @@ import time
 import pytest
 
 from skeleton_of_thought.evaluation import ModelFolder, ResultLines, SpeedWork, in_threads
+from skeleton_of_thought.evaluation.judging import JudgeWork
 from skeleton_of_thought.evaluation.summary import summarise
 from skeleton_of_thought.fake_server import Pace
 
@@ -136,6 +141,18 @@ def test_results_under_other_conditions_are_not_mixed(nine, sot):
     assert "--out" in err
 
 
+def test_a_file_whose_questions_changed_is_not_mixed_with_what_was_answered(server, sot, tmp_path):
+    data = tmp_path / "q.jsonl"
+    arguments = ("eval", "speed", "-m", MODEL, "--data", data, "--out", tmp_path / "run")
+    data.write_text('{"request": "How do I sleep better?"}\n')
+    assert sot(*arguments)[0] == 0
+    data.write_text('{"request": "Why is the sky blue?"}\n')
+    code, _, err = sot(*arguments)
+    assert code == 1
+    assert "'1'" in err
+    assert "Why is the sky blue?" in err
+
+
 def test_a_bad_row_is_reported_before_anything_is_asked(server, sot, tmp_path):
     (tmp_path / "q.jsonl").write_text('{"request": "Why?"}\n{"query": "How?"}\n')
     code, _, err = sot(
@@ -186,11 +203,31 @@ def test_the_last_line_of_a_question_counts(tmp_path):
     assert [row["id"] for row in lines] == [2, 1]
 
 
-def test_the_work_can_travel():
-    import pickle
-
-    work = SpeedWork(model=MODEL, max_points=5)
+@pytest.mark.parametrize("work", [SpeedWork(model=MODEL, max_points=5), JudgeWork(judges=(MODEL,))])
+def test_the_work_can_travel(work):
     assert pickle.loads(pickle.dumps(work)) == work
+
+
+def test_a_terminal_shows_how_far_it_is_and_ctrl_c_keeps_what_is_there(server, tmp_path):
+    server.provider.pace = Pace(first_token=0.05, per_token=0.001)
+    main, worker = pty.openpty()
+    arguments = ["eval", "speed", "-m", MODEL, "--limit", "30", "--out", str(tmp_path)]
+    process = subprocess.Popen(
+        [*COMMAND, *arguments], stderr=worker, stdout=subprocess.DEVNULL, env=os.environ | {"TERM": "xterm"}
+    )
+    os.close(worker)
+    shown, stopped = "", False
+    with contextlib.suppress(OSError):  # Linux: the other end is closed
+        while part := os.read(main, 4096).decode(errors="replace"):
+            shown += part
+            if not stopped and re.search(r"[3-9]/30\S* \S*0:00:\d\d", shown):
+                process.send_signal(signal.SIGINT)
+                stopped = True
+    os.close(main)
+    assert process.wait(timeout=60) == 130
+    assert "Stopped." in shown
+    assert stopped, shown[-500:]
+    assert 3 <= len(rows_of(results(tmp_path))) < 30
 
 
 def answer(seconds, *, points=(), length=100, route="direct", label_seconds=0.0, first=None):

@@ -54,3 +54,10 @@ def test_without_ray_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingExtraError, match=r"skeleton-of-thought\[ray\]"):
         list(on_ray(object(), []))
+
+
+def test_workers_and_threads_are_not_mixed(server, sot, tmp_path):
+    code, _, err = sot("eval", "speed", "-m", MODEL, "--out", tmp_path, "--workers", 2, "--concurrency", 3)
+    assert code == 1
+    assert "--workers 3" in err
+    assert list(tmp_path.iterdir()) == []

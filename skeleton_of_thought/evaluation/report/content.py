@@ -105,9 +105,17 @@ def _conditions(experiment: Mapping[str, Any], runs: tuple[Mapping[str, Any], ..
         f"router {experiment['router']}",
         load,
         last["started"][:10],
-        ", ".join(f"{name} {version}" for name, version in last["packages"].items()),
+        ", ".join(
+            f"{name} {last['packages'][name]}" for name in _packages(experiment) if name in last["packages"]
+        ),
     ]
     return " · ".join(part for part in parts if part)
+
+
+def _packages(experiment: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a model's speed may depend on."""
+    kind = experiment["model"].partition(":")[0]
+    return ("skeleton-of-thought", *(("torch", "transformers") if kind in {"local", "hf"} else (kind,)))
 
 
 def _at_once(experiment: Mapping[str, Any]) -> str:
