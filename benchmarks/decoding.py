@@ -64,7 +64,7 @@ QUESTIONS = [
         "What are the benefits of",
     )
 ]
-TEN = QUESTIONS[::4] + QUESTIONS[1:6:4]
+TEN = [*QUESTIONS[::4], QUESTIONS[3], QUESTIONS[7]]
 console = Console()
 
 

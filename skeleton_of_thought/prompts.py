@@ -278,7 +278,7 @@ PROMPTS: Mapping[str, Prompts] = MappingProxyType(
             skeleton=_SHORT_SKELETON,
             point=_LONGER_POINT,
             examples=_WORKED_EXAMPLES,
-            skeleton_max_tokens=72,
+            skeleton_max_tokens=96,
             point_max_tokens=72,
         ),
     }
