@@ -101,6 +101,7 @@ class Encoder:
         """Load tokenizer and model; see `EmbeddingRouter` for the arguments."""
         self._torch = require("torch", extra="routers", needed_for="The embedding router")
         transformers = require("transformers", extra="routers", needed_for="The embedding router")
+        from skeleton_of_thought.decoding._packed import pack
         from skeleton_of_thought.decoding._quiet import quiet
 
         source = str(packaged_model() if model is None else model)
@@ -114,6 +115,7 @@ class Encoder:
             ) from error
         if layers := getattr(getattr(self._model, "encoder", None), "layer", None):
             del layers[-1]  # its output is not wanted, see EmbeddingRouter
+        pack(self._model)
         self._device = device
         self._longest = min(LONGEST, context_of(self._model) or LONGEST)
         self.size = int(self._model.config.hidden_size)
