@@ -53,7 +53,7 @@ def rows_of(path):
     return {row["id"]: row for row in map(json.loads, path.read_text("utf-8").splitlines())}
 
 
-TIMES = {"seconds", "timeline", "peak_memory", "sent", "first_text", "ended", "cache_read_tokens"}
+TIMES = {"seconds", "start", "timeline", "peak_memory", "sent", "first_text", "ended", "cache_read_tokens"}
 
 
 def without_times(value):
