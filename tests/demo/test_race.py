@@ -22,7 +22,7 @@ QUESTION = "How can I improve my time management skills?"
 @pytest.fixture
 def server():
     with FakeServer(
-        answer=PlausibleAnswers(points=4), pace=Pace(first_token=0.05, per_token=0.004)
+        answer=PlausibleAnswers(points=4), pace=Pace(first_token=0.05, per_token=0.015)
     ) as started:
         yield started
 
