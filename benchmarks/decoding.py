@@ -138,27 +138,20 @@ def _point_stage(
     }
 
 
-FOURTH_SENTENCES = (
-    " Spread it over the day instead of eating all of it in the evening.",
-    " Cities can begin with their own offices, and then ask the largest employers to follow.",
-)
+FOURTH_SENTENCE = " Cities can begin with their own offices, and then ask the largest employers to follow."
 
 
 def as_long_as_plain() -> Prompts:
-    """The prompts for small models with points of four sentences.
+    """The prompts for small models with points of four sentences, which they learn from the last example.
 
     Plain answers to these questions are longer than those to most, and a shorter answer is no fair comparison.
     """
     prompts = PROMPTS["partial-examples"]
-    more = iter(FOURTH_SENTENCES)
-    examples = [
-        message.with_text(message.text + next(more))
-        if message.role == "assistant" and message.text.count("\n") == 0
-        else message.with_text(message.text.replace("3 sentences", "4 sentences"))
-        for message in prompts.examples
-    ]
+    *examples, asked, told = prompts.examples
+    asked = asked.with_text(asked.text.replace("3 sentences", "4 sentences"))
+    told = told.with_text(told.text + FOURTH_SENTENCE)
     point = prompts.point.replace("3 sentences", "4 sentences")
-    return replace(prompts, examples=tuple(examples), point=point, point_max_tokens=96)
+    return replace(prompts, examples=(*examples, asked, told), point=point, point_max_tokens=96)
 
 
 def measure_questions(engine: Engine, options: argparse.Namespace) -> dict:
