@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,6 +107,12 @@ def folder_index(
         raise ConfigurationError(
             f"There is no folder {str(folder)!r}. Give a folder with {', '.join(SUFFIXES)} files."
         )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "IProgress not found")  # in Jupyter, tqdm's bars are text then
+        return _index(folder, embed_model, storage)
+
+
+def _index(folder: Path, embed_model: BaseEmbedding | None, storage: str | Path | None) -> VectorStoreIndex:
     chunks = read_chunks(folder, tokens=CHUNK_TOKENS)
     if not chunks:
         raise ConfigurationError(f"The folder {str(folder)!r} has no text in {', '.join(SUFFIXES)} files.")
