@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from timeit import repeat
 
 import pytest
 from hypothesis import given
@@ -233,16 +234,16 @@ class TestTime:
         ],
     )
     def test_linear(self, unit):
-        """Ten times the text takes about ten times as long; quadratic work would take a hundred times."""
+        """Ten times the text takes about ten times as long; quadratic work would take a hundred times.
+
+        `timeit` keeps the garbage collector out, which would go through what all other tests have left.
+        """
 
         def seconds(length):
             text = unit * (length // len(unit))
-            started = time.process_time()
-            parse_skeleton(text)
-            return time.process_time() - started
+            return min(repeat(lambda: parse_skeleton(text), number=1, repeat=3, timer=time.process_time))
 
-        small = min(seconds(10_000) for _ in range(3))
-        assert seconds(100_000) < 40 * max(small, 0.002)
+        assert seconds(100_000) < 40 * max(seconds(10_000), 0.002)
 
 
 class TestSkeleton:
