@@ -49,10 +49,7 @@ def check_router(router: RouterLike | None) -> None:
 
 
 def decide(router: RouterLike | None, messages: Sequence[Message], config: RunnableConfig) -> Decision:
-    """Which way this conversation goes."""
-    fixed = decided(router, config)
-    if fixed is not None:
-        return fixed
+    """What the router says; `decided` knows where none has to be asked."""
     if is_chat_model(router):
         return _prompting(router, config).route(messages)
     if isinstance(router, Runnable):
@@ -63,9 +60,6 @@ def decide(router: RouterLike | None, messages: Sequence[Message], config: Runna
 
 async def adecide(router: RouterLike | None, messages: Sequence[Message], config: RunnableConfig) -> Decision:
     """Like `decide`, with asyncio."""
-    fixed = decided(router, config)
-    if fixed is not None:
-        return fixed
     if is_chat_model(router):
         return await _prompting(router, config).aroute(messages)
     if isinstance(router, Runnable):

@@ -18,6 +18,7 @@ from llama_index.core.base.llms.types import (
 from llama_index.core.llms import LLM
 from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
 
+from llamaindex_sot._messages import as_openai
 from skeleton_of_thought.request import Delta
 
 if TYPE_CHECKING:
@@ -133,15 +134,9 @@ class _Growing:
 
     def whole(self) -> ChatResponse:
         """The last response: all of the text, and what it cost in the shape of OpenAI's API."""
-        usage = self._bill.usage
         raw = {
             "finish_reason": "length" if self._bill.truncated else "stop",
-            "usage": {
-                "prompt_tokens": usage.input_tokens,
-                "completion_tokens": usage.output_tokens,
-                "total_tokens": usage.total_tokens,
-                "prompt_tokens_details": {"cached_tokens": usage.cache_read_tokens},
-            },
+            "usage": as_openai(self._bill.usage),
         }
         return self._response("", raw)
 

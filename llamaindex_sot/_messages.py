@@ -60,6 +60,16 @@ def usage_of(response: Any) -> Usage:
     )
 
 
+def as_openai(usage: Usage) -> dict[str, Any]:
+    """Tokens in the shape of OpenAI's API, where LlamaIndex's token counter and `usage_of` read them."""
+    return {
+        "prompt_tokens": usage.input_tokens,
+        "completion_tokens": usage.output_tokens,
+        "total_tokens": usage.total_tokens,
+        "prompt_tokens_details": {"cached_tokens": usage.cache_read_tokens},
+    }
+
+
 def was_truncated(response: Any) -> bool:
     """Whether the model was stopped by its length limit."""
     raw = _fields(response.raw)

@@ -82,11 +82,8 @@ class SourcedRequests:
         if request.stage == "direct":
             yield from self._direct.send(request)
             return
-        if request.stage == "skeleton" and self._skeleton is not None:
-            yield Delta(self._skeleton)
-            return
-        if quote := self._instead_of_nothing(request):
-            yield Delta(quote)
+        if (ready := self._ready(request)) is not None:
+            yield Delta(ready)
             return
         numbers = self._numbers(request)
         if self._nearest is not None and request.stage == "point":
@@ -102,11 +99,8 @@ class SourcedRequests:
             async for delta in self._direct.asend(request):
                 yield delta
             return
-        if request.stage == "skeleton" and self._skeleton is not None:
-            yield Delta(self._skeleton)
-            return
-        if quote := self._instead_of_nothing(request):
-            yield Delta(quote)
+        if (ready := self._ready(request)) is not None:
+            yield Delta(ready)
             return
         numbers = self._numbers(request)
         if self._nearest is not None and request.stage == "point":
@@ -116,10 +110,16 @@ class SourcedRequests:
             yield text.feed(delta)
         yield text.finish()
 
-    def _instead_of_nothing(self, request: Request) -> str:
-        """The source's own words, if the request comes again because the model only repeated the point's title."""
+    def _ready(self, request: Request) -> str | None:
+        """The answer for which the model is not asked.
+
+        A skeleton made of the sources; or the source's own words, if the request comes again because the model
+        only repeated the point's title.
+        """
+        if request.stage == "skeleton" and self._skeleton is not None:
+            return self._skeleton
         before = self._texts.get(request.id)
-        return before.retelling.quote if before and before.ended and before.retelling else ""
+        return (before.retelling.quote or None) if before and before.ended and before.retelling else None
 
     def _numbers(self, request: Request) -> Collection[int]:
         """The chunks of a request, as far as nothing has to be embedded to know them."""

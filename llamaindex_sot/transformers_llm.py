@@ -21,7 +21,7 @@ from llama_index.core.constants import DEFAULT_CONTEXT_WINDOW
 from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
 from llama_index.core.llms.llm import LLM
 
-from llamaindex_sot._messages import from_llamaindex
+from llamaindex_sot._messages import as_openai, from_llamaindex
 from skeleton_of_thought.decoding import GenerationRequest
 from skeleton_of_thought.errors import ConfigurationError
 
@@ -275,16 +275,10 @@ class TransformersLLM(LLM):
         """What LlamaIndex's token counter reads, in the shape of OpenAI's API."""
         if result is None:
             return {"model": self.model}
-        usage = result.usage
         return {
             "model": self.model,
             "finish_reason": result.finish_reason,
-            "usage": {
-                "prompt_tokens": usage.input_tokens,
-                "completion_tokens": usage.output_tokens,
-                "total_tokens": usage.total_tokens,
-                "prompt_tokens_details": {"cached_tokens": usage.cache_read_tokens},
-            },
+            "usage": as_openai(result.usage),
         }
 
 

@@ -6,7 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Literal
 
 from skeleton_of_thought.deadlines import Deadlines
-from skeleton_of_thought.errors import FILTERED, FilteredError
+from skeleton_of_thought.errors import FilteredError
 from skeleton_of_thought.race import RacingSkeletonOfThought
 from skeleton_of_thought.request import Delta
 from skeleton_of_thought.usage import Usage
@@ -87,7 +87,7 @@ class OpenRequests:
         usage = self._usage.pop(request.id, Usage())
         if request.id in self._filtered:
             self._filtered.discard(request.id)
-            error = error or FilteredError(FILTERED)
+            error = error or FilteredError()
         if error is None:
             released = self._run.done(request.id, usage=usage, truncated=truncated)
         else:

@@ -49,13 +49,13 @@ class EmptyPointError(SkeletonOfThoughtError):
     """The model answered a point request with nothing; handled by the failure policy like any other failure."""
 
 
-FILTERED = "the provider's content filter stopped it"
-
-
 class FilteredError(SkeletonOfThoughtError):
     """The provider broke a point off for its content policy; handled by the failure policy, never retried."""
 
     is_retryable = False
+
+    def __init__(self) -> None:
+        super().__init__("the provider's content filter stopped it")
 
 
 class DeadlineError(SkeletonOfThoughtError, TimeoutError):

@@ -11,12 +11,10 @@ from rich.table import Table
 from skeleton_of_thought.cli.ask import AsJson, BaseUrl, MaxPoints, Model, PromptsFile, Question
 from skeleton_of_thought.cli.running import RouteChoice, answer, choose_prompts
 from skeleton_of_thought.clients import open_client
-from skeleton_of_thought.messages import Message
-from skeleton_of_thought.request import Request
+from skeleton_of_thought.clients.runs import warm_up
 
 if TYPE_CHECKING:
     from skeleton_of_thought.answer import Answer
-    from skeleton_of_thought.clients import Client
 
 
 def compare(
@@ -31,19 +29,13 @@ def compare(
     """Answer a question plainly and by Skeleton-of-Thought, one after the other, and print the speed-up."""
     chosen = choose_prompts(prompts)
     client = open_client(model, base_url=base_url)
-    _warm_up(client)
+    warm_up(client)
     direct = answer(question, client, route=RouteChoice.direct)
     sot = answer(question, client, route=RouteChoice.sot, prompts=chosen, max_points=max_points)
     if as_json:
         print(json.dumps(_as_dict(question, client.name, direct, sot)))
     else:
         _print(Console(), direct, sot)
-
-
-def _warm_up(client: Client) -> None:
-    """A first short answer, so that neither side pays for what only the first request pays."""
-    for _ in client.stream(Request("direct", "direct", (Message("user", "Hello"),), max_tokens=4)):
-        pass
 
 
 def _as_dict(question: str, model: str, direct: Answer, sot: Answer) -> dict[str, Any]:

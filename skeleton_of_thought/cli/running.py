@@ -6,12 +6,11 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from skeleton_of_thought.clients.runs import new_run
 from skeleton_of_thought.drivers import stream
 from skeleton_of_thought.messages import Message
-from skeleton_of_thought.method import SkeletonOfThought
 from skeleton_of_thought.options import Options
 from skeleton_of_thought.prompts import Prompts, get_prompts
-from skeleton_of_thought.quirks import quirks_of
 from skeleton_of_thought.routing import Decision, get_router
 
 if TYPE_CHECKING:
@@ -54,14 +53,7 @@ def answer(
     else:
         decision = Decision("sot" if route is RouteChoice.sot else "direct", 1.0, "chosen by --route")
     options = Options(max_points=max_points, max_stops=client.max_stops)
-    quirks = quirks_of(client.name)
-    run = SkeletonOfThought(
-        messages,
-        prompts or client.prompts,
-        options,
-        decision=decision,
-        quirks={"skeleton": quirks, "point": quirks, "direct": quirks},
-    )
+    run = new_run(messages, client, options, decision, prompts)
     for event in stream(run, client.stream):
         if not isinstance(event, tuple):
             watch(event)

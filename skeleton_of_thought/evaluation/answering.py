@@ -6,11 +6,10 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from skeleton_of_thought.clients.runs import new_run
 from skeleton_of_thought.drivers import stream
 from skeleton_of_thought.events import PointEnded, PointStarted, PointText, SkeletonReady
 from skeleton_of_thought.messages import Message
-from skeleton_of_thought.method import SkeletonOfThought
-from skeleton_of_thought.quirks import quirks_of
 from skeleton_of_thought.routing.decision import Decision
 
 if TYPE_CHECKING:
@@ -90,14 +89,7 @@ def answer_one_way(
     """
     messages = [Message("user", request)]
     decision = decide(way, messages, router)
-    quirks = quirks_of(client.name)
-    run = SkeletonOfThought(
-        messages,
-        client.prompts,
-        options,
-        decision=decision,
-        quirks={"skeleton": quirks, "point": quirks, "direct": quirks},
-    )
+    run = new_run(messages, client, options, decision)
     timeline, truncated = Timeline(), False
     for seen in stream(run, client.stream, turns=turns):
         if isinstance(seen, tuple):

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from skeleton_of_thought._tables import LABELS, csv_of, json_lines_of, lines_of
 from skeleton_of_thought.errors import ConfigurationError, require
 from skeleton_of_thought.routing.labels import LabelledQuestion
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 # In this order; the last two of each are the names in the files of Vicuna-80 and WizardLM.
 _REQUEST: Final = ("request", "question", "prompt", "text", "Instruction")
 _CATEGORY: Final = ("category", "Skill")
 _ID: Final = ("id", "question_id", "idx")
-_LABELS: Final = {"1": True, "true": True, "sot": True, "0": False, "false": False, "direct": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +97,11 @@ def _rows(source: str) -> tuple[Iterable[Any], str]:
     if source.startswith("hf:"):
         return _dataset_rows(source), source
     path = Path(__file__).parent / "data" / "questions.jsonl" if source == "own" else Path(source)
-    readers = {".jsonl": _jsonl_rows, ".json": _json_rows, ".csv": _csv_rows}
+    readers: dict[str, Callable[[Path], Iterable[Any]]] = {
+        ".jsonl": json_lines_of,
+        ".json": _json_rows,
+        ".csv": csv_of,
+    }
     if path.suffix not in readers:
         raise ConfigurationError(
             f"There are no questions {source!r}. Use own, a .jsonl, .json or .csv file, or hf:DATASET."
@@ -106,38 +109,14 @@ def _rows(source: str) -> tuple[Iterable[Any], str]:
     return readers[path.suffix](path), path.name if source == "own" else source
 
 
-def _lines(path: Path) -> Iterator[str]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            yield from file
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path} cannot be read: {error}.") from error
-
-
-def _jsonl_rows(path: Path) -> Iterator[Any]:
-    for number, line in enumerate(_lines(path), start=1):
-        if line.strip():
-            try:
-                yield json.loads(line)
-            except ValueError as error:
-                raise ConfigurationError(f"{path}, line {number} is no JSON: {error}.") from error
-
-
 def _json_rows(path: Path) -> Iterator[Any]:
     try:
-        content = json.loads("".join(_lines(path)))
+        content = json.loads("".join(lines_of(path)))
     except ValueError as error:
         raise ConfigurationError(f"{path} is no JSON: {error}.") from error
     if not isinstance(content, list):
         raise ConfigurationError(f"{path} holds a {type(content).__name__}; it must be a list of objects.")
     yield from content
-
-
-def _csv_rows(path: Path) -> Iterator[Any]:
-    lines = _lines(path)
-    header = next(lines, "")
-    names = next(csv.reader([header], delimiter=";" if header.count(";") > header.count(",") else ","), [])
-    yield from csv.DictReader(lines, names, delimiter=";" if header.count(";") > header.count(",") else ",")
 
 
 def _dataset_rows(source: str) -> Iterator[Any]:
@@ -155,10 +134,10 @@ def _question(row: Any, number: int, place: str) -> EvaluationQuestion:
             f"{', '.join(_REQUEST)}."
         )
     label = row.get("label")
-    suitable = None if label in {None, ""} else _LABELS.get(str(label).strip().lower())
+    suitable = None if label in {None, ""} else LABELS.get(str(label).strip().lower())
     if suitable is None and label not in {None, ""}:
         raise ConfigurationError(
-            f"{place}: the label {label!r} is none of {', '.join(_LABELS)}; leave it out or fix it."
+            f"{place}: the label {label!r} is none of {', '.join(LABELS)}; leave it out or fix it."
         )
     name = _first(row, _ID)
     return EvaluationQuestion(

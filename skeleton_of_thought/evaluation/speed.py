@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 from skeleton_of_thought.clients import Client, open_client
+from skeleton_of_thought.clients.runs import warm_up
 from skeleton_of_thought.evaluation.answering import Way, answer_one_way
 from skeleton_of_thought.evaluation.machine import PeakMemory
 from skeleton_of_thought.failures import describe
@@ -14,7 +15,7 @@ from skeleton_of_thought.limits import Limiter
 from skeleton_of_thought.messages import Message
 from skeleton_of_thought.options import Options
 from skeleton_of_thought.prices import Price, Prices
-from skeleton_of_thought.request import Request, Stage
+from skeleton_of_thought.request import Stage
 from skeleton_of_thought.routing import get_router
 from skeleton_of_thought.turns import Turns
 
@@ -70,7 +71,7 @@ class SpeedWork:
             None if price is None else dict.fromkeys(get_args(Stage), price)
         )
         router.route([Message("user", "Hello")])
-        warm_up(client)
+        _try_once(client)
 
         def measure(task: Task) -> Row:
             row: dict[str, Any] = {**task, "model": client.name, "ways": {}, "faults": {}}
@@ -101,10 +102,9 @@ class SpeedWork:
         return measure
 
 
-def warm_up(client: Client) -> None:
-    """A first short answer; a fault is left to the questions."""
+def _try_once(client: Client) -> None:
+    """The first answer for nothing; a fault is left to the questions."""
     try:
-        for _ in client.stream(Request("direct", "direct", (Message("user", "Hello"),), max_tokens=4)):
-            pass
+        warm_up(client)
     except Exception as error:  # noqa: BLE001 - the questions will say it, each for itself
         logger.warning("The first request failed: %s", error)

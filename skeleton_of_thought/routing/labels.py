@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
+from skeleton_of_thought._tables import LABELS, csv_of, json_lines_of
 from skeleton_of_thought.errors import ConfigurationError
 from skeleton_of_thought.messages import Message
 from skeleton_of_thought.routing.decision import Decision, Route
@@ -17,8 +15,6 @@ from skeleton_of_thought.routing.question import Question
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-_LABELS: Final = {"1": True, "true": True, "sot": True, "0": False, "false": False, "direct": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +49,7 @@ def read_questions(path: Path) -> list[LabelledQuestion]:
     Raises:
         ConfigurationError: The file cannot be read, a column is missing, or a label is none of these.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path} cannot be read: {error}. Give a CSV or JSON-lines file.") from error
-    rows = _json_rows(text, path) if path.suffix in {".jsonl", ".json"} else _csv_rows(text, path)
-    questions = [_question(row, f"{path}, row {number}") for number, row in enumerate(rows, start=1)]
+    questions = [_question(row, f"{path}, row {number}") for number, row in enumerate(_rows(path), start=1)]
     if not questions:
         raise ConfigurationError(f"{path} holds no questions. It needs the columns label and request.")
     return questions
@@ -104,37 +95,28 @@ def _key(request: str) -> str:
     return " ".join(request.split())
 
 
-def _csv_rows(text: str, path: Path) -> Iterator[Mapping[str, Any]]:
-    header = text.partition("\n")[0]
-    reader = csv.DictReader(
-        io.StringIO(text), delimiter=";" if header.count(";") > header.count(",") else ","
-    )
-    missing = {"label", "request"} - {*(reader.fieldnames or ())}
+def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
+    if path.suffix in {".jsonl", ".json"}:
+        yield from (row if isinstance(row, dict) else {} for row in json_lines_of(path))
+        return
+    table = csv_of(path)
+    names = table.fieldnames or ()
+    missing = {"label", "request"} - {*names}
     if missing:
         raise ConfigurationError(
-            f"{path} lacks the column {' and '.join(sorted(missing))}; its first line is {header[:80]!r}. "
+            f"{path} lacks the column {' and '.join(sorted(missing))}; its first line is {','.join(names)[:80]!r}. "
             "The first line names the columns, separated by , or ;.",
         )
-    yield from reader
-
-
-def _json_rows(text: str, path: Path) -> Iterator[Mapping[str, Any]]:
-    for number, line in enumerate(text.splitlines(), start=1):
-        if line.strip():
-            try:
-                row = json.loads(line)
-            except ValueError as error:
-                raise ConfigurationError(f"{path}, line {number} is no JSON: {error}.") from error
-            yield row if isinstance(row, dict) else {}
+    yield from table
 
 
 def _question(row: Mapping[str, Any], place: str) -> LabelledQuestion:
     label = str(row.get("label", "")).strip().lower()
     request = row.get("request")
-    if label not in _LABELS or not isinstance(request, str):
+    if label not in LABELS or not isinstance(request, str):
         raise ConfigurationError(
             f"{place}: label {row.get('label')!r} and request {str(request)[:40]!r} do not fit. "
-            f"A label is one of {', '.join(_LABELS)}; a request is text.",
+            f"A label is one of {', '.join(LABELS)}; a request is text.",
         )
-    follows = _LABELS.get(str(row.get("follows", "")).strip().lower(), False)
-    return LabelledQuestion(request, _LABELS[label], str(row.get("category") or ""), follows)
+    follows = LABELS.get(str(row.get("follows", "")).strip().lower(), False)
+    return LabelledQuestion(request, LABELS[label], str(row.get("category") or ""), follows)
