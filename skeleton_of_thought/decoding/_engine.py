@@ -18,6 +18,7 @@ from skeleton_of_thought.decoding._scheduler import Scheduler
 from skeleton_of_thought.decoding._text import TextStream
 from skeleton_of_thought.decoding._threads import in_passing
 from skeleton_of_thought.decoding._view import ModelView
+from skeleton_of_thought.decoding._vocabulary import Vocabulary
 from skeleton_of_thought.errors import (
     ConfigurationError,
     ContextOverflowError,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from skeleton_of_thought.decoding._request import GenerationRequest
 
 _GATHER_SECONDS = 0.008  # an idle engine waits this long after a request for the next one of a group
-_GATHER_LONGEST = 0.03
+_GATHER_LONGEST = 0.06
 _JOIN_SECONDS = 30
 
 
@@ -86,7 +87,7 @@ class Engine:
         self._encoder = PromptEncoder(tokenizer)
         view = in_passing(lambda: ModelView(model))
         self._context = view.context
-        self._vocabulary = view.vocabulary
+        self._vocabulary = Vocabulary(self._encoder.decoder, view.vocabulary)
         self._defaults = Defaults.of(model.generation_config)
         self._end_ids = _end_ids(model, tokenizer)
         self._worker = _Worker(
@@ -196,10 +197,13 @@ class Engine:
         return Job(
             request,
             prompt,
-            sampler=RowSampler(request, self._defaults, prompt),
+            sampler=RowSampler(
+                request, self._defaults, prompt, suppressed=self._vocabulary.containing(request.suppress)
+            ),
             stream=TextStream(
                 self._encoder.decoder,
                 stop=request.stop,
+                soft_max_tokens=request.soft_max_tokens,
                 context=prompt if request.continue_final_message else (),
             ),
             end_ids=frozenset() if request.ignore_eos else self._end_ids,
@@ -211,9 +215,9 @@ class Engine:
             prompt = self.encode(request.messages, continue_final_message=request.continue_final_message)
         else:
             prompt = [int(token) for token in request.input_ids or ()]
-        if not prompt or min(prompt) < 0 or max(prompt) >= self._vocabulary:
+        if not prompt or min(prompt) < 0 or max(prompt) >= self._vocabulary.size:
             raise ConfigurationError(
-                f"The prompt needs at least one token, and each from 0 to {self._vocabulary - 1}; got "
+                f"The prompt needs at least one token, and each from 0 to {self._vocabulary.size - 1}; got "
                 + (f"tokens from {min(prompt)} to {max(prompt)}." if prompt else "none.")
             )
         if self._context is not None and len(prompt) + request.max_tokens > self._context:

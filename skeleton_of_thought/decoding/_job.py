@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from skeleton_of_thought.decoding._sampling import RowSampler
     from skeleton_of_thought.decoding._text import TextStream
 
+_MOST_WRONG_DRAFTS = 2  # in a row
+
 
 class Job:
     """What the engine knows about a request.
@@ -52,6 +54,7 @@ class Job:
         self._stream = stream
         self._end_ids = end_ids
         self._on_cancel = on_cancel
+        self._wrong_drafts = 0
         self._submitted = time.perf_counter()
 
     def add(self, token: int) -> bool:
@@ -69,6 +72,15 @@ class Job:
             self.end("length")
             return True
         return False
+
+    def draft(self) -> list[int]:
+        """Tokens that probably come next, often none; a text whose drafts were wrong is not asked again."""
+        room = self.max_tokens - len(self.tokens) - 1
+        return self._stream.draft()[:room] if self._wrong_drafts < _MOST_WRONG_DRAFTS else []
+
+    def judge(self, *, draft_was_right: bool) -> None:
+        """Learn from how a draft ended."""
+        self._wrong_drafts = 0 if draft_was_right else self._wrong_drafts + 1
 
     def end(self, reason: FinishReason) -> None:
         """Give out what was held back, and the result."""

@@ -12,14 +12,20 @@ if TYPE_CHECKING:
 _MATRICES = 8  # as many small matrices at least, for the batched product to be faster: measured
 
 
-def wants_products(device: torch.device, dtype: torch.dtype, rows: int, heads: int) -> bool:
+def wants_products(device: torch.device, dtype: torch.dtype) -> bool:
     """Whether attention is fastest as two batched products, which read the whole rectangle.
 
     On a CPU, in bfloat16, torch's fused kernel pays for every row and head what the batched product pays
-    once: with 8 rows of 200 tokens it takes twice as long. The scores are then rounded to bfloat16, as in
-    transformers' eager attention; on the packaged model the texts' likelihoods are the same.
+    once: with 8 rows of 200 tokens, or for 8 short prompts behind a long one, it takes twice as long. The
+    scores are then rounded to bfloat16, as in transformers' eager attention; on the packaged model the texts'
+    likelihoods are the same.
     """
-    return device.type == "cpu" and dtype == torch.bfloat16 and rows > 1 and rows * heads >= _MATRICES
+    return device.type == "cpu" and dtype == torch.bfloat16
+
+
+def rows_want_products(device: torch.device, dtype: torch.dtype, rows: int, heads: int) -> bool:
+    """The same for rows of one token each, of which it takes a few."""
+    return wants_products(device, dtype) and rows > 1 and rows * heads >= _MATRICES
 
 
 def product_attention(query: Tensor, key: Tensor, value: Tensor, *, mask: Tensor, scale: float) -> Tensor:
@@ -29,7 +35,7 @@ def product_attention(query: Tensor, key: Tensor, value: Tensor, *, mask: Tensor
         query: Shape `(batch, queries, dim)`.
         key: Shape `(batch, tokens, dim)`.
         value: The same.
-        mask: Added to the scores, shape `(batch, 1, tokens)`.
+        mask: Added to the scores, of a shape that broadcasts to `(batch, queries, tokens)`.
         scale: Factor of the scores.
 
     Returns:
@@ -99,7 +105,7 @@ def attention_and_weight(
     if (
         query.device.type == "cpu"
         and key.shape[-1] == value.shape[-1]
-        and not wants_products(query.device, query.dtype, rows, heads)
+        and not rows_want_products(query.device, query.dtype, rows, heads)
     ):
         flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu  # noqa: SLF001
         out, weight = flash(query, key, value, attn_mask=mask, scale=scale)

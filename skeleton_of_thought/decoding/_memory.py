@@ -201,6 +201,11 @@ class Slots:
         )
         return keys, values
 
+    def as_segment(self, slot: int, tokens: Sequence[int], *, filled: int) -> Segment:
+        """A slot as a segment: what is filled into the segment stands in the slot."""
+        keys, values = ([tensor[:, slot] for tensor in tensors] for tensors in (self.keys, self.values))
+        return Segment(tokens, keys=keys, values=values, filled=filled)
+
     def move(self, source: int, target: int, count: int) -> None:
         """Copy one slot's tokens over another's."""
         for tensor in (*self.keys, *self.values):

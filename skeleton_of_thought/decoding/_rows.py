@@ -14,7 +14,7 @@ from skeleton_of_thought.decoding._kernels import (
     merged,
     product_attention,
     product_attention_with_shared,
-    wants_products,
+    rows_want_products,
 )
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ class RowAttention:
         count, heads = len(self._rows), key.shape[0]
         lengths = torch.tensor([row.length for row in self._rows])
         cells = torch.arange(count * heads) * self._slots.capacity + lengths.repeat_interleave(heads)
-        products = wants_products(key.device, key.dtype, count, heads)
+        products = rows_want_products(key.device, key.dtype, count, heads)
         end = self._slots.capacity if products else int(lengths.max()) + 1
         mask = None
         if products or int(lengths.min()) + 1 < end or (window is not None and window < end):

@@ -65,7 +65,7 @@ class Defaults:
 
 @torch.inference_mode()
 def penalised(logits: Tensor, samplers: Sequence[RowSampler]) -> Tensor:
-    """The logits in float32, `(rows, vocabulary)`, each row with its repetition penalty."""
+    """The logits in float32, `(rows, vocabulary)`, each row with its repetition penalty and what it may not say."""
     scores = logits.float()
     strict = [(index, sampler) for index, sampler in enumerate(samplers) if sampler.penalty != 1]
     if strict:
@@ -81,6 +81,9 @@ def penalised(logits: Tensor, samplers: Sequence[RowSampler]) -> Tensor:
         flat = scores.view(-1)
         found = flat[where]
         flat[where] = torch.where(found < 0, found * penalty, found / penalty)
+    for row, sampler in zip(scores, samplers, strict=True):
+        if len(sampler.suppressed):
+            row[sampler.suppressed.to(row.device)] = float("-inf")
     return scores
 
 
@@ -94,9 +97,12 @@ class RowSampler:
         request: What the user asked for.
         defaults: What the model's generation config says.
         prompt: Token ids of the prompt; a repetition penalty counts them.
+        suppressed: Token ids that are not chosen.
     """
 
-    def __init__(self, request: GenerationRequest, defaults: Defaults, prompt: Sequence[int]) -> None:
+    def __init__(
+        self, request: GenerationRequest, defaults: Defaults, prompt: Sequence[int], *, suppressed: Tensor
+    ) -> None:
         def pick(name: str) -> Any:
             value = getattr(request, name)
             return getattr(defaults, name) if value is None else value
@@ -106,6 +112,7 @@ class RowSampler:
         self._top_k: int = pick("top_k")
         self._min_p: float = pick("min_p")
         self.penalty: float = pick("repetition_penalty")
+        self.suppressed = suppressed
         self._seen = _Distinct(prompt if self.penalty != 1 else ())
         self._random = torch.Generator()
         if request.seed is None:

@@ -187,6 +187,9 @@ class Scheduler:
         longest = max((row.length for row in self.rows), default=0)
         if self.rows:
             self._slots.fit(len(self.rows), longest)
+        if len(self.rows) == 1 and not fills and (draft := self.rows[0].job.draft()):
+            self._advance_by(self.rows[0], draft)
+            return
         decoding = [DecodeRow(row.job.tokens[-1], row.position, row.length, row.past) for row in self.rows]
         logits = self._view.run(FlatPass(self._view.layout, self._slots, decoding, fills))
         for row in self.rows:
@@ -206,6 +209,32 @@ class Scheduler:
         for row in [row for row in self.rows if row.job in ended]:
             self._leave(row)
         self._enter(ready, ended)
+        self._tree.evict()
+
+    def _advance_by(self, row: _Row, draft: Sequence[int]) -> None:
+        """One pass of a lone row with a draft of its next tokens, kept as far as they are what it chooses.
+
+        The row chooses as it would without: only the passes are fewer. With other rows beside it, the tokens of a
+        draft would cost them time.
+        """
+        self._slots.fit(1, row.length, more=(0, len(draft) + 1))
+        text = row.job.prompt + row.job.tokens
+        segment = self._slots.as_segment(0, [*text[-row.length - 1 :], *draft], filled=row.length)
+        count = len(draft) + 1
+        fill = Fill(segment, count, row.position, row.past, wanted=count)
+        logits = self._view.run(FlatPass(self._view.layout, self._slots, [], [fill]))
+        right = 0
+        for index in range(count):
+            ended = self._choose([(row.job, 0)], logits[index : index + 1])
+            row.length += 1
+            row.position += 1
+            if ended:
+                self._leave(row)
+                break
+            if index == len(draft) or row.job.tokens[-1] != draft[index]:
+                break
+            right += 1
+        row.job.judge(draft_was_right=right == len(draft))
         self._tree.evict()
 
     def _next_fills(self) -> list[Fill]:
@@ -243,7 +272,8 @@ class Scheduler:
         """Give jobs whose prompt is filled a slot, unless their first token was their last."""
         self.filling = [job for job in self.filling if job not in set(ready)]
         entering = [job for job in ready if job not in ended]
-        readers = Counter(segment for job in entering for segment, _ in job.chain)
+        # Those still to be filled are readers too: with long prompts the first of a group enters alone.
+        readers = Counter(segment for job in (*entering, *self.filling) for segment, _ in job.chain)
         readers.update(segment for row in self.rows for segment, _ in row.shared)
         joined = {row.shared: row.past for row in self.rows}
         for job in entering:

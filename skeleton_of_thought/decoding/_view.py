@@ -62,7 +62,7 @@ class ModelView:
         self._compare(model)
 
     def run(self, flat: FlatPass) -> Tensor:
-        """Logits of the last token of each text in the pass, shape `(texts, vocabulary)`."""
+        """Logits of the last token of each text in the pass (or of its last ones), shape `(texts, vocabulary)`."""
         return self._logits(flat.tokens, flat.positions, flat.last, flat)
 
     @torch.inference_mode()

@@ -86,6 +86,15 @@ def test_stop_strings_cut_exactly_in_every_row(engine) -> None:
         assert generation.result().finish_reason == "stop"
 
 
+def test_what_is_suppressed_is_not_written_by_its_row_and_by_others_is(engine, tokenizer) -> None:
+    plain = engine.submit(request(max_tokens=20)).result()
+    banned = tuple({tokenizer.decode([token]) for token in plain.token_ids[:3]} - {""})
+    with_and_without = [request(max_tokens=20, suppress=banned), request(max_tokens=20)]
+    steered, free = (each.result() for each in engine.submit_many(with_and_without))
+    assert free.token_ids == plain.token_ids
+    assert not any(string in tokenizer.decode([token]) for token in steered.token_ids for string in banned)
+
+
 def test_end_of_sequence_is_no_text_but_counts(engine, tokenizer, tiny_model, monkeypatch) -> None:
     written = engine.submit(request(max_tokens=5)).result()
     engine._end_ids = frozenset([written.token_ids[3]])
@@ -339,6 +348,9 @@ def test_options_are_checked(tiny_model, tokenizer, options: dict, message: str)
         ({"messages": [], "input_ids": [1]}, "either messages or input_ids"),
         ({"input_ids": [1], "stop": "x"}, r"such as \('x',\)"),
         ({"input_ids": [1], "stop": [""]}, "empty string"),
+        ({"input_ids": [1], "suppress": "x"}, r"suppress must be a sequence of strings, such as \('x',\)"),
+        ({"input_ids": [1], "suppress": [""]}, "suppress has an empty string"),
+        ({"input_ids": [1], "soft_max_tokens": 0}, "soft_max_tokens is 0; it must be at least 1"),
         ({"input_ids": [1], "max_tokens": 0}, "max_tokens is 0; it must be at least 1"),
         ({"input_ids": [1], "temperature": -1}, "temperature is -1"),
         ({"input_ids": [1], "top_p": 1.5}, "top_p is 1.5; it must be between 0 and 1"),

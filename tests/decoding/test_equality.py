@@ -6,10 +6,11 @@ import asyncio
 import random
 
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from skeleton_of_thought.decoding import Engine, GenerationRequest, _scheduler
+from skeleton_of_thought.decoding import Engine, GenerationRequest, _attention, _scheduler
 from skeleton_of_thought.decoding._job import Job
 from skeleton_of_thought.decoding._sampling import Defaults, RowSampler
 from skeleton_of_thought.decoding._scheduler import Scheduler
@@ -17,6 +18,7 @@ from skeleton_of_thought.decoding._text import TextStream
 from skeleton_of_thought.decoding._view import ModelView
 
 TOKENS = st.integers(2, 319)
+NOTHING = torch.tensor([], dtype=torch.long)
 STEMS = st.lists(st.lists(TOKENS, min_size=1, max_size=30), min_size=1, max_size=3)
 
 
@@ -34,6 +36,17 @@ def arrivals(draw: st.DrawFn) -> list[tuple[int, tuple[int, ...], int, int | Non
     return sorted(found, key=lambda each: each[0])
 
 
+def drafting(chance: random.Random, alone, kind: str):
+    """Drafts of what comes next, some of them right, some right at first, some of no use."""
+
+    def draft(job: Job) -> list[int]:
+        room = job.max_tokens - len(job.tokens) - 1
+        right = alone(kind, tuple(job.prompt), 24)[len(job.tokens) :][: min(room, chance.randrange(4))]
+        return [token if chance.random() < 0.7 else chance.randrange(2, 320) for token in right]
+
+    return draft
+
+
 @pytest.fixture(scope="module")
 def views(tiny_model, kinds) -> dict[str, ModelView]:
     return {kind: ModelView(tiny_model(kind)) for kind in kinds}
@@ -48,9 +61,11 @@ def views(tiny_model, kinds) -> dict[str, ModelView]:
     per_pass=st.sampled_from([3, 17, 512]),
     shared=st.sampled_from([1, 16]),
     in_place=st.sampled_from([1, 20, 10_000]),
+    products=st.booleans(),
+    drafts=st.none() | st.integers(0, 9),
 )
 def test_any_arrivals_write_what_each_request_writes_alone(  # noqa: PLR0917 (hypothesis passes them by name)
-    plan, kind, rows, memory, per_pass, shared, in_place, views, kinds, alone, tokenizer
+    plan, kind, rows, memory, per_pass, shared, in_place, products, drafts, views, kinds, alone, tokenizer
 ) -> None:
     name = kinds[kind]
     with pytest.MonkeyPatch.context() as patch:
@@ -59,6 +74,10 @@ def test_any_arrivals_write_what_each_request_writes_alone(  # noqa: PLR0917 (hy
         patch.setattr(_scheduler, "_KEPT", shared)
         patch.setattr(_scheduler, "_IN_PLACE_SAVED", in_place)
         patch.setattr(_scheduler, "_IN_PLACE_ALWAYS", in_place)
+        if products:
+            patch.setattr(_attention, "wants_products", lambda *_: True)
+        if drafts is not None:
+            patch.setattr(Job, "draft", drafting(random.Random(drafts), alone, name))
         scheduler = Scheduler(views[name], max_batch=rows, prefix_cache_tokens=memory)
         jobs = []
         step = 0
@@ -70,7 +89,7 @@ def test_any_arrivals_write_what_each_request_writes_alone(  # noqa: PLR0917 (hy
                 job = Job(
                     request,
                     list(prompt),
-                    sampler=RowSampler(request, Defaults(), prompt),
+                    sampler=RowSampler(request, Defaults(), prompt, suppressed=NOTHING),
                     stream=TextStream(tokenizer._tokenizer),
                     end_ids=frozenset([1]),
                     on_cancel=lambda: None,

@@ -14,9 +14,11 @@ from transformers.generation import logits_process as theirs
 from skeleton_of_thought.decoding import GenerationRequest
 from skeleton_of_thought.decoding._sampling import Defaults, RowSampler, penalised
 
+NOTHING = torch.tensor([], dtype=torch.long)
+
 
 def sampler(prompt: tuple[int, ...] = (0,), **options) -> RowSampler:
-    return RowSampler(GenerationRequest(input_ids=prompt, **options), Defaults(), prompt)
+    return RowSampler(GenerationRequest(input_ids=prompt, **options), Defaults(), prompt, suppressed=NOTHING)
 
 
 def support(logits: torch.Tensor, **options) -> set[int]:
@@ -130,5 +132,7 @@ def test_defaults_come_from_the_generation_config(caplog) -> None:
     assert "the engine does not do" not in caplog.text
     Defaults.of(GenerationConfig(no_repeat_ngram_size=3))
     assert "no_repeat_ngram_size" in caplog.text
-    row = RowSampler(GenerationRequest(input_ids=[1], top_p=0.5), Defaults.of(config), [1])
+    row = RowSampler(
+        GenerationRequest(input_ids=[1], top_p=0.5), Defaults.of(config), [1], suppressed=NOTHING
+    )
     assert (row._temperature, row._top_p, row._top_k) == (0.6, 0.5, 20)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from skeleton_of_thought.decoding._text import StopStrings, TextStream
+from skeleton_of_thought.decoding._text import SentenceEnd, StopStrings, TextStream
 
 LETTERS = st.text("abc", max_size=12)
 
@@ -96,6 +96,42 @@ def test_a_stop_string_across_tokens_is_cut_exactly(tokenizer) -> None:
     assert stream.text == "the answer"
 
 
+def test_a_text_that_may_end_does_so_with_its_sentence(tokenizer) -> None:
+    backend = tokenizer._tokenizer
+    tokens = backend.encode("the user. The answer. The rest.", add_special_tokens=False).ids
+    first = len(backend.encode("the user.", add_special_tokens=False).ids)
+    for enough, expected in ((1, "the user."), (first + 1, "the user. The answer.")):
+        stream = TextStream(backend, soft_max_tokens=enough)
+        for token in tokens:
+            stream.push(token)
+            if stream.stopped:
+                break
+        stream.end()
+        assert stream.text == expected
+
+
+@pytest.mark.parametrize(
+    ("context", "text", "expected"),
+    [
+        ("", "1. the user\n", "2."),
+        ("", "9) the user\n\n", "10)"),
+        ("", "**3.** the user\n", "**4."),
+        ("1.", " the user\n", "2."),
+        ("", "1. the user", ""),
+        ("", "the user\n", ""),
+        ("", "1. the user\nthe answer\n", ""),
+        ("", "\n", ""),
+        ("", "", ""),
+    ],
+)
+def test_the_next_number_of_a_list_is_a_draft(tokenizer, context: str, text: str, expected: str) -> None:
+    backend = tokenizer._tokenizer
+    stream = TextStream(backend, context=backend.encode(context, add_special_tokens=False).ids)
+    for token in backend.encode(text, add_special_tokens=False).ids:
+        stream.push(token)
+    assert backend.decode(stream.draft()) == expected
+
+
 def test_an_answer_that_continues_a_text_keeps_its_leading_space() -> None:
     """Tokenizers in the manner of SentencePiece drop the space of the first word they decode."""
     backend = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True))
@@ -109,3 +145,50 @@ def test_an_answer_that_continues_a_text_keeps_its_leading_space() -> None:
     answer = backend.encode("time blocking helps").ids[len(prompt) :]
     assert "".join(feed(backend, answer)) == "blocking helps"
     assert "".join(feed(backend, answer, context=prompt)) == " blocking helps"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("One is here. Two is here.", "One is here."),
+        ("One is here.", "One is here."),
+        ("One is here", "One is here"),
+        ("He said “enough.” Then he left.", "He said “enough.”"),
+        ('He said "enough". Then he left.', 'He said "enough".'),
+        ("**It works!** And more.", "**It works!**"),
+        ("Is that so? Yes.", "Is that so?"),
+        ("Pay 3.50 euros, e.g. for tea. More.", "Pay 3.50 euros, e.g. for tea."),
+        ("Ask Dr. Miller first. Then go.", "Ask Dr. Miller first."),
+        ("Nuts, beans etc. are cheap. More.", "Nuts, beans etc. are cheap."),
+        ("Wait... what? No.", "Wait... what?"),
+        ("你好。再见。", "你好。"),
+        ("他说“好。”再见。", "他说“好。”"),
+        ("no mark\nnext line", "no mark"),
+        ("You need:\n- flour\n- eggs", "You need:\n- flour"),
+    ],
+)
+def test_a_text_that_is_long_enough_ends_with_its_sentence(text: str, expected: str) -> None:
+    for size in range(1, len(text) + 1):
+        sentence = SentenceEnd()
+        pieces = [text[start : start + size] for start in range(0, len(text), size)]
+        assert "".join(sentence.push(piece, enough=True) for piece in pieces) + sentence.end() == expected
+        assert sentence.found == (expected != text)
+
+
+@given(text=st.text("ab.! \nX", max_size=40), cuts=st.lists(st.integers(0, 40)), enough=st.integers(0, 40))
+def test_where_a_sentence_ends_does_not_depend_on_how_the_text_is_cut(
+    text: str, cuts: list[int], enough: int
+) -> None:
+    """Read character by character from a moment on, or in larger pieces: the same text."""
+
+    def read(edges: list[int]) -> str:
+        sentence = SentenceEnd()
+        given_out = ""
+        for start, end in pairwise(edges):
+            given_out += sentence.push(text[start:end], enough=start >= enough)
+            assert text.startswith(given_out)
+        return given_out + sentence.end()
+
+    enough = min(enough, len(text))
+    coarse = sorted({0, enough, len(text), *(cut for cut in cuts if cut <= len(text))})
+    assert read(coarse) == read(sorted({0, enough, *range(enough, len(text) + 1)}))
