@@ -25,7 +25,6 @@ import os
 import platform
 import statistics
 import time
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,14 +35,12 @@ from rich.console import Console
 from rich.table import Table
 
 from langchain_sot import ChatTransformers, SkeletonOfThoughtChain
-from skeleton_of_thought import PROMPTS
 from skeleton_of_thought.decoding import Engine, load_model
 from skeleton_of_thought.decoding._threads import in_passing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from skeleton_of_thought import Prompts
 
 ASPECTS = (
     *("cost", "time", "health", "family", "work", "travel", "food", "sleep"),
@@ -138,26 +135,10 @@ def _point_stage(
     }
 
 
-FOURTH_SENTENCE = " Cities can begin with their own offices, and then ask the largest employers to follow."
-
-
-def as_long_as_plain() -> Prompts:
-    """The prompts for small models with points of four sentences, which they learn from the last example.
-
-    Plain answers to these questions are longer than those to most, and a shorter answer is no fair comparison.
-    """
-    prompts = PROMPTS["partial-examples"]
-    *examples, asked, told = prompts.examples
-    asked = asked.with_text(asked.text.replace("3 sentences", "4 sentences"))
-    told = told.with_text(told.text + FOURTH_SENTENCE)
-    point = prompts.point.replace("3 sentences", "4 sentences")
-    return replace(prompts, examples=(*examples, asked, told), point=point, point_max_tokens=96)
-
-
 def measure_questions(engine: Engine, options: argparse.Namespace) -> dict:
     """Ten questions by the chain and directly."""
     chat = _chat(engine, options)
-    chain = SkeletonOfThoughtChain(model=chat, prompts=as_long_as_plain())
+    chain = SkeletonOfThoughtChain(model=chat)
     rows = []
     for question in TEN[: options.questions]:
         direct_seconds, direct = _timed_result(chat.invoke, question)

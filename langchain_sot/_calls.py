@@ -207,6 +207,8 @@ class Calls:
             kwargs["stop"] = [*own_stops(self._models[request.stage], kwargs), *request.stop]
         if request.max_tokens is not None:
             kwargs.setdefault("max_tokens", request.max_tokens)
+        if is_local(self._models[request.stage]):
+            kwargs = {**request.steering.to_dict(), **kwargs}
         return kwargs
 
 

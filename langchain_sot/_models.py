@@ -78,8 +78,11 @@ def own_stops(model: Any, kwargs: Mapping[str, Any]) -> list[str]:
 
 
 def is_local(model: Any) -> bool:
-    """Whether it is our own local model: it continues a partial answer and takes any number of stops."""
-    return getattr(chat_model(model), "_llm_type", None) == "chat-transformers"
+    """Whether every chat model in it is our own local one: it takes partial answers, any number of stops, steering."""
+    kinds = {
+        getattr(layer, "_llm_type", None) for layer in layers(model) if isinstance(layer, BaseLanguageModel)
+    }
+    return kinds == {"chat-transformers"}
 
 
 def name_of(model: Any) -> str | None:

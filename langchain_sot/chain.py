@@ -71,7 +71,7 @@ class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]
         prompts: A family (`"instruction"`, `"partial"`, ... , see `PROMPTS`), a JSON file in the format of
             the paper's code, or `Prompts`. None chooses by the model: a local model is given worked examples
             and a partial answer to continue, any other an instruction.
-        max_points: Points beyond this number are dropped.
+        max_points: Points beyond this number are dropped; None takes what the prompts ask for.
         retries: How often a failed request is sent again.
         on_point_error: `"mark"` leaves a note in the place of a failed point, `"skip"` leaves it out,
             `"raise"` raises `PointError`, which carries the other points.
@@ -110,7 +110,7 @@ class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]
     race: bool = False
     load_aware: bool = False
     prompts: Prompts | Path | str | None = None
-    max_points: int = 10
+    max_points: int | None = None
     retries: int = 1
     on_point_error: OnPointError = "mark"
     answer_format: AnswerFormat = "numbered"

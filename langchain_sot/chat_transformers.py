@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from skeleton_of_thought.decoding import Engine, Generation
 
 _SAMPLING = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "seed", "max_tokens")
+_PER_CALL = ("soft_max_tokens", "suppress")
 _LONG_PROMPT = 20_000  # characters, which take some 10 ms to encode
 _REMOTE_ONLY = ("api_key", "max_retries")
 
@@ -49,6 +50,9 @@ class ChatTransformers(BaseChatModel):
     model, dtype and device share one engine and its memory.
 
     A conversation that ends with an `AIMessage` is continued: the model writes on from its text.
+
+    Besides the options below, a call takes `soft_max_tokens` (after so many the text ends with its sentence) and
+    `suppress` (strings that no token may have in it).
 
     `api_key` and `max_retries`, which chat models of providers take, are accepted and mean nothing here.
 
@@ -297,10 +301,10 @@ class ChatTransformers(BaseChatModel):
         """What a call asks for, and of which model."""
         options = {name: value for name, value in options.items() if name != "stream"}
         name: str = options.pop("model", None) or self.model
-        if unknown := sorted(options.keys() - set(_SAMPLING)):
+        if unknown := sorted(options.keys() - {*_SAMPLING, *_PER_CALL}):
             raise ConfigurationError(
                 f"ChatTransformers has no option {', '.join(unknown)}; "
-                f"a call takes model, stop, {', '.join(_SAMPLING)}."
+                f"a call takes model, stop, {', '.join((*_SAMPLING, *_PER_CALL))}."
             )
         conversation, unfinished = conversation_of(messages)
         return name, GenerationRequest(

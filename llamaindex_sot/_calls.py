@@ -11,6 +11,7 @@ from llama_index_instrumentation.dispatcher import active_instrument_tags, instr
 from llama_index_instrumentation.span import active_span_id
 
 from llamaindex_sot._async import blocks_event_loop, in_thread
+from llamaindex_sot._llms import is_local
 from llamaindex_sot._messages import to_llamaindex, usage_of, was_truncated
 from skeleton_of_thought.request import Delta, Request
 
@@ -109,6 +110,8 @@ class Calls:
             kwargs["stop"] = [*(kwargs.get("stop") or ()), *request.stop]
         if request.max_tokens is not None:
             kwargs.setdefault("max_tokens", request.max_tokens)
+        if is_local(self._llm):
+            kwargs = {**request.steering.to_dict(), **kwargs}
         return kwargs
 
 

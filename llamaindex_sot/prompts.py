@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from llamaindex_sot._source_skeleton import with_citations
 from skeleton_of_thought.errors import ConfigurationError
 from skeleton_of_thought.messages import Message
-from skeleton_of_thought.prompts import Prompts
+from skeleton_of_thought.prompts import TITLES_ONLY, Prompts
+from skeleton_of_thought.request import Steering
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -99,7 +100,15 @@ SOURCE_PROMPTS: Mapping[str, Prompts] = MappingProxyType(
     {
         "instruction": _INSTRUCTION,
         "partial": _PARTIAL,
-        "partial-examples": replace(_PARTIAL, examples=_EXAMPLE, skeleton_max_tokens=72, point_max_tokens=80),
+        "partial-examples": replace(
+            _PARTIAL,
+            examples=_EXAMPLE,
+            max_points=8,
+            skeleton_max_tokens=72,
+            point_max_tokens=80,
+            skeleton_steering=TITLES_ONLY,
+            point_steering=Steering(soft_max_tokens=48),
+        ),
         "partial-examples-sources": replace(
             _PARTIAL,
             point=_POINT_FROM_ITS_SOURCE,

@@ -45,7 +45,7 @@ class SkeletonOfThoughtQueryEngine(BaseQueryEngine):
         router: Decides per question whether a skeleton pays; None gives every question one. Unsuitable
             questions are answered by one plain call of the LLM.
         prompts: A family of `skeleton_of_thought.PROMPTS`, a JSON file, or `Prompts`. None chooses by the LLM.
-        max_points: Points beyond this number are dropped.
+        max_points: Points beyond this number are dropped; None takes what the prompts ask for.
         retries: How often a failed request is sent again.
         on_point_error: `"mark"`, `"skip"` or `"raise"`.
         answer_format: `"numbered"`, `"headings"`, `"prose"`, or a function from a `PointResult` to text.
@@ -73,7 +73,7 @@ class SkeletonOfThoughtQueryEngine(BaseQueryEngine):
         *,
         router: str | Router | None = None,
         prompts: Prompts | Path | str | None = None,
-        max_points: int = 10,
+        max_points: int | None = None,
         retries: int = 1,
         on_point_error: OnPointError = "mark",
         answer_format: AnswerFormat = "numbered",

@@ -78,7 +78,7 @@ class SkeletonOfThoughtSynthesizer(BaseSynthesizer):
             those nearest to its title with `embed_model`, else those the skeleton names behind it.
         embed_model: For `context="per_point"`.
         chunks_per_point: For `context="per_point"`: most chunks a point is given.
-        max_points: Points beyond this number are dropped.
+        max_points: Points beyond this number are dropped; None takes what the prompts ask for.
         retries: How often a failed request is sent again.
         on_point_error: `"mark"` leaves a note in the place of a failed point, `"skip"` leaves it out,
             `"raise"` raises `PointError`, which carries the other points.
@@ -117,7 +117,7 @@ class SkeletonOfThoughtSynthesizer(BaseSynthesizer):
         context: ContextMode = "shared",
         embed_model: BaseEmbedding | None = None,
         chunks_per_point: int = 3,
-        max_points: int = 10,
+        max_points: int | None = None,
         retries: int = 1,
         on_point_error: OnPointError = "mark",
         answer_format: AnswerFormat = "numbered",
@@ -239,7 +239,7 @@ class SkeletonOfThoughtSynthesizer(BaseSynthesizer):
             prompts = for_one_point(prompts, name_sources=self._embed_model is None)
         sources = Sources({})
         if decision.route == "sot":
-            room = largest_request(prompts, messages, self._options.max_points)
+            room = largest_request(prompts, messages, self._options.max_points or prompts.max_points)
             sources = pack(chunks, room, helper=self._prompt_helper, llm=llm)
         run = SkeletonOfThought(messages, prompts, self._options, decision=decision, quirks=quirks(llm))
         calls = Calls(llm, streaming=self._streaming, kwargs=self._llm_kwargs)

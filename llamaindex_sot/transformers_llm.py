@@ -34,6 +34,7 @@ LOCAL = "local"
 """The packaged model."""
 
 _SAMPLING = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "seed", "max_tokens")
+_PER_CALL = ("soft_max_tokens", "suppress")
 
 
 class TransformersLLM(LLM):
@@ -45,7 +46,8 @@ class TransformersLLM(LLM):
 
     A conversation that ends with an assistant's message is continued: the model writes on from its text.
     `complete` asks the prompt as a user's message; with `formatted=True` the prompt is the model's whole
-    input, special tokens included.
+    input, special tokens included. Besides the options below, a call takes `soft_max_tokens` (after so many the
+    text ends with its sentence) and `suppress` (strings that no token may have in it).
 
     Attributes:
         model: `"local"` for the packaged SmolLM2-135M-Instruct, a folder, or the id of a model on the Hub.
@@ -203,9 +205,10 @@ class TransformersLLM(LLM):
     def _submit(self, prompt: dict[str, Any], options: dict[str, Any]) -> Generation:
         """Queue one prompt."""
         stop = options.pop("stop", None)
-        if unknown := sorted(options.keys() - set(_SAMPLING)):
+        if unknown := sorted(options.keys() - {*_SAMPLING, *_PER_CALL}):
             raise ConfigurationError(
-                f"TransformersLLM has no option {', '.join(unknown)}; a call takes stop, {', '.join(_SAMPLING)}."
+                f"TransformersLLM has no option {', '.join(unknown)}; a call takes stop, "
+                f"{', '.join((*_SAMPLING, *_PER_CALL))}."
             )
         sampling = {key: getattr(self, key) for key in _SAMPLING} | options
         stop = tuple(stop if stop is not None else self.stop or ())

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, get_args
 
 from skeleton_of_thought.errors import ConfigurationError
 from skeleton_of_thought.quirks import Quirks
-from skeleton_of_thought.request import Request, Stage
+from skeleton_of_thought.request import Request, Stage, Steering
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from skeleton_of_thought.messages import Message
     from skeleton_of_thought.options import Options
@@ -49,6 +49,11 @@ class Asking:
         self._options = options
         self._quirks = {stage: quirks.get(stage, Quirks()) for stage in get_args(Stage)}
 
+    @property
+    def max_points(self) -> int:
+        """Points of a skeleton beyond this number are dropped."""
+        return self._options.max_points or self._prompts.max_points
+
     def direct(self) -> Request:
         """The conversation as it is."""
         return Request("direct", "direct", self._messages)
@@ -64,23 +69,26 @@ class Asking:
             "skeleton",
             "skeleton",
             prompts.skeleton_messages(self._messages),
+            stop=self._stops("skeleton", (self.max_points + 1,)),
             max_tokens=self._limit("skeleton", prompts.skeleton_max_tokens),
             shared=prompts.shared_length(self._messages),
+            steering=prompts.skeleton_steering,
         )
 
     def point(self, skeleton: Skeleton, point: Point) -> Request:
         """For one point of a skeleton."""
         prompts = self._prompts_for("point")
-        stops = tuple(f"\n{number}." for number in range(2, len(skeleton) + 2))
+        longest = self._options.point_max_tokens
         return Request(
             f"point:{point.index}",
             "point",
             prompts.point_messages(self._messages, skeleton, point),
-            stop=() if self._quirks["point"].refuses("stop") else stops[: self._options.max_stops],
-            max_tokens=self._limit("point", self._options.point_max_tokens or prompts.point_max_tokens),
+            stop=self._stops("point", range(2, len(skeleton) + 2)),
+            max_tokens=self._limit("point", longest or prompts.point_max_tokens),
             points=(point.index,),
             shared=prompts.shared_length(self._messages),
             common=prompts.common_length(self._messages, skeleton),
+            steering=prompts.point_steering if longest is None else Steering(),
         )
 
     def renewed(self, request: Request, error: BaseException, skeleton: Skeleton) -> Request | None:
@@ -97,6 +105,11 @@ class Asking:
         if self._quirks[stage].refuses("partial answer"):
             return self._prompts.without_partial_answers()
         return self._prompts
+
+    def _stops(self, stage: Stage, numbers: Iterable[int]) -> tuple[str, ...]:
+        """Stop where one of these points would begin."""
+        stops = () if self._quirks[stage].refuses("stop") else tuple(f"\n{number}." for number in numbers)
+        return stops[: self._options.max_stops]
 
     def _limit(self, stage: Stage, max_tokens: int | None) -> int | None:
         return None if self._quirks[stage].refuses("max_tokens") else max_tokens

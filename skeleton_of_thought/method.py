@@ -248,7 +248,7 @@ class SkeletonOfThought:
 
     def _skeleton_done(self, request: Request, received: str, *, truncated: bool) -> Sequence[Request]:
         self._skeleton_seconds = self._finished - self._started
-        skeleton = read_skeleton(request, received, truncated=truncated, max_points=self._options.max_points)
+        skeleton = read_skeleton(request, received, truncated=truncated, max_points=self._asking.max_points)
         if len(skeleton) < MIN_POINTS:
             return self._answer_directly(f"the skeleton had {'only one point' if skeleton else 'no list'}")
         self._skeleton = skeleton

@@ -21,7 +21,7 @@ class Options:
     """How a run behaves; checked when made, before any token is paid for.
 
     Attributes:
-        max_points: Points of the skeleton beyond this number are dropped. The paper asks for 3 to 10.
+        max_points: Points of the skeleton beyond this number are dropped; None takes what the prompts ask for.
         retries: How often a failed request is sent again before the policy applies.
         on_point_error: What a point that failed for good does. `"mark"` leaves a note in its place, `"skip"`
             leaves it out, `"raise"` raises `PointError` once the other points are complete, and carries them.
@@ -42,7 +42,7 @@ class Options:
         ConfigurationError: A value is out of range.
     """
 
-    max_points: int = 10
+    max_points: int | None = None
     retries: int = 1
     on_point_error: OnPointError = "mark"
     answer_format: AnswerFormat = "numbered"
@@ -54,7 +54,8 @@ class Options:
     max_stops: int | None = 4
 
     def __post_init__(self) -> None:
-        _at_least("max_points", self.max_points, 2)
+        if self.max_points is not None:
+            _at_least("max_points", self.max_points, 2)
         _at_least("retries", self.retries, 0)
         if self.point_max_tokens is not None:
             _at_least("point_max_tokens", self.point_max_tokens, 1)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from skeleton_of_thought.errors import ConfigurationError
 from skeleton_of_thought.messages import Message
+from skeleton_of_thought.request import Steering
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,8 +46,11 @@ class Prompts:
             of the question, computed once by an engine or a provider with a prefix cache. If false, the point
             template stands in the place of the user's question, as in the paper.
         examples: Worked examples, as turns before the conversation's own.
+        max_points: Most points the skeleton template asks for; the paper's asks for 3 to 10.
         skeleton_max_tokens: Longest skeleton to ask for; None leaves the limit to the model.
         point_max_tokens: Longest point to ask for; None leaves the limit to the model.
+        skeleton_steering: What the local engine is told about the skeleton.
+        point_steering: The same for a point.
 
     Raises:
         ConfigurationError: A template lacks a field it needs.
@@ -58,8 +62,11 @@ class Prompts:
     point_start: str = ""
     continues: bool = True
     examples: tuple[Message, ...] = ()
+    max_points: int = 10
     skeleton_max_tokens: int | None = None
     point_max_tokens: int | None = None
+    skeleton_steering: Steering = Steering()
+    point_steering: Steering = Steering()
 
     def __post_init__(self) -> None:
         if "{request}" not in self.skeleton:
@@ -225,7 +232,7 @@ _SHORT_SKELETON = (
     "{request}\n\nFirst write only the skeleton of the answer: a numbered list of at most 8 points, "
     "2 to 4 words each."
 )
-_LONGER_POINT = _POINT.replace("2 to 3", "3")
+_LONGER_POINT = _POINT.replace("2 to 3", "4")
 _WORKED_EXAMPLES = (
     Message("user", _SHORT_SKELETON.format(request="What makes a good breakfast?")),
     Message(
@@ -250,9 +257,13 @@ _WORKED_EXAMPLES = (
         "assistant",
         "4. Flexible working hours: Traffic jams happen because most people travel in the same two hours. When "
         "companies let their staff start between seven and ten, the same number of cars is spread over the whole "
-        "morning. Working from home one day a week removes some trips altogether.",
+        "morning. Working from home one day a week removes some trips altogether. Cities can begin with their own "
+        "offices, and then ask the largest employers to follow.",
     ),
 )
+
+TITLES_ONLY = Steering(suppress=(":", " -", " –", " —"))
+"""Keeps a small model from explaining a point where only its title belongs."""
 
 _INSTRUCTION = Prompts(skeleton=_SKELETON + _BEGIN_SKELETON, point=_POINT_TEXT_ONLY)
 _PARTIAL = Prompts(
@@ -278,8 +289,11 @@ PROMPTS: Mapping[str, Prompts] = MappingProxyType(
             skeleton=_SHORT_SKELETON,
             point=_LONGER_POINT,
             examples=_WORKED_EXAMPLES,
-            skeleton_max_tokens=96,
-            point_max_tokens=72,
+            max_points=8,
+            skeleton_max_tokens=80,
+            point_max_tokens=80,
+            skeleton_steering=TITLES_ONLY,
+            point_steering=Steering(soft_max_tokens=48),
         ),
     }
 )

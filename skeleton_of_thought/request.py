@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
 Stage = Literal["skeleton", "point", "direct", "route"]
 
-
 _HEDGE = ":hedge"
 
 
@@ -24,6 +23,24 @@ def is_hedge(request_id: str) -> bool:
 def twin_of(request_id: str) -> str:
     """The id of a request's hedge, and of a hedge's request."""
     return request_id.removesuffix(_HEDGE) if is_hedge(request_id) else request_id + _HEDGE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Steering:
+    """What a model can be told only where it is decoded: the local engine does it, APIs have no such options.
+
+    Attributes:
+        soft_max_tokens: After so many tokens the text ends with the sentence it is in.
+        suppress: No token with one of these strings in it is written.
+    """
+
+    soft_max_tokens: int | None = None
+    suppress: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """What is set, by the names of `GenerationRequest`."""
+        options: dict[str, Any] = {"soft_max_tokens": self.soft_max_tokens, "suppress": self.suppress}
+        return {name: value for name, value in options.items() if value}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +58,7 @@ class Request:
         attempt: 1, or more for a retry.
         shared: How many leading messages all requests of the run but a direct one have in common.
         common: How many leading characters of the last user message all point requests have in common.
+        steering: What the local engine is told besides.
     """
 
     id: str
@@ -52,6 +70,7 @@ class Request:
     attempt: int = 1
     shared: int = 0
     common: int = 0
+    steering: Steering = Steering()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -25,6 +26,7 @@ from skeleton_of_thought.events import (
     SkeletonReady,
     SkeletonText,
 )
+from skeleton_of_thought.request import Steering
 
 PROMPTS = Prompts(skeleton="List: {request}", point="Write {point}. {point_outline}")
 QUESTION = [Message("user", "How do I sleep better?")]
@@ -252,6 +254,30 @@ def test_stop_sequences_are_the_other_numbers_and_no_more_than_the_model_takes()
     run = SkeletonOfThought(QUESTION, PROMPTS, Options(max_stops=None))
     run.start()
     assert {request.stop for request in run.done("skeleton", SKELETON)} == {("\n2.", "\n3.", "\n4.")}
+
+
+def test_the_skeleton_stops_where_a_point_too_many_would_begin():
+    run = SkeletonOfThought(QUESTION, PROMPTS)
+    assert [request.stop for request in run.start()] == [("\n11.",)]
+    run = SkeletonOfThought(QUESTION, replace(PROMPTS, max_points=6))
+    assert [request.stop for request in run.start()] == [("\n7.",)]
+    assert len(run.done("skeleton", "\n".join(f"{n}. Point {n} title" for n in range(1, 9)))) == 6
+    run = SkeletonOfThought(QUESTION, replace(PROMPTS, max_points=6), Options(max_points=4))
+    assert [request.stop for request in run.start()] == [("\n5.",)]
+    run = SkeletonOfThought(QUESTION, PROMPTS, Options(max_stops=0))
+    assert [request.stop for request in run.start()] == [()]
+
+
+def test_steering_comes_from_the_prompts_unless_the_length_is_the_users():
+    short, plain = Steering(soft_max_tokens=30), Steering(suppress=(":",))
+    prompts = replace(PROMPTS, skeleton_steering=plain, point_steering=short)
+    run = SkeletonOfThought(QUESTION, prompts)
+    assert [request.steering for request in run.start()] == [plain]
+    assert {request.steering for request in run.done("skeleton", SKELETON)} == {short}
+    run = SkeletonOfThought(QUESTION, prompts, Options(point_max_tokens=200))
+    run.start()
+    assert {request.steering for request in run.done("skeleton", SKELETON)} == {Steering()}
+    assert (short.to_dict(), plain.to_dict()) == ({"soft_max_tokens": 30}, {"suppress": (":",)})
 
 
 def test_lengths_come_from_the_options_then_the_prompts():

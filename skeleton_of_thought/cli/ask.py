@@ -25,7 +25,10 @@ Model = Annotated[
     str, typer.Option("--model", "-m", help="local, hf:FOLDER_OR_HUB_ID, openai:NAME or anthropic:NAME.")
 ]
 BaseUrl = Annotated[str | None, typer.Option(help="Address of an API server, with openai: or anthropic:.")]
-MaxPoints = Annotated[int, typer.Option(min=2, help="Most points of the answer.")]
+MaxPoints = Annotated[
+    int | None,
+    typer.Option(min=2, help="Most points of the answer.", show_default="what the prompts ask for"),
+]
 PromptsFile = Annotated[
     Path | None, typer.Option("--prompts", help="JSON file with outline_prompt and point_prompt.")
 ]
@@ -50,7 +53,7 @@ def ask(
     route: Annotated[
         RouteChoice, typer.Option(help="auto asks the router whether a skeleton pays.")
     ] = RouteChoice.auto,
-    max_points: MaxPoints = 10,
+    max_points: MaxPoints = None,
     prompts: PromptsFile = None,
     docs: Annotated[
         Path | None, typer.Option(help="Answer from the documents in this folder, with citations.")

@@ -22,7 +22,7 @@ def compare(
     *,
     model: Model = "local",
     base_url: BaseUrl = None,
-    max_points: MaxPoints = 10,
+    max_points: MaxPoints = None,
     prompts: PromptsFile = None,
     as_json: AsJson = False,
 ) -> None:

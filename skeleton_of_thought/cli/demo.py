@@ -14,7 +14,7 @@ def demo(
     *,
     model: Model = "local",
     base_url: BaseUrl = None,
-    max_points: MaxPoints = 10,
+    max_points: MaxPoints = None,
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 7860,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
 ) -> None:

@@ -23,7 +23,7 @@ def ask_documents(
     model: str,
     base_url: str | None,
     route: RouteChoice,
-    max_points: int,
+    max_points: int | None,
     prompts: Prompts | None,
     as_json: bool,
 ) -> None:

@@ -60,7 +60,7 @@ def speed(
     limit: Limit = None,
     out: Out = Path("sot-eval"),
     router: Annotated[str, typer.Option(help="Router of SoT-R; see sot router.")] = "auto",
-    max_points: MaxPoints = 10,
+    max_points: MaxPoints = None,
     concurrency: Concurrency = 1,
     max_requests: MaxRequests = None,
     requests_per_minute: PerMinute = None,
@@ -91,7 +91,7 @@ def speed(
         "base_url": base_url,
         "data": data,
         "router": router,
-        "max_points": max_points,
+        "max_points": max_points or "the prompts' own",
         "concurrency": concurrency,
         "workers": workers or 1,
     }

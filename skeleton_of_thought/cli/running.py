@@ -41,7 +41,7 @@ def answer(
     *,
     route: RouteChoice,
     prompts: Prompts | None = None,
-    max_points: int = Options().max_points,
+    max_points: int | None = None,
     watch: Callable[[Event], None] = lambda _: None,
 ) -> Answer:
     """Answer one question, telling `watch` what happens."""

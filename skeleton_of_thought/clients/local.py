@@ -40,6 +40,7 @@ class LocalClient:
                 continue_final_message=messages[-1]["role"] == "assistant",
                 max_tokens=request.max_tokens or LONGEST_ANSWER,
                 stop=request.stop,
+                **request.steering.to_dict(),
             )
         )
         try:

@@ -37,7 +37,7 @@ def gradio() -> Any:
     return require("gradio", extra="demo", needed_for="The demo page")
 
 
-def build(client: Client, *, max_points: int) -> Any:
+def build(client: Client, *, max_points: int | None) -> Any:
     """The page as Gradio's blocks; all visitors share the client.
 
     Args:

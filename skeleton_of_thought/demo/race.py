@@ -76,7 +76,7 @@ class Lane:
             return 0.0
         return (self._stopped or time.perf_counter()) - self._started
 
-    def run(self, question: str, client: Client, *, max_points: int) -> None:
+    def run(self, question: str, client: Client, *, max_points: int | None) -> None:
         """Answer the question; an error ends the lane and is kept for the visitor."""
         self._started = time.perf_counter()
         try:
@@ -123,7 +123,7 @@ class Race:
         max_points: Most points of the skeleton.
     """
 
-    def __init__(self, question: str, client: Client, *, max_points: int) -> None:
+    def __init__(self, question: str, client: Client, *, max_points: int | None) -> None:
         self.plain, self.sot = Lane(RouteChoice.direct), Lane(RouteChoice.sot)
         self._threads = [
             threading.Thread(

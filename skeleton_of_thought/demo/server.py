@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from skeleton_of_thought.demo.columns import CSS
 from skeleton_of_thought.demo.page import build, gradio
 from skeleton_of_thought.errors import ConfigurationError, require
-from skeleton_of_thought.options import Options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +18,7 @@ POLICY = b"default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; frame-a
 """The browser fetches nothing from outside, whatever a version of Gradio asks for."""
 
 
-def application(client: Client, *, max_points: int = Options().max_points) -> Any:
+def application(client: Client, *, max_points: int | None = None) -> Any:
     """The demo as an ASGI application.
 
     Args:

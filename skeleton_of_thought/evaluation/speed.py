@@ -40,7 +40,7 @@ class SpeedWork:
         model: What `open_client` takes.
         base_url: Address of an API server.
         router: What `get_router` takes.
-        max_points: Most points of an answer.
+        max_points: Most points of an answer; None for what the prompts ask for.
         measure_memory: Whether the peak memory belongs to one question at a time, so that it means something.
         max_concurrency: Most requests at once; None for no limit.
         requests_per_minute: Most requests in a minute.
@@ -50,7 +50,7 @@ class SpeedWork:
     model: str = "local"
     base_url: str | None = None
     router: str = "auto"
-    max_points: int = 10
+    max_points: int | None = None
     measure_memory: bool = True
     max_concurrency: int | None = None
     requests_per_minute: int | None = None

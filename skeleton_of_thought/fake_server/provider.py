@@ -155,10 +155,10 @@ class _Chat:
         if malformed is not None:
             return None, malformed
         try:
-            check_model_takes(request)
             fault = provider.faults.draw(request)
             entry.fault = fault.kind if fault else None
-            check_fault(fault, self._api)
+            check_fault(fault, self._api)  # a provider looks at key and load before it looks at the request
+            check_model_takes(request)
             lookup = provider.cache.look_up(request)
             turn = plan(
                 request, entry=entry, lookup=lookup, answer=provider.answer, fault=fault, pace=provider.pace

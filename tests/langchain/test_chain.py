@@ -160,7 +160,7 @@ async def test_bound_stops_reach_every_request(way):
     chain = new_chain().bind(stop=["END"])
     await ask(chain, way)
     log = chain.bound.model.log
-    assert [seen.kwargs["stop"] for seen in log.of("skeleton")] == [["END"]]
+    assert [seen.kwargs["stop"] for seen in log.of("skeleton")] == [["END", "\n11."]]
     assert all(seen.kwargs["stop"][0] == "END" for seen in log.of("point"))
     assert all(len(seen.kwargs["stop"]) <= 4 for seen in log.seen), "more are an error at OpenAI"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,12 +13,10 @@ from llama_index.core.instrumentation.events.llm import LLMChatEndEvent
 from llama_index_instrumentation import get_dispatcher
 
 from llamaindex_sot import SkeletonOfThoughtSynthesizer, TransformersLLM
-from llamaindex_sot.prompts import SOURCE_PROMPTS
 from skeleton_of_thought import ConfigurationError
 
 from .fakes import nodes
 
-PROMPTS = replace(SOURCE_PROMPTS["partial-examples"], skeleton_max_tokens=40)
 CAPITAL = "What is the capital of France? Answer in one short sentence."
 
 
@@ -125,18 +122,18 @@ def bills():
 
 
 def synthesizer(longest: int = 12) -> SkeletonOfThoughtSynthesizer:
-    return SkeletonOfThoughtSynthesizer(
-        TransformersLLM(temperature=0), point_max_tokens=longest, prompts=PROMPTS
-    )
+    return SkeletonOfThoughtSynthesizer(TransformersLLM(temperature=0), point_max_tokens=longest)
+
+
+QUESTIONS = (  # the small model does not write a list every time
+    "What helps a garden?",
+    "What are the steps of making a garden?",
+    "How do I keep a garden healthy?",
+)
 
 
 def test_the_context_is_read_once(bills):
-    # The small model does not write a list every time.
-    for question in (
-        "How do I make a garden?",
-        "What are the steps of making a garden?",
-        "What helps a garden?",
-    ):
+    for question in QUESTIONS:
         bills.clear()
         synthesizer().synthesize(question, nodes(8))
         if len(bills) > len(("skeleton", "direct")):
@@ -150,7 +147,7 @@ def test_the_context_is_read_once(bills):
 
 
 async def test_two_questions_at_once_share_batches(bills):
-    rows = []
+    rows: list[int] = []
 
     async def watch() -> None:
         while True:
@@ -159,8 +156,13 @@ async def test_two_questions_at_once_share_batches(bills):
 
     watching = asyncio.create_task(watch())
     both = synthesizer(32), synthesizer(32)
-    await asyncio.gather(*(each.asynthesize("How do I make a garden?", nodes(8)) for each in both))
+    for question in QUESTIONS:
+        bills.clear()
+        rows.clear()
+        await asyncio.gather(*(each.asynthesize(question, nodes(8)) for each in both))
+        points = len(bills) // 2 - 1
+        if points >= 2:
+            break
     watching.cancel()
-    points = len(bills) // 2 - 1
     assert points >= 2
     assert max(rows) > points  # more than one question has
