@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from langchain_sot._models import chat_model, is_local, name_of
+from langchain_sot._structured import structured
 from skeleton_of_thought.options import Options
 from skeleton_of_thought.prices import Price, Prices
 from skeleton_of_thought.prompts import PROMPTS, Prompts, get_prompts
@@ -20,8 +22,9 @@ if TYPE_CHECKING:
 
 def models_of(chain: SkeletonOfThoughtChain) -> dict[Stage, Runnable[Any, Any]]:
     """Which model answers a stage."""
+    skeleton = chain.skeleton_model or chain.model
     return {
-        "skeleton": chain.skeleton_model or chain.model,
+        "skeleton": structured(skeleton) if chain.structured_skeleton else skeleton,
         "point": chain.point_model or chain.model,
         "direct": chain.model,
     }
@@ -30,8 +33,11 @@ def models_of(chain: SkeletonOfThoughtChain) -> dict[Stage, Runnable[Any, Any]]:
 def prompts_of(chain: SkeletonOfThoughtChain) -> Prompts:
     """The prompts: the user's, or those that suit the models."""
     if chain.prompts is not None:
-        return get_prompts(chain.prompts)
+        prompts = get_prompts(chain.prompts)
+        return replace(prompts, skeleton_start="") if chain.structured_skeleton else prompts
     models = models_of(chain)
+    if chain.structured_skeleton:
+        return PROMPTS["instruction-json"]
     local = is_local(models["skeleton"]) and is_local(models["point"])
     return PROMPTS["partial-examples" if local else "instruction"]
 
@@ -47,6 +53,7 @@ def options_of(
         retries=chain.retries,
         on_point_error=chain.on_point_error,
         answer_format=chain.answer_format,
+        points_per_call=chain.points_per_call,
         point_max_tokens=chain.point_max_tokens,
         point_timeout=chain.point_timeout,
         hedge_after=chain.hedge_after,

@@ -76,10 +76,14 @@ class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]
         on_point_error: `"mark"` leaves a note in the place of a failed point, `"skip"` leaves it out,
             `"raise"` raises `PointError`, which carries the other points.
         answer_format: `"numbered"`, `"headings"`, `"prose"`, or a function from a `PointResult` to text.
+        points_per_call: How many points one request writes, one after the other: fewer prompts to pay for, and a
+            longer wait.
         point_max_tokens: Longest point.
+        structured_skeleton: Ask for the skeleton as JSON that follows a schema, where the model does that well.
         skeleton_model: Writes the skeleton instead of `model`.
-        point_model: Writes the points instead of `model`; often a smaller one. `model` still gives the direct
-            answers.
+        point_model: Writes the points instead of `model`: often a smaller one, or the same with less thinking:
+            `model.bind(reasoning_effort="low")`, or a `ChatAnthropic` with a smaller `thinking` budget. `model`
+            still gives the direct answers.
         limiter: What every request has to pass, a `skeleton_of_thought.limits.Limiter`; one object may serve
             any number of chains. With it, or with a deadline or `max_concurrency`, points go out one by one.
             The config's `max_concurrency` holds for all chains of a batch, and of a parent run, together.
@@ -114,7 +118,9 @@ class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]
     retries: int = 1
     on_point_error: OnPointError = "mark"
     answer_format: AnswerFormat = "numbered"
+    points_per_call: int = 1
     point_max_tokens: int | None = None
+    structured_skeleton: bool = False
     skeleton_model: Runnable[Any, Any] | None = None
     point_model: Runnable[Any, Any] | None = None
     limiter: Limiter | None = None

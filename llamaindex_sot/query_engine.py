@@ -49,6 +49,8 @@ class SkeletonOfThoughtQueryEngine(BaseQueryEngine):
         retries: How often a failed request is sent again.
         on_point_error: `"mark"`, `"skip"` or `"raise"`.
         answer_format: `"numbered"`, `"headings"`, `"prose"`, or a function from a `PointResult` to text.
+        points_per_call: How many points one request writes, one after the other: fewer prompts to pay for, and a
+            longer wait.
         point_max_tokens: Longest point; passed to the LLM as `max_tokens`.
         llm_kwargs: Passed to every call of the LLM.
         max_concurrency: Most requests at once; None for all points.
@@ -77,6 +79,7 @@ class SkeletonOfThoughtQueryEngine(BaseQueryEngine):
         retries: int = 1,
         on_point_error: OnPointError = "mark",
         answer_format: AnswerFormat = "numbered",
+        points_per_call: int = 1,
         point_max_tokens: int | None = None,
         llm_kwargs: Mapping[str, Any] | None = None,
         max_concurrency: int | None = None,
@@ -92,6 +95,7 @@ class SkeletonOfThoughtQueryEngine(BaseQueryEngine):
             retries=retries,
             on_point_error=on_point_error,
             answer_format=answer_format,
+            points_per_call=points_per_call,
             point_max_tokens=point_max_tokens,
             max_stops=max_stops(self._llm),
         )

@@ -83,6 +83,8 @@ class SkeletonOfThoughtSynthesizer(BaseSynthesizer):
         on_point_error: `"mark"` leaves a note in the place of a failed point, `"skip"` leaves it out,
             `"raise"` raises `PointError`, which carries the other points.
         answer_format: `"numbered"`, `"headings"`, `"prose"`, or a function from a `PointResult` to text.
+        points_per_call: How many points one request writes, one after the other: fewer prompts to pay for, and a
+            longer wait.
         point_max_tokens: Longest point; passed to the LLM as `max_tokens`.
         llm_kwargs: Passed to every call of the LLM, such as `{"temperature": 0}`.
         max_concurrency: Most requests at once; None for all points.
@@ -121,6 +123,7 @@ class SkeletonOfThoughtSynthesizer(BaseSynthesizer):
         retries: int = 1,
         on_point_error: OnPointError = "mark",
         answer_format: AnswerFormat = "numbered",
+        points_per_call: int = 1,
         point_max_tokens: int | None = None,
         llm_kwargs: Mapping[str, Any] | None = None,
         max_concurrency: int | None = None,
@@ -138,6 +141,11 @@ class SkeletonOfThoughtSynthesizer(BaseSynthesizer):
             )
         _one_of("context", context, get_args(ContextMode))
         _one_of("skeleton", skeleton, get_args(SkeletonOf))
+        if skeleton == "sources" and points_per_call != 1:
+            raise ConfigurationError(
+                f"points_per_call is {points_per_call}; with skeleton='sources' every point has a source, and a call, "
+                "of its own."
+            )
         if chunks_per_point < 1:
             raise ConfigurationError(f"chunks_per_point is {chunks_per_point}; it must be at least 1.")
         if prompt_helper is None and isinstance(llm, TransformersLLM):
@@ -164,6 +172,7 @@ class SkeletonOfThoughtSynthesizer(BaseSynthesizer):
             retries=retries,
             on_point_error=on_point_error,
             answer_format=answer_format,
+            points_per_call=points_per_call,
             point_max_tokens=point_max_tokens,
             max_stops=max_stops(llm),
         )

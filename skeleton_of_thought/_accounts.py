@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from skeleton_of_thought.bill import Bill, Line, total
-from skeleton_of_thought.request import is_hedge, twin_of
+from skeleton_of_thought.request import is_hedge
 from skeleton_of_thought.turns import CHARACTERS_PER_TOKEN
 from skeleton_of_thought.usage import Usage
 
@@ -26,12 +26,22 @@ class Accounts:
         self._plain_prompt = 0
         self.usage = route
 
-    def add(self, request: Request, usage: Usage) -> None:
-        """A request has ended, and reported these tokens."""
+    def add(self, request: Request, usage: Usage, parts: Sequence[Usage] = ()) -> None:
+        """A request has ended.
+
+        Args:
+            request: The request.
+            usage: The tokens it reported.
+            parts: The same, divided among its points, if it has any; the call itself is the first one's.
+        """
         self.usage += usage
-        hedge = is_hedge(request.id)
-        line = twin_of(request.id) if hedge else request.id
-        self._lines[line] = self._line(line).again(usage, hedge=hedge)
+        lines = [f"point:{index}" for index in request.points] or [request.id]
+        for line, part in zip(lines, parts or (usage,), strict=True):
+            before = self._line(line)
+            if line != lines[0]:
+                self._lines[line] = before + Line(usage=part)
+            else:
+                self._lines[line] = before.again(part, hedge=is_hedge(request.id), attempt=request.attempt)
         if request.stage == "skeleton" and usage.input_tokens:
             added = _characters(request.messages) - _characters(self._messages)
             self._plain_prompt = max(0, usage.input_tokens - added // CHARACTERS_PER_TOKEN)

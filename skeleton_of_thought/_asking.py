@@ -10,12 +10,12 @@ from skeleton_of_thought.quirks import Quirks
 from skeleton_of_thought.request import Request, Stage, Steering
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from skeleton_of_thought.messages import Message
     from skeleton_of_thought.options import Options
     from skeleton_of_thought.prompts import Prompts
-    from skeleton_of_thought.skeleton import Point, Skeleton
+    from skeleton_of_thought.skeleton import Skeleton
 
 
 def check_question(messages: Sequence[Message]) -> None:
@@ -75,30 +75,43 @@ class Asking:
             steering=prompts.skeleton_steering,
         )
 
-    def point(self, skeleton: Skeleton, point: Point) -> Request:
-        """For one point of a skeleton."""
+    def all_points(self, skeleton: Skeleton) -> Iterator[Request]:
+        """For every point of a skeleton, so many in a request as the user wants."""
+        indexes = range(1, len(skeleton) + 1)
+        for first in range(0, len(skeleton), self._options.points_per_call):
+            yield self.points(skeleton, indexes[first : first + self._options.points_per_call])
+
+    def points(self, skeleton: Skeleton, indexes: Sequence[int]) -> Request:
+        """For some points of a skeleton, by their numbers."""
         prompts = self._prompts_for("point")
-        longest = self._options.point_max_tokens
+        users, several = self._options.point_max_tokens, len(indexes) > 1
+        longest = users or prompts.point_max_tokens
+        others = [number for number in range(2, len(skeleton) + 2) if number not in indexes[1:]]
+        if several:  # where the group would run on comes first: there may be room for a few only
+            others.sort(key=lambda number: number != indexes[-1] + 1)
         return Request(
-            f"point:{point.index}",
+            f"point:{','.join(map(str, indexes))}",
             "point",
-            prompts.point_messages(self._messages, skeleton, point),
-            stop=self._stops("point", range(2, len(skeleton) + 2)),
-            max_tokens=self._limit("point", longest or prompts.point_max_tokens),
-            points=(point.index,),
+            prompts.point_messages(self._messages, skeleton, *(skeleton[index - 1] for index in indexes)),
+            stop=self._stops("point", others),
+            max_tokens=self._limit("point", longest and longest * len(indexes)),
+            points=tuple(indexes),
             shared=prompts.shared_length(self._messages),
-            common=prompts.common_length(self._messages, skeleton),
-            steering=prompts.point_steering if longest is None else Steering(),
+            common=prompts.common_length(self._messages, skeleton, several=several),
+            steering=Steering() if users or several else prompts.point_steering,
         )
+
+    def again(self, request: Request, skeleton: Skeleton, indexes: Sequence[int]) -> Request:
+        """A request once more, for those of its points that it did not bring."""
+        if tuple(indexes) == request.points:
+            return replace(request, attempt=request.attempt + 1)
+        return replace(self.points(skeleton, indexes), attempt=request.attempt + 1)
 
     def renewed(self, request: Request, error: BaseException, skeleton: Skeleton) -> Request | None:
         """The request without what its error says the model does not take; None if it says nothing like it."""
         if not self._quirks[request.stage].learn(error, request):
             return None
-        if request.stage == "skeleton":
-            asked = self.skeleton()
-        else:
-            asked = self.point(skeleton, skeleton[request.points[0] - 1])
+        asked = self.points(skeleton, request.points) if request.points else self.skeleton()
         return replace(asked, attempt=request.attempt)
 
     def _prompts_for(self, stage: Stage) -> Prompts:

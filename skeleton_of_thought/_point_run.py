@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from skeleton_of_thought.answer import PointResult, PointStatus
 from skeleton_of_thought.answer_format import SEPARATOR, AnswerFormat, head
+from skeleton_of_thought.errors import PointError
+from skeleton_of_thought.failures import describe
 from skeleton_of_thought.point_text import PointText
 from skeleton_of_thought.usage import Usage
 
@@ -44,9 +46,9 @@ class PointRun:
             self._begun = True
             self._started = self._ended = now
 
-    def restart(self) -> None:
-        """Begin the text anew."""
-        self._cleaner = PointText(self.point, self._skeleton.points)
+    def restart(self, *, strict: bool = False) -> None:
+        """Begin the text anew; `strict` if its request writes other points too."""
+        self._cleaner = PointText(self.point, self._skeleton.points, strict=strict)
         self._pieces: list[str] = []
 
     @property
@@ -58,6 +60,21 @@ class PointRun:
     def has_text(self) -> bool:
         """Whether anything has been written."""
         return bool(self._pieces)
+
+    @property
+    def ended_by(self) -> int | None:
+        """The point its text has run into, after which nothing is its own; None if it has not."""
+        return self._cleaner.ended_by
+
+    @property
+    def complete(self) -> bool:
+        """Whether it has text, and another point has begun behind it: the rest of its request does not matter."""
+        return self.has_text and self.ended_by is not None
+
+    @property
+    def rest(self) -> str:
+        """What came from there on, in the piece in which the other point began."""
+        return self._cleaner.rest
 
     @property
     def shows_text(self) -> bool:
@@ -101,6 +118,15 @@ class PointRun:
             seconds=self._ended - self._started,
             usage=self._usage,
         )
+
+    def error(self, cause: BaseException, *, attempts: int) -> PointError:
+        """The point's failure as the run raises it."""
+        error = PointError(
+            f"Point {self.point.index} ({self.point.title!r}) failed after {attempts} attempt(s): "
+            f"{describe(cause)}. The other points are in this error's `answer`."
+        )
+        error.__cause__ = cause
+        return error
 
     def ending(self, result: PointResult) -> str:
         """What the answer still needs: a note if the point failed, all of it if a function renders it."""

@@ -38,9 +38,9 @@ class Line:
             self.usage + other.usage,
         )
 
-    def again(self, usage: Usage, *, hedge: bool = False) -> Line:
-        """The line with one more request for the same text."""
-        retry = not hedge and self.calls > self.hedges
+    def again(self, usage: Usage, *, hedge: bool = False, attempt: int = 1) -> Line:
+        """The line with one more request for the same text; the first may be a retry, if others shared its request."""
+        retry = not hedge and (attempt > 1 or self.calls > self.hedges)
         return Line(self.calls + 1, self.retries + retry, self.hedges + hedge, self.usage + usage)
 
     def to_dict(self) -> dict[str, int]:

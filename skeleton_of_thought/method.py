@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING
 
 from skeleton_of_thought._accounts import Accounts
 from skeleton_of_thought._asking import Asking, check_question
+from skeleton_of_thought._display import Display
 from skeleton_of_thought._outbox import Outbox
+from skeleton_of_thought._point_group import Piece, PointGroup
 from skeleton_of_thought._point_run import PointRun, begin
 from skeleton_of_thought._skeleton_reading import MIN_POINTS, read_skeleton
-from skeleton_of_thought.answer import Answer, PointResult, Seconds
-from skeleton_of_thought.answer_format import SEPARATOR
+from skeleton_of_thought._stopwatch import Stopwatch
+from skeleton_of_thought.answer import Answer, PointResult
 from skeleton_of_thought.errors import DeadlineError, EmptyPointError, PointError
 from skeleton_of_thought.events import (
-    AnswerText,
     Event,
     PointEnded,
     PointStarted,
@@ -33,14 +34,13 @@ from skeleton_of_thought.events import (
 from skeleton_of_thought.failures import describe, may_pass
 from skeleton_of_thought.options import Options
 from skeleton_of_thought.prompts import PROMPTS, Prompts
-from skeleton_of_thought.reading_order import ReadingOrder
 from skeleton_of_thought.request import twin_of
 from skeleton_of_thought.routing.decision import Decision
 from skeleton_of_thought.skeleton import Skeleton
 from skeleton_of_thought.usage import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from skeleton_of_thought.messages import Message
     from skeleton_of_thought.quirks import Quirks
@@ -91,35 +91,31 @@ class SkeletonOfThought:
         self._options = options or Options()
         self._decision = decision
         self._asking = Asking(self._messages, prompts, self._options, quirks or {})
-        self._clock = clock
-        self._route, self._reason, self._waited = decision.route, decision.reason, decision.seconds
+        self._watch = Stopwatch(clock, decision.seconds)
+        self._route, self._reason = decision.route, decision.reason
         self._accounts = Accounts(self._messages, route=decision.usage)
         self._outbox = Outbox()
         self._held: Sequence[Request] = ()
         self._late: DeadlineError | None = None
         self._skeleton = Skeleton(())
         self._points: list[PointRun] = []
-        self._order = ReadingOrder(0)
-        self._text: list[str] = []
-        self._events: list[Event] = []
+        self._groups: dict[tuple[int, ...], PointGroup] = {}
+        self._display = Display(clock)
         self._error: BaseException | None = None
-        self._started = self._first_text = self._finished = clock()
-        self._skeleton_seconds = 0.0
-        self._points_started = self._points_ended = self._started
 
     def start(self) -> Sequence[Request]:
         """Begin; returns the requests that may be sent now."""
-        self._started = self._first_text = self._clock()
+        self._watch.start()
         if self._route == "direct":
             return self._answer_directly(self._reason)
         if self._messages[-1].role != "user":
             return self._answer_directly("the conversation does not end with a user's question")
-        self._events.append(RouteChosen("sot", self._reason))
+        self._display.tell(RouteChosen("sot", self._reason))
         return (self._send(self._asking.skeleton()),)
 
     def begun(self, request_id: str) -> None:
         """A request that had to wait for its turn is on its way; for drivers whose requests wait."""
-        begin(self._points, self._outbox.requests.get(request_id), now=self._clock())
+        begin(self._points, self._outbox.requests.get(request_id), now=self._watch.now())
 
     def text(self, request_id: str, delta: str) -> Sequence[Request]:
         """A request's answer grew by `delta`; returns requests this releases."""
@@ -128,13 +124,12 @@ class SkeletonOfThought:
         if not delta:
             return ()
         if request.stage == "skeleton":
-            self._events.append(SkeletonText(delta))
+            self._display.tell(SkeletonText(delta))
         elif request.stage == "direct":
-            self._emit(delta)
+            self._display.show(delta)
         else:
             self._outbox.abandon(twin_of(request_id))
-            run = self._points[request.points[0] - 1]
-            self._point_text(run, *run.feed(delta))
+            self._point_text(self._group(request).feed(delta))
             return self._release()
         return ()
 
@@ -153,14 +148,12 @@ class SkeletonOfThought:
             self.text(request_id, text[len("".join(self._outbox.received[request_id])) :])
         request, pieces = self._outbox.take(request_id)
         received = "".join(pieces)
+        if request.stage == "point":
+            return self._points_done(request, usage)
         self._spend(request, usage)
         if request.stage == "skeleton":
             return self._skeleton_done(request, received, truncated=truncated)
-        if request.stage == "direct":
-            return self._direct_done()
-        self._outbox.abandon(twin_of(request_id))
-        released = self._release()
-        return (*released, *self._point_done(self._points[request.points[0] - 1], request, usage))
+        return self._direct_done()
 
     def failed(self, request_id: str, error: BaseException, usage: Usage = Usage()) -> Sequence[Request]:
         """A request failed; returns its retry, or what the failure policy does instead."""
@@ -169,7 +162,7 @@ class SkeletonOfThought:
         if not pieces and (again := self._without_losing_a_retry(request, error)):
             return (again,)
         if request.stage == "point":
-            return self._request_for_point_failed(request, error, usage)
+            return self._request_for_points_failed(request, error)
         shown = request.stage == "direct" and bool(pieces)  # a piece without text may be a tool call
         if not shown and self._may_retry(request, error):
             return (self._send(replace(request, attempt=request.attempt + 1)),)
@@ -188,7 +181,8 @@ class SkeletonOfThought:
 
     def cancelled(self, request: Request, usage: Usage) -> None:
         """An abandoned request was cancelled, after it had reported these tokens."""
-        self._accounts.add(request, usage)
+        parts = self._group(request).shares(usage) if request.points else ()
+        self._accounts.add(request, usage, [part for _, part in parts])
 
     def expire(self, error: DeadlineError, usage: Mapping[str, Usage] = MappingProxyType({})) -> None:
         """The time of the whole run is over: what is outstanding fails, and nothing more is sent.
@@ -202,12 +196,11 @@ class SkeletonOfThought:
             if request_id in self._outbox:
                 self.failed(request_id, error, usage.get(request_id, Usage()))
         for request in self._held:
-            self._point_failed(self._points[request.points[0] - 1], request, error, Usage())
+            self._points_failed(self._group(request).runs, request, error)
 
     def events(self) -> list[Event]:
         """What has happened since the last call."""
-        events, self._events = self._events, []
-        return events
+        return self._display.take_events()
 
     @property
     def options(self) -> Options:
@@ -244,20 +237,18 @@ class SkeletonOfThought:
             raise PointError(str(self._error), answer=answer) from self._error.__cause__
         return answer
 
-    # The skeleton ends: the points go out, or one direct answer.
-
     def _skeleton_done(self, request: Request, received: str, *, truncated: bool) -> Sequence[Request]:
-        self._skeleton_seconds = self._finished - self._started
+        self._watch.skeleton_ended()
         skeleton = read_skeleton(request, received, truncated=truncated, max_points=self._asking.max_points)
         if len(skeleton) < MIN_POINTS:
             return self._answer_directly(f"the skeleton had {'only one point' if skeleton else 'no list'}")
         self._skeleton = skeleton
-        self._order = ReadingOrder(len(skeleton))
-        self._events.append(SkeletonReady(self._skeleton))
-        self._points_started = self._points_ended = self._clock()
-        times = {"origin": self._started - self._waited, "started": self._points_started}
+        self._display.expect(len(skeleton))
+        self._display.tell(SkeletonReady(self._skeleton))
+        self._watch.points_start()
+        times = {"origin": self._watch.origin, "started": self._watch.points_started}
         self._points = [PointRun(point, skeleton, self._options.answer_format, **times) for point in skeleton]
-        self._held = tuple(self._asking.point(skeleton, point) for point in skeleton)
+        self._held = tuple(self._asking.all_points(skeleton))
         leads = self._options.leads
         return self._release(1 if leads and leads(self._held) else None)
 
@@ -266,64 +257,83 @@ class SkeletonOfThought:
         requests, self._held = self._held[:count], self._held[count:] if count else ()
         return tuple(self._send(request) for request in requests)
 
-    def _point_text(self, run: PointRun, text: str, shown: str) -> None:
-        if text:
-            self._events.append(PointText(run.point.index, text))
-            self._emit(self._order.feed(run.point.index, shown))
+    def _group(self, request: Request) -> PointGroup:
+        """The points a request writes."""
+        if request.points not in self._groups:
+            self._groups[request.points] = PointGroup([self._points[index - 1] for index in request.points])
+        return self._groups[request.points]
 
-    def _point_done(self, run: PointRun, request: Request, usage: Usage) -> Sequence[Request]:
-        self._point_text(run, *run.finish())
-        if not run.has_text:
-            unstopped = replace(request, stop=())  # it may have begun with its own number on a new line
-            return self._point_failed(
-                run, unstopped, EmptyPointError("the model wrote nothing for it"), usage
-            )
-        run.spend(usage, ended=self._finished)
-        return self._close_point(run, run.result("ok"))
+    def _point_text(self, pieces: Iterable[Piece]) -> None:
+        for run, text, shown in pieces:
+            if text:
+                self._display.tell(PointText(run.point.index, text))
+                self._display.add(run.point.index, shown)
+            if run.complete and run.shows_text:
+                self._display.close(run.point.index)
 
-    def _request_for_point_failed(
-        self, request: Request, error: BaseException, usage: Usage
-    ) -> Sequence[Request]:
-        run = self._points[request.points[0] - 1]
+    def _points_done(self, request: Request, usage: Usage) -> Sequence[Request]:
+        self._outbox.abandon(twin_of(request.id))
+        group = self._group(request)
+        self._point_text(group.finish())
+        self._spend(request, usage)
+        released = (*self._release(), *self._close_well(run for run in group.runs if run.has_text))
+        empty = [run for run in group.runs if not run.has_text]
+        unstopped = replace(request, stop=())  # it may have begun with its own number on a new line
+        error = EmptyPointError("the model wrote nothing for it")
+        return (*released, *self._points_failed(empty, unstopped, error))
+
+    def _request_for_points_failed(self, request: Request, error: BaseException) -> Sequence[Request]:
         if twin_of(request.id) in self._outbox and not isinstance(error, DeadlineError):
-            run.spend(usage, ended=self._finished)
             return ()  # the other one may still answer
         self._outbox.abandon(twin_of(request.id))
-        released = () if self._late else self._release()
-        return (*released, *self._point_failed(run, request, error, usage))
+        runs = self._group(request).runs
+        others = () if self._late else self._release()
+        released = (*others, *self._close_well(run for run in runs if run.complete))
+        return (*released, *self._points_failed([run for run in runs if not run.complete], request, error))
 
-    def _point_failed(
-        self, run: PointRun, request: Request, error: BaseException, usage: Usage
+    def _points_failed(
+        self, runs: Sequence[PointRun], request: Request, error: BaseException
     ) -> Sequence[Request]:
-        run.spend(usage, ended=self._finished)
-        shown = run.shows_text and self._order.current == run.point.index
-        if not shown and self._may_retry(request, error):
-            run.restart()
-            self._order.discard(run.point.index)
-            return (self._send(replace(request, attempt=request.attempt + 1)),)
+        """Points a request did not bring: they are asked for again, or closed by the policy."""
+        retried = [run for run in runs if not self._is_shown(run)] if self._may_retry(request, error) else []
+        released: list[Request] = []
+        if retried:
+            for run in retried:
+                self._display.discard(run.point.index)
+            again = self._asking.again(request, self._skeleton, [run.point.index for run in retried])
+            self._groups[again.points] = PointGroup(retried)
+            released.append(self._send(again))
+        for run in runs:
+            if run not in retried:
+                released += self._fail_point(run, request, error)
+        return released
+
+    def _fail_point(self, run: PointRun, request: Request, error: BaseException) -> Sequence[Request]:
+        """A point has failed for good."""
         if self._options.on_point_error == "raise" and self._error is None:
-            self._error = PointError(
-                f"Point {run.point.index} ({run.point.title!r}) failed after {request.attempt} "
-                f"attempt(s): {describe(error)}. The other points are in this error's `answer`."
-            )
-            self._error.__cause__ = error
-        skipped = self._options.on_point_error == "skip" and not shown
+            self._error = run.error(error, attempts=request.attempt)
+        skipped = self._options.on_point_error == "skip" and not self._is_shown(run)
         return self._close_point(run, run.result("skipped" if skipped else "failed", error=describe(error)))
+
+    def _is_shown(self, run: PointRun) -> bool:
+        """Whether some of a point's text can be read already."""
+        return run.shows_text and self._display.is_read(run.point.index)
+
+    def _close_well(self, runs: Iterable[PointRun]) -> Sequence[Request]:
+        return [released for run in runs for released in self._close_point(run, run.result("ok"))]
 
     def _close_point(self, run: PointRun, result: PointResult) -> Sequence[Request]:
         index = run.point.index
         run.outcome = result
-        self._points_ended = self._finished
-        self._events.append(PointEnded(result))
+        self._watch.point_ended()
+        self._display.tell(PointEnded(result))
         if result.status == "skipped":
-            self._order.discard(index)
+            self._display.discard(index)
         else:
-            self._emit(self._order.feed(index, run.ending(result)))
-        self._emit(self._order.close(index))
+            self._display.add(index, run.ending(result))
+        self._display.close(index)
         nothing_left = all(p.outcome is not None and p.outcome.status == "skipped" for p in self._points)
         return self._answer_directly("every point failed") if nothing_left else ()
-
-    # One plain answer.
 
     def _direct_done(self) -> Sequence[Request]:
         return ()
@@ -331,12 +341,12 @@ class SkeletonOfThought:
     def _failed_for_good(self, request: Request, error: BaseException) -> Sequence[Request]:
         """A request that is not for a point has failed, and is not sent again."""
         if request.stage == "skeleton":
-            self._skeleton_seconds = self._finished - self._started
+            self._watch.skeleton_ended()
             return self._answer_directly(f"the skeleton request failed: {describe(error)}")
-        if self._late is not None and self._text:
+        if self._late is not None and self._display.text:
             self._reason += f"; cut off: {error}"
-            return ()
-        self._error = error
+        else:
+            self._error = error
         return ()
 
     def _answer_directly(self, reason: str) -> Sequence[Request]:
@@ -344,29 +354,21 @@ class SkeletonOfThought:
             self._error = self._error or self._late
             return ()
         self._route, self._reason = "direct", reason
-        self._events.append(RouteChosen("direct", reason))
+        self._display.tell(RouteChosen("direct", reason))
         return (self._send(self._asking.direct()),)
-
-    # Small parts.
 
     def _send(self, request: Request) -> Request:
         for index in request.points:
-            self._events.append(PointStarted(index, self._skeleton[index - 1].title, request.attempt))
+            self._display.tell(PointStarted(index, self._skeleton[index - 1].title, request.attempt))
         return self._outbox.add(request)
-
-    def _emit(self, text: str) -> None:
-        if not text:
-            return
-        if not self._text:
-            text = text.removeprefix(SEPARATOR)
-            self._first_text = self._clock()
-        self._text.append(text)
-        self._events.append(AnswerText(text))
 
     def _spend(self, request: Request, usage: Usage) -> None:
         """A request has ended, and cost so much."""
-        self._finished = self._clock()
-        self._accounts.add(request, usage)
+        self._watch.request_ended()
+        parts = tuple(self._group(request).shares(usage)) if request.points else ()
+        for run, part in parts:
+            run.spend(part, ended=self._watch.last)
+        self._accounts.add(request, usage, [part for _, part in parts])
 
     def _without_losing_a_retry(self, request: Request, error: BaseException) -> Request | None:
         """The same attempt again, if the request or the moment was wrong and not the answer.
@@ -381,20 +383,13 @@ class SkeletonOfThought:
         return request.attempt <= self._options.retries and may_pass(error)
 
     def _assemble(self) -> Answer:
-        first = self._first_text if self._text else self._finished
         return Answer(
-            text="".join(self._text),
+            text=self._display.text,
             route=self._route,
             reason=self._reason,
             skeleton=self._skeleton.as_text(),
             points=tuple(run.outcome for run in self._points if run.outcome is not None),
-            seconds=Seconds(
-                route=self._decision.seconds,
-                skeleton=self._skeleton_seconds,
-                points=self._points_ended - self._points_started,
-                total=self._finished - self._started + self._waited,
-                first_token=first - self._started + self._waited,
-            ),
+            seconds=self._watch.seconds(self._decision.seconds, self._display.first),
             usage=self._accounts.usage,
             bill=self._accounts.bill(len(self._points)),
         )

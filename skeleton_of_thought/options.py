@@ -26,6 +26,8 @@ class Options:
         on_point_error: What a point that failed for good does. `"mark"` leaves a note in its place, `"skip"`
             leaves it out, `"raise"` raises `PointError` once the other points are complete, and carries them.
         answer_format: `"numbered"`, `"headings"`, `"prose"`, or a function from a `PointResult` to text.
+        points_per_call: How many points one request writes, one after the other: fewer prompts to pay for, and a
+            longer wait.
         point_max_tokens: Longest point; None takes what the prompts recommend.
         point_timeout: Seconds a point may take from its first turn, retries included; a late point fails for
             good. None for no limit.
@@ -46,6 +48,7 @@ class Options:
     retries: int = 1
     on_point_error: OnPointError = "mark"
     answer_format: AnswerFormat = "numbered"
+    points_per_call: int = 1
     point_max_tokens: int | None = None
     point_timeout: float | None = None
     hedge_after: float | None = None
@@ -57,6 +60,7 @@ class Options:
         if self.max_points is not None:
             _at_least("max_points", self.max_points, 2)
         _at_least("retries", self.retries, 0)
+        _at_least("points_per_call", self.points_per_call, 1)
         if self.point_max_tokens is not None:
             _at_least("point_max_tokens", self.point_max_tokens, 1)
         if self.max_stops is not None:

@@ -33,19 +33,27 @@ class PointText:
     Args:
         point: The point that was asked for.
         points: All points of the skeleton: a line that begins another one ends the text.
+        strict: Whether a text that begins with another point's number is that point's; else the model may have
+            counted wrongly, unless it is the next one's.
+
+    Attributes:
+        ended_by: The point the text has run into; whatever follows is not this one's. None if it has not.
+        rest: What came from there on, in the piece in which the other point began.
     """
 
-    def __init__(self, point: Point, points: Sequence[Point]) -> None:
+    def __init__(self, point: Point, points: Sequence[Point], *, strict: bool = False) -> None:
         self._index = point.index
         self._title = _Title(point.title)
         self._numbers = {str(number) for number in range(1, len(points) + 2)}
+        self._others = self._numbers - {str(point.index)} if strict else {str(point.index + 1)}
         self._titles = {
             str(other.index): _Title(other.title) for other in points if other.index != point.index
         }
         self._pending = ""
         self._last = ""
         self._in_head = True
-        self._ended = False  # the text has run into another point; whatever follows is dropped
+        self.ended_by: int | None = None
+        self.rest = ""
 
     def feed(self, delta: str) -> str:
         """Take the next piece of what the model wrote; returns the text that is certain now."""
@@ -56,7 +64,7 @@ class PointText:
         return self._advance("\n", final=True)  # so that a last number or title ends as on a line of its own
 
     def _advance(self, delta: str, *, final: bool) -> str:
-        if self._ended:
+        if self.ended_by is not None:
             return ""
         self._pending += delta
         if self._in_head and not self._past_head(final=final):
@@ -72,7 +80,7 @@ class PointText:
         if rest is None:
             return False
         self._pending, self._in_head = rest, False
-        return not self._ended
+        return self.ended_by is None
 
     def _without_head(self, text: str, *, final: bool) -> str | None:
         """The text behind thoughts and the repeated number and title; None if more must be seen first."""
@@ -89,10 +97,13 @@ class PointText:
             if not consumed:
                 break
             text = text[consumed:]
-        following = _after_number(text, _skip(_DECORATION, text, 0), {str(self._index + 1)})
-        if following is None and not final:
+        place = _skip(_DECORATION, text, 0)
+        other = _after_number(text, place, self._others)
+        if other is None and not final:
             return None
-        self._ended = bool(following)
+        if other:
+            self.ended_by, self.rest = _number_in(text[place:other]), text
+            return text
         return text[_skip(_COLONS, text, 0) :]
 
     def _echo(self, text: str, *, final: bool) -> int | None:
@@ -134,44 +145,44 @@ class PointText:
             if other is None:
                 return begin
             if other:
-                self._ended = True
+                self.ended_by, self.rest = other, self._pending[end:]
                 return begin
         return len(self._pending)
 
-    def _begins_other_point(self, start: int, *, final: bool) -> bool | None:
-        """Whether a line begins another point, by a number or by its title; None if not certain yet."""
+    def _begins_other_point(self, start: int, *, final: bool) -> int | None:
+        """Which point a line begins, by its number or by its title; 0 for none, None if not certain yet."""
         text = self._pending
         place = _skip(_DECORATION, text, start)
         if place == len(text):
-            return None if not final else False
+            return None if not final else 0
         number = _after_number(text, place, self._numbers)
         if number is None:
-            return None if not final else False
+            return None if not final else 0
         if number:
-            return True
+            return _number_in(text[place:number])
         uncertain = False
-        for title in self._titles.values():
+        for index, title in self._titles.items():
             after = _after_words(text, place, title.words)
             if after is None or (after and not text[after:].strip(" *_\"”'])")):
                 uncertain = True
             elif after and title.separator.match(text, after):
-                return True
-        return None if uncertain and not final else False
+                return int(index)
+        return None if uncertain and not final else 0
 
-    def _runs_on_in_line(self, start: int, *, final: bool) -> bool | None:
-        """Whether the next point begins in the middle of a line: its number and its whole title."""
-        following = str(self._index + 1)
-        title = self._titles.get(following)
+    def _runs_on_in_line(self, start: int, *, final: bool) -> int | None:
+        """The next point if it begins in the middle of a line, by its number and its whole title; else 0, or None."""
+        following = self._index + 1
+        title = self._titles.get(str(following))
         if title is None:
-            return False
+            return 0
         place = _skip(_DECORATION, self._pending, start)
-        number = _after_number(self._pending, place, {following})
+        number = _after_number(self._pending, place, {str(following)})
         if number == 0:
-            return False
+            return 0
         after = number and _after_words(self._pending, _skip(_DECORATION, self._pending, number), title.words)
         if after is None or after == len(self._pending):
-            return None if not final else bool(after)
-        return bool(after)
+            return None if not final else following if after else 0
+        return following if after else 0
 
 
 class _Title:
@@ -210,6 +221,10 @@ def _after_number(text: str, start: int, numbers: set[str]) -> int | None:
     if number not in numbers or text[digits] not in _AFTER_NUMBER or text[digits + 1].isdecimal():
         return 0
     return digits + 1
+
+
+def _number_in(text: str) -> int:
+    return int("".join(filter(str.isdecimal, text)))
 
 
 def _after_words(text: str, start: int, words: str) -> int | None:

@@ -24,7 +24,14 @@ ROLE_SWITCH = "[ROLESWITCHING assistant:]"
 _FIELDS = {
     "skeleton": frozenset({"request"}),
     "point": frozenset({"request", "outline", "point", "point_outline"}),
+    "group": frozenset({"request", "outline", "points"}),
 }
+
+_GROUP = (
+    "Now write the texts of several points, one after the other. Begin each with its number and its title on a new "
+    "line, and go on with one paragraph of 2 to 4 sentences that stands on its own. Say nothing about the other "
+    "points, which others write at the same time. The points are {points}."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +48,8 @@ class Prompts:
         skeleton_start: How the assistant's answer to the skeleton request begins. Sent as a partial assistant
             answer; empty for models that do not take one.
         point_start: The same for a point.
+        group: Asks for several points in one request; needs `{points}` ("3 and 4"). It continues the conversation
+            of the skeleton request, whatever `continues` says.
         continues: Whether a point request continues the conversation of the skeleton request (question,
             skeleton, then this point). Everything before the last message is then one prefix of all requests
             of the question, computed once by an engine or a provider with a prefix cache. If false, the point
@@ -60,6 +69,7 @@ class Prompts:
     point: str
     skeleton_start: str = ""
     point_start: str = ""
+    group: str = _GROUP
     continues: bool = True
     examples: tuple[Message, ...] = ()
     max_points: int = 10
@@ -77,6 +87,10 @@ class Prompts:
             raise ConfigurationError(
                 "The point template has neither {point} nor {point_outline}, so all points would be the same "
                 f"request: {self.point!r}"
+            )
+        if "{points}" not in self.group:
+            raise ConfigurationError(
+                f"The template for several points has no {{points}}, so all requests would be the same: {self.group!r}"
             )
         if not self.continues and "{request}" not in self.point:
             raise ConfigurationError(
@@ -97,11 +111,18 @@ class Prompts:
         """How many messages the skeleton request and all point requests begin with, byte for byte."""
         return len(messages) + len(self.examples) - (not self.continues)
 
-    def common_length(self, messages: Sequence[Message], skeleton: Skeleton) -> int:
-        """How many leading characters of their last user message all point requests of a skeleton share."""
-        ends = [self.point.find(field) for field in ("{point}", "{point_outline}")]
+    def common_length(self, messages: Sequence[Message], skeleton: Skeleton, *, several: bool = False) -> int:
+        """How many leading characters of their last user message all point requests of a skeleton share.
+
+        Args:
+            messages: The conversation.
+            skeleton: The points.
+            several: Whether the requests ask for several points each.
+        """
+        template = self.group if several else self.point
+        ends = [template.find(field) for field in ("{point}", "{point_outline}", "{points}")]
         values = {"request": messages[-1].text, "outline": skeleton.as_text()}
-        return len(_fill(self.point[: min(end for end in ends if end >= 0)], "point", values))
+        return len(_fill(template[: min(end for end in ends if end >= 0)], "point", values))
 
     def skeleton_messages(self, messages: Sequence[Message]) -> tuple[Message, ...]:
         """The skeleton request for a conversation that ends with the user's question."""
@@ -111,9 +132,9 @@ class Prompts:
         return (*system, *self.examples, *turns[:-1], asked, *_start(self.skeleton_start))
 
     def point_messages(
-        self, messages: Sequence[Message], skeleton: Skeleton, point: Point
+        self, messages: Sequence[Message], skeleton: Skeleton, *points: Point
     ) -> tuple[Message, ...]:
-        """The request for one point of a skeleton.
+        """The request for one point of a skeleton, or for several.
 
         All point requests of a skeleton share everything up to the place where their template first names the
         point, byte for byte.
@@ -121,13 +142,15 @@ class Prompts:
         values = {
             "request": messages[-1].text,
             "outline": skeleton.as_text(),
-            "point": str(point.index),
-            "point_outline": point.title,
+            "point": str(points[0].index),
+            "point_outline": points[0].title,
+            "points": _listed([str(point.index) for point in points]),
         }
-        text = _fill(self.point, "point", values)
+        several = len(points) > 1
+        text = _fill(self.group, "group", values) if several else _fill(self.point, "point", values)
         start = _start(_fill(self.point_start, "point", values))
         system, turns = _split_system(messages)
-        if not self.continues:
+        if not self.continues and not several:
             return (*system, *self.examples, *turns[:-1], turns[-1].with_text(text), *start)
         shared = self.skeleton_messages(messages)
         if self.skeleton_start:
@@ -139,6 +162,11 @@ def _split_system(messages: Sequence[Message]) -> tuple[Sequence[Message], Seque
     """The leading system messages, and the turns."""
     count = next((i for i, message in enumerate(messages) if message.role != "system"), len(messages))
     return messages[:count], messages[count:]
+
+
+def _listed(words: Sequence[str]) -> str:
+    """Words as a sentence lists them: "1, 2 and 3"."""
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def _start(text: str) -> tuple[Message, ...]:
@@ -283,6 +311,7 @@ PROMPTS: Mapping[str, Prompts] = MappingProxyType(
                 _WORKED_EXAMPLES[5],
             ),
         ),
+        "instruction-json": replace(_INSTRUCTION, skeleton=_SKELETON + " Give their titles as JSON."),
         "partial": _PARTIAL,
         "partial-examples": replace(
             _PARTIAL,

@@ -90,7 +90,7 @@ class RacingSkeletonOfThought(SkeletonOfThought):
             failure = describe(self._errors["skeleton"])
             return self._answer_directly(f"the skeleton request failed: {failure}")
         self._route, self._reason = decision.route, decision.reason
-        self._events += [RouteChosen("sot", self._reason), *map(SkeletonText, self._pieces["skeleton"])]
+        self._display.tell(RouteChosen("sot", self._reason), *map(SkeletonText, self._pieces["skeleton"]))
         released: Sequence[Request] = ()
         if self._skeleton_end is not None:
             request, received, truncated = self._skeleton_end
@@ -136,9 +136,9 @@ class RacingSkeletonOfThought(SkeletonOfThought):
             return super()._answer_directly(reason)
         self._undecided = False
         self._route, self._reason = "direct", reason
-        self._events.append(RouteChosen("direct", reason))
+        self._display.tell(RouteChosen("direct", reason))
         self._outbox.abandon("skeleton", "route")
         self._error = self._errors.get("direct")
         for delta in self._pieces["direct"]:
-            self._emit(delta)
+            self._display.show(delta)
         return ()

@@ -48,7 +48,8 @@ class Request:
     """One request to a chat model.
 
     Attributes:
-        id: `"skeleton"`, `"point:3"`, `"direct"` or `"route"`; a retry keeps the id, a hedge has one of its own.
+        id: `"skeleton"`, `"point:3"`, `"point:3,4"`, `"direct"` or `"route"`; a retry of all of it keeps the id, a
+            hedge has one of its own.
         stage: What the request is for. The answer to a `"route"` request is a router's `Decision`, as `raw`.
         messages: The conversation to send. A last message of the assistant is a partial answer the model
             continues.
