@@ -46,6 +46,11 @@ def is_local(llm: LLM) -> bool:
     return isinstance(llm, TransformersLLM)
 
 
+def is_packaged(llm: LLM) -> bool:
+    """Whether it is the packaged model, which is too small to find the points of an answer in a page of text."""
+    return isinstance(llm, TransformersLLM) and llm.model == LOCAL
+
+
 def family(llm: LLM) -> str:
     """The prompts that suit an LLM: instructions for chat, a beginning to continue for completion."""
     if is_local(llm):

@@ -74,7 +74,7 @@ class SourcedRequests:
 
     @property
     def removed_sentences(self) -> int:
-        """How many sentences were no retelling of their source and have been removed."""
+        """How many sentences were no retelling of their source, or repetitions, and have been removed."""
         return sum(text.retelling.removed for text in self._texts.values() if text.retelling)
 
     def send(self, request: Request) -> Generator[Delta]:
@@ -133,8 +133,8 @@ class SourcedRequests:
     def _text(self, request: Request, numbers: Collection[int]) -> _Text:
         retelling = None
         if self._skeleton is not None:
-            source = self._sources.as_text(numbers)
-            retelling = Retelling(source, quote=self._sources.as_quote(numbers))
+            own = named_in(self._title(request), self._sources.texts, 1)
+            retelling = Retelling(self._sources.as_text(numbers), quote=self._sources.as_quote(own))
         self._texts[request.id] = _Text(CitationFilter(numbers), retelling)
         return self._texts[request.id]
 

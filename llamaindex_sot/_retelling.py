@@ -5,16 +5,18 @@ from __future__ import annotations
 import re
 
 _WORD = re.compile(r"[^\W\d_]{4,}")
+_CITATION = re.compile(r"\s*\[\d+\]")
 _BETWEEN_SENTENCES = re.compile(r"(?<=[.!?])(?=\s+\S)")
 _STEM = 4  # letters
 _FEWEST = 0.25
 
 
 class Retelling:
-    """Removes sentences that are not about the source, and says the source's own words if none is left.
+    """Removes sentences that are not about the source or say the same again; quotes the source if none is left.
 
-    A model of a hundred million parameters sometimes goes on with what it saw in its examples. A sentence is
-    kept if a quarter of its longer words begin like words of the source; text is let through by the sentence.
+    A model of a hundred million parameters sometimes goes on with what it saw in its examples, or says one
+    sentence over and over. A sentence is kept the first time, and if a quarter of its longer words begin like
+    words of the source; text is let through by the sentence.
 
     Args:
         source: What is retold.
@@ -36,7 +38,7 @@ class Retelling:
         self._known = _stems(source)
         self.quote = quote
         self._pending = self._empty = ""
-        self._written = False
+        self._written: set[str] = set()
         self.removed = 0
 
     def feed(self, delta: str) -> str:
@@ -50,14 +52,18 @@ class Retelling:
         return rest if self._written else self.quote
 
     def _checked(self, sentence: str) -> str:
-        stems = _stems(sentence)
-        if len(stems & self._known) < _FEWEST * len(stems):
+        stems, said = _stems(sentence), _said(sentence)
+        if len(stems & self._known) < _FEWEST * len(stems) or (said and said in self._written):
             self.removed += 1
             return ""
-        if not stems and not self._written:
-            return ""  # a lone citation: not yet a text
-        self._written = True
-        return sentence
+        if said:
+            self._written.add(said)
+        return sentence if self._written else ""  # a lone citation is not yet a text
+
+
+def _said(sentence: str) -> str:
+    """The sentence without its citations and its end."""
+    return " ".join(_CITATION.sub("", sentence).lower().split()).rstrip(".!?: ")
 
 
 def _stems(text: str) -> set[str]:

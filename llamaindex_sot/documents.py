@@ -12,11 +12,10 @@ from llama_index.core.query_engine import RetrieverQueryEngine
 from platformdirs import user_data_path
 
 from llamaindex_sot._embedding import PackagedEmbedding
-from llamaindex_sot._llms import default_llm, named_llm
+from llamaindex_sot._llms import default_llm, is_packaged, named_llm
 from llamaindex_sot._reading import SUFFIXES, read_chunks
 from llamaindex_sot._vectors import up_to_date
 from llamaindex_sot.synthesizer import SkeletonOfThoughtSynthesizer
-from llamaindex_sot.transformers_llm import LOCAL, TransformersLLM
 from skeleton_of_thought.errors import ConfigurationError
 
 __all__ = ["CHUNK_TOKENS", "ask_folder", "cited_files", "folder_index", "named_llm"]
@@ -47,7 +46,7 @@ def ask_folder(
         folder: Where the documents are; folders inside it are read too, hidden ones are not.
         llm: Writes the answer; see `SkeletonOfThoughtSynthesizer`.
         chunks: How many chunks of the documents the answer may use; None for 5 with the packaged model, which
-            makes a point of each (`skeleton="sources"`) unless it is given `prompts`, and for 12 with any other.
+            makes a point of each, and for 12 with any other.
         storage: Where the index is kept; None for a place of the user's own, one per folder.
         streaming: Return a `StreamingResponse`.
         **options: Further options of `SkeletonOfThoughtSynthesizer`.
@@ -62,11 +61,8 @@ def ask_folder(
     """
     index = folder_index(folder, storage=storage)
     llm = llm or default_llm()
-    small = isinstance(llm, TransformersLLM) and llm.model == LOCAL
-    if small and options.get("prompts") is None:
-        options.setdefault("skeleton", "sources")
     synthesizer = SkeletonOfThoughtSynthesizer(llm, streaming=streaming, **options)
-    retriever = index.as_retriever(similarity_top_k=chunks or (5 if small else 12))
+    retriever = index.as_retriever(similarity_top_k=chunks or (5 if is_packaged(llm) else 12))
     return RetrieverQueryEngine(retriever, response_synthesizer=synthesizer).query(question)
 
 

@@ -115,6 +115,7 @@ SOURCE_PROMPTS: Mapping[str, Prompts] = MappingProxyType(
             examples=_RETOLD,
             continues=False,
             point_max_tokens=96,
+            point_steering=Steering(soft_max_tokens=64),
         ),
     }
 )

@@ -14,7 +14,7 @@ from llama_index_instrumentation import get_dispatcher
 from llamaindex_sot._asked import Asked, Text
 from llamaindex_sot._calls import Calls
 from llamaindex_sot._choosing import Nearest
-from llamaindex_sot._llms import default_llm, family, is_local, max_stops, quirks, sampling
+from llamaindex_sot._llms import default_llm, family, is_local, is_packaged, max_stops, quirks, sampling
 from llamaindex_sot._messages import from_llamaindex
 from llamaindex_sot._requests import Direct, SourcedRequests
 from llamaindex_sot._source_skeleton import skeleton_of
@@ -59,7 +59,7 @@ class SkeletonOfThoughtSynthesizer(BaseSynthesizer):
 
     `response.metadata["sot"]` holds route, reason, skeleton, points, seconds and usage, and beyond that
     `citations` (node ids by the number cited), `removed_citations`, `removed_sentences` (with
-    `skeleton="sources"`: those that were not about their source), and `context` (the numbers of the chunks
+    `skeleton="sources"`: those not about their source, and repetitions), and `context` (the numbers of the chunks
     that were given, shortened, left out). For a streamed answer it is filled when the stream ends.
 
     Args:
@@ -72,10 +72,12 @@ class SkeletonOfThoughtSynthesizer(BaseSynthesizer):
         prompts: A family of `SOURCE_PROMPTS` or `Prompts`. None chooses by the LLM: the local one is given a
             worked example and a beginning to continue, other chat models an instruction.
         skeleton: `"model"` asks the LLM for the skeleton. `"sources"` makes every chunk a point, titled with
-            its beginning and written from it alone: for models too small to outline, such as the packaged
-            one, and a request less for all.
+            its beginning: for models too small to outline, and a request less for all. None takes `"sources"`
+            for the packaged model, unless an option is given that needs a skeleton of the model's own
+            (`prompts`, `embed_model`, `points_per_call`), and `"model"` for every other LLM.
         context: `"shared"` gives every point all chunks; `"per_point"` gives each the ones that serve it:
-            those nearest to its title with `embed_model`, else those the skeleton names behind it.
+            those nearest to its title with `embed_model`, else those the skeleton names behind it. None takes
+            `"per_point"` where each chunk is a point, and `"shared"` otherwise.
         embed_model: For `context="per_point"`.
         chunks_per_point: For `context="per_point"`: most chunks a point is given.
         max_points: Points beyond this number are dropped; None takes what the prompts ask for.
@@ -115,8 +117,8 @@ class SkeletonOfThoughtSynthesizer(BaseSynthesizer):
         router: str | Router | None = None,
         fallback: BaseSynthesizer | None = None,
         prompts: Prompts | str | None = None,
-        skeleton: SkeletonOf = "model",
-        context: ContextMode = "shared",
+        skeleton: SkeletonOf | None = None,
+        context: ContextMode | None = None,
         embed_model: BaseEmbedding | None = None,
         chunks_per_point: int = 3,
         max_points: int | None = None,
@@ -139,6 +141,11 @@ class SkeletonOfThoughtSynthesizer(BaseSynthesizer):
                 "A skeleton and its points are text: output_cls and a StructuredLLM are not possible here. Use "
                 "LlamaIndex's compact or tree_summarize for structured output."
             )
+        if skeleton is None:
+            asks_for_one = prompts is not None or embed_model is not None or points_per_call != 1
+            skeleton = "sources" if is_packaged(llm) and not asks_for_one else "model"
+        if context is None:
+            context = "per_point" if skeleton == "sources" else "shared"
         _one_of("context", context, get_args(ContextMode))
         _one_of("skeleton", skeleton, get_args(SkeletonOf))
         if skeleton == "sources" and points_per_call != 1:
@@ -164,7 +171,7 @@ class SkeletonOfThoughtSynthesizer(BaseSynthesizer):
         self._from_sources = skeleton == "sources"
         suffix = "-sources" if self._from_sources and is_local(llm) else ""
         self._templates = Templates.of(get_source_prompts(prompts or family(llm) + suffix), CONTEXT)
-        self._per_point = context == "per_point" or self._from_sources
+        self._per_point = context == "per_point"
         self._embed_model = embed_model
         self._chunks_per_point = chunks_per_point
         self._options = Options(
@@ -176,7 +183,10 @@ class SkeletonOfThoughtSynthesizer(BaseSynthesizer):
             point_max_tokens=point_max_tokens,
             max_stops=max_stops(llm),
         )
-        self._llm_kwargs = {**sampling(llm, retelling=self._from_sources), **(llm_kwargs or {})}
+        self._llm_kwargs = {
+            **sampling(llm, retelling=self._from_sources and self._per_point),
+            **(llm_kwargs or {}),
+        }
         self._max_concurrency = max_concurrency
         self._streams: WeakKeyDictionary[Any, Asked] = WeakKeyDictionary()
 

@@ -126,6 +126,12 @@ def retold(pieces: list[str]) -> tuple[str, int]:
         (" [4].", " QUOTE", 0),
         ("", " QUOTE", 0),
         (" Reaching 60 degrees", " Reaching 60 degrees", 0),
+        (" Turn it [4]. Turn it [4]. Turn it", " Turn it [4].", 2),
+        (
+            " It has 60 degrees [4]. It has 70 degrees [4].",
+            " It has 60 degrees [4]. It has 70 degrees [4].",
+            0,
+        ),
     ],
 )
 def test_a_retelling_keeps_to_its_source(text, expected, removed):

@@ -168,6 +168,16 @@ def test_sources_as_skeleton_need_no_skeleton_request():
     assert response.metadata["sot"]["citations"] == {str(n): f"node-{n}" for n in range(1, 5)}
 
 
+def test_points_made_of_sources_can_share_all_of_them():
+    llm = ChatLLM(Script(point="Chunk [1], chunk [3]."))
+    response = SkeletonOfThoughtSynthesizer(llm, skeleton="sources", context="shared").synthesize(
+        QUESTION, nodes(3)
+    )
+    assert [given(asked) for asked in llm.script.asked] == [[1, 2, 3]] * 3
+    assert response.metadata["sot"]["removed_citations"] == 0
+    assert "2. Water is what chunk 2 is about [2]: Chunk [1], chunk [3]." in str(response)
+
+
 async def test_a_source_the_model_says_nothing_about_is_quoted():
     for streaming in (False, True):
         llm = ChatLLM(Script(point="[9]"))

@@ -121,8 +121,8 @@ def bills():
     get_dispatcher().event_handlers.remove(bills)
 
 
-def synthesizer(longest: int = 12) -> SkeletonOfThoughtSynthesizer:
-    return SkeletonOfThoughtSynthesizer(TransformersLLM(temperature=0), point_max_tokens=longest)
+def synthesizer(longest: int = 12, **options: Any) -> SkeletonOfThoughtSynthesizer:
+    return SkeletonOfThoughtSynthesizer(TransformersLLM(temperature=0), point_max_tokens=longest, **options)
 
 
 QUESTIONS = (  # the small model does not write a list every time
@@ -135,7 +135,7 @@ QUESTIONS = (  # the small model does not write a list every time
 def test_the_context_is_read_once(bills):
     for question in QUESTIONS:
         bills.clear()
-        synthesizer().synthesize(question, nodes(8))
+        synthesizer(skeleton="model").synthesize(question, nodes(8))
         if len(bills) > len(("skeleton", "direct")):
             break
     (_, skeleton, _), *points = sorted(bills, key=lambda bill: bill[0] != "skeleton")
@@ -144,6 +144,23 @@ def test_the_context_is_read_once(bills):
     for _, prompt, cached in points:
         assert cached >= skeleton - 5
         assert prompt - cached < 120
+
+
+def test_a_context_all_points_share_is_read_once_without_a_skeleton_request_too(bills):
+    synthesizer(context="shared").synthesize("What keeps a garden alive?", nodes(8))
+    assert len(bills) == 8
+    assert all(request.startswith("point") for request, *_ in bills), bills
+    context = min(prompt for _, prompt, _ in bills) - 100
+    assert sum(prompt - cached for _, prompt, cached in bills) < context + 8 * 100
+
+
+def test_the_packaged_model_is_not_asked_for_a_skeleton_unless_something_needs_one(bills):
+    synthesizer().synthesize("What keeps a garden alive?", nodes(3))
+    assert len(bills) == 3
+    for options in ({"skeleton": "model"}, {"prompts": "partial"}, {"points_per_call": 2}):
+        bills.clear()
+        synthesizer(**options).synthesize("What keeps a garden alive?", nodes(3))
+        assert "skeleton" in {request for request, *_ in bills}, options
 
 
 async def test_two_questions_at_once_share_batches(bills):
