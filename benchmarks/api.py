@@ -216,6 +216,7 @@ async def many_answers(server: Server, questions: int) -> None:
         await model.abatch([_point_prompt(number) for number in range(1, 8)])
 
     print(f"\n{questions} answers of 7 points at once            wall / (skeleton + slowest point)")
+    await asyncio.gather(*map(by_hand, subjects))  # all connections are open
     for name, answer in (("the chain", chain.ainvoke), ("the same requests by hand", by_hand)):
         server.clear()
         started = time.perf_counter()

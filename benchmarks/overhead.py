@@ -1,10 +1,12 @@
 """What the chain itself costs: wall time over a model of fixed latency, against the same calls made by hand.
 
     python benchmarks/overhead.py --points 10 --latency 0.2 --runs 15
+    python benchmarks/overhead.py --points 7 --latency 1.5 --runs 3 --questions 100
 
 Every request of the model takes `--latency` seconds, so an answer cannot take less than twice that: the skeleton,
 then all points at the same time. The rest is overhead. "By hand" is one `invoke` and one `batch` of the same
-model, which is what LangChain costs without a chain. The ways take turns, and medians are printed.
+model, which is what LangChain costs without a chain. The ways take turns, and medians are printed. With several
+questions at once only the asynchronous ways are measured: the others need a thread per request.
 """
 
 from __future__ import annotations
@@ -113,16 +115,18 @@ def ways(points: int, latency: float) -> dict[str, Callable[[], Awaitable[Any]]]
     }
 
 
-def measure(*, points: int, latency: float, runs: int) -> dict[str, float]:
+def measure(*, points: int, latency: float, runs: int, questions: int = 1) -> dict[str, float]:
     """Median wall seconds per way, the ways taking turns; one round before that warms up."""
 
     async def all_rounds() -> dict[str, list[float]]:
         measured = ways(points, latency)
+        if questions > 1:
+            measured = {name: measured[name] for name in ("by hand, async", "ainvoke", "astream")}
         seconds: dict[str, list[float]] = {name: [] for name in measured}
         for _ in range(runs + 1):
             for name, run in measured.items():
                 started = time.perf_counter()
-                await run()
+                await asyncio.gather(*(run() for _ in range(questions)))
                 seconds[name].append(time.perf_counter() - started)
         return seconds
 
@@ -136,10 +140,14 @@ def main() -> None:
     parser.add_argument("--points", type=int, default=10)
     parser.add_argument("--latency", type=float, default=0.2, help="seconds a request takes")
     parser.add_argument("--runs", type=int, default=15)
+    parser.add_argument("--questions", type=int, default=1, help="how many are asked at the same time")
     options = parser.parse_args()
     least = 2 * options.latency
     table = Table("way", "seconds", "over skeleton + slowest point", "times the least")
-    for name, seconds in measure(points=options.points, latency=options.latency, runs=options.runs).items():
+    measured = measure(
+        points=options.points, latency=options.latency, runs=options.runs, questions=options.questions
+    )
+    for name, seconds in measured.items():
         table.add_row(name, f"{seconds:.3f}", f"{1000 * (seconds - least):.1f} ms", f"{seconds / least:.3f}")
     Console().print(table)
 
