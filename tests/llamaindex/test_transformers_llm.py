@@ -122,7 +122,8 @@ def bills():
 
 
 def synthesizer(longest: int = 12, **options: Any) -> SkeletonOfThoughtSynthesizer:
-    return SkeletonOfThoughtSynthesizer(TransformersLLM(temperature=0), point_max_tokens=longest, **options)
+    llm = TransformersLLM(temperature=0, max_tokens=longest)
+    return SkeletonOfThoughtSynthesizer(llm, point_max_tokens=longest, **options)
 
 
 QUESTIONS = (  # the small model does not write a list every time
