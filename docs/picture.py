@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import re
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from rich.console import Console
 from skeleton_of_thought.cli.live import LiveView
 from skeleton_of_thought.cli.running import RouteChoice, answer
 from skeleton_of_thought.clients import open_client
+from skeleton_of_thought.events import PointText
 
 if TYPE_CHECKING:
     from skeleton_of_thought.events import Event
@@ -24,27 +24,37 @@ QUESTION = "How can I improve my time management skills?"
 FONT_FACE = re.compile(r"@font-face \{.*?\}", re.DOTALL)
 """Rich links fonts from the web; the viewer's own monospace font does."""
 MOMENT = 0.6
-"""The part of the points' time after which the picture is taken."""
+"""The part of the pieces of the points' texts after which the picture is taken."""
 
 
 def main() -> None:
-    """Answer once to learn how long it takes, once more to take the picture on the way."""
+    """Answer once to learn how many pieces come, once more to take the picture on the way."""
     client = open_client("local")
-    seconds = answer(QUESTION, client, route=RouteChoice.sot).seconds
+    pieces: list[PointText] = []
+
+    def count(event: Event) -> None:
+        if isinstance(event, PointText):
+            pieces.append(event)
+
+    answer(QUESTION, client, route=RouteChoice.sot, watch=count)
+    due = MOMENT * len(pieces)
+    pieces.clear()
     console = Console(record=True, width=100, height=40, force_terminal=True, file=io.StringIO())
     view = LiveView(console)
-    due = time.perf_counter() + seconds.skeleton + MOMENT * seconds.points
-    taken = False
 
     def watch(event: Event) -> None:
-        nonlocal taken
         view.watch(event)
-        if not taken and time.perf_counter() > due:
-            taken = True
+        before = len(pieces)
+        count(event)
+        if before < due <= len(pieces):
             console.print(f'[bold green]$[/] sot ask "{QUESTION}"')
             console.print(view.picture())
 
     answer(QUESTION, client, route=RouteChoice.sot, watch=watch)
+    if len(pieces) < due:
+        raise SystemExit(
+            f"The second answer ended after {len(pieces)} pieces, before its picture at {due:.0f}."
+        )
     target = Path(__file__).with_name("ask.svg")
     target.write_text(FONT_FACE.sub("", console.export_svg(title="sot ask")), encoding="utf-8")
     Console().print(f"Wrote {target.name}")
