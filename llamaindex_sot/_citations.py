@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-_CITATION = re.compile(r"([ \t]*)\[(\d[\d,; –-]{0,30})\]")
+CITATION = re.compile(r"([ \t]*)\[(\d[\d,; –-]{0,30})\]")
 _UNFINISHED = re.compile(r"[ \t]*(?:\[(?:\d[\d,; –-]{0,30})?)?\Z")
 _PART = re.compile(r"\d+(?:\s*[–-]\s*\d+)?")
 _CODE = "`"
@@ -61,7 +61,7 @@ class CitationFilter:
             if index:
                 self._in_code = not self._in_code
             if not self._in_code:
-                parts[index] = _CITATION.sub(self._check, part)
+                parts[index] = CITATION.sub(self._check, part)
         return _CODE.join(parts)
 
     def _check(self, citation: re.Match[str]) -> str:
@@ -75,7 +75,7 @@ class CitationFilter:
 
 def cited_in(text: str) -> list[int]:
     """The numbers a text cites, in order of first appearance."""
-    found = (_numbers(part) for citation in _CITATION.finditer(text) for part in _PART.findall(citation[2]))
+    found = (_numbers(part) for citation in CITATION.finditer(text) for part in _PART.findall(citation[2]))
     return list(dict.fromkeys(number for numbers in found for number in numbers))
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
+from llamaindex_sot._citations import CITATION
+
 _WORD = re.compile(r"[^\W\d_]{4,}")
-_CITATION = re.compile(r"\s*\[\d+\]")
 _BETWEEN_SENTENCES = re.compile(r"(?<=[.!?])(?=\s+\S)")
 _STEM = 4  # letters
 _FEWEST = 0.25
@@ -63,7 +64,7 @@ class Retelling:
 
 def _said(sentence: str) -> str:
     """The sentence without its citations and its end."""
-    return " ".join(_CITATION.sub("", sentence).lower().split()).rstrip(".!?: ")
+    return " ".join(CITATION.sub("", sentence).lower().split()).rstrip(".!?: ")
 
 
 def _stems(text: str) -> set[str]:
