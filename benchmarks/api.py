@@ -12,9 +12,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import gc
 import multiprocessing
 import statistics
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -24,17 +26,23 @@ from langchain_core.runnables import RunnableLambda
 from langchain_openai import ChatOpenAI
 from llama_index.core.indices.prompt_helper import PromptHelper
 from llama_index.core.response_synthesizers import TreeSummarize
+from openai import DefaultAioHttpClient
+from rich.console import Console
+from rich.table import Table
 
 from langchain_sot import SkeletonOfThoughtChain
 from llamaindex_sot import LangChainLLM
-from skeleton_of_thought.fake_server import FakeServer, Ledger, Pace, PlausibleAnswers
+from skeleton_of_thought import PROMPTS, Message, parse_skeleton
+from skeleton_of_thought.fake_server import Entry, FakeServer, Ledger, Pace, PlausibleAnswers
 from skeleton_of_thought.limits import Limiter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 
 QUESTION = "How can a small team write good documentation?"
 PACE = Pace(first_token=0.3, per_token=0.02)
+HOSTED = Pace(first_token=1.0, per_token=0.022, spread=0.3)
+"""As large hosted models write in 2026: first token after about a second, 45 tokens a second, no two requests alike."""
 STRESS_FAULTS: tuple[dict[str, Any], ...] = (
     {"kind": "rate_limit", "rate": 0.08, "seed": 1, "retry_after": 0.1},
     {"kind": "server_error", "rate": 0.07, "seed": 2},
@@ -50,7 +58,7 @@ class Server:
     def __init__(self, url: str) -> None:
         self.url = url
 
-    def model(self) -> ChatOpenAI:
+    def model(self, **options: Any) -> ChatOpenAI:
         """A client of it."""
         return ChatOpenAI(
             model="gpt-4o-mini",
@@ -59,11 +67,13 @@ class Server:
             max_retries=0,
             stream_usage=True,
             use_responses_api=False,
+            **options,
         )
 
-    def ledger(self) -> Ledger:
+    def ledger(self, *, texts: bool = False) -> Ledger:
         """Everything it saw since the last `clear`."""
-        return Ledger.from_json(httpx.get(f"{self.url}/ledger", timeout=60).json()["entries"])
+        answer = httpx.get(f"{self.url}/ledger", params={"texts": str(texts).lower()}, timeout=60)
+        return Ledger.from_json(answer.json()["entries"])
 
     def anthropic(self) -> ChatAnthropic:
         """A client of its other interface."""
@@ -85,11 +95,12 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(*, pace: Pace, points: int) -> Iterator[Server]:
-    """A server that writes so many points, at this pace."""
+def serving(*, pace: Pace, points: int, sentences: int | None = None) -> Iterator[Server]:
+    """A server that writes so many points of so many sentences, at this pace."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(theirs, pace, points), daemon=True)
+    answers = PlausibleAnswers(points=points, sentences=sentences)
+    process = context.Process(target=_serve, args=(theirs, pace, answers), daemon=True)
     process.start()
     try:
         yield Server(ours.recv())
@@ -98,16 +109,16 @@ def serving(*, pace: Pace, points: int) -> Iterator[Server]:
         process.join()
 
 
-def _serve(pipe: Any, pace: Pace, points: int) -> None:
-    with FakeServer(pace=pace, answer=PlausibleAnswers(points=points)) as server:
+def _serve(pipe: Any, pace: Pace, answers: PlausibleAnswers) -> None:
+    with FakeServer(pace=pace, answer=answers) as server:
         pipe.send(server.url)
         pipe.recv()
 
 
-def critical_path(ledger: Ledger) -> float:
+def critical_path(entries: Iterable[Entry]) -> float:
     """The shortest an answer can take on what the server did: the skeleton, then the slowest point."""
     seconds = {"skeleton": 0.0, "point": 0.0}
-    for entry in ledger.entries:
+    for entry in entries:
         if entry.ended is not None and entry.stage in seconds:
             seconds[entry.stage] = max(seconds[entry.stage], entry.ended - entry.arrived)
     return seconds["skeleton"] + seconds["point"]
@@ -152,7 +163,7 @@ async def one_answer(server: Server, rounds: int) -> None:
         for _ in range(rounds):
             server.clear()
             _, seconds = await timed(way, chain, QUESTION)
-            ratios.append(seconds / critical_path(server.ledger()))
+            ratios.append(seconds / critical_path(server.ledger().entries))
             whole.append(seconds)
         print(f"  {way:38} {statistics.median(ratios):.3f}   (worst {max(ratios):.3f})")
     sot = statistics.median(whole)
@@ -204,25 +215,97 @@ async def one_after_another(model: ChatOpenAI) -> float:
     return time.perf_counter() - started
 
 
-async def many_answers(server: Server, questions: int) -> None:
-    """Many questions of seven points at once; and the same requests without a chain, which is what clients cost."""
-    model = server.model()
-    chain = SkeletonOfThoughtChain(model=model)
-    await chain.ainvoke(QUESTION)
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What many questions at once took, over what the server alone would have taken.
+
+    Attributes:
+        whole: All of them, over the question whose skeleton and slowest point took longest.
+        median: The median question, over its own skeleton and slowest point.
+        worst: The question that had to wait most, in the same way.
+        processor: Milliseconds this process computed, per request.
+        at_once: Most requests the server had at the same moment.
+    """
+
+    whole: float
+    median: float
+    worst: float
+    processor: float
+    at_once: int
+
+
+async def load(server: Server, answer: Callable[[str], Awaitable[Any]], questions: Sequence[str]) -> Load:
+    """Ask them all at once."""
+    walls: dict[str, float] = {}
+    server.clear()
+    started, computed = time.perf_counter(), time.process_time()
+
+    async def ask(question: str) -> None:
+        await answer(question)
+        walls[question] = time.perf_counter() - started
+
+    await asyncio.gather(*map(ask, questions))
+    computed = time.process_time() - computed
+    ledger = server.ledger(texts=True)
+    paths = {
+        question: critical_path(entry for entry in ledger.entries if question in entry.prompt)
+        for question in questions
+    }
+    ratios = [walls[question] / paths[question] for question in questions]
+    return Load(
+        whole=max(walls.values()) / max(paths.values()),
+        median=statistics.median(ratios),
+        worst=max(ratios),
+        processor=1000 * computed / len(ledger.entries),
+        at_once=ledger.most_concurrent(),
+    )
+
+
+def by_hand(model: ChatOpenAI) -> Callable[[str], Awaitable[Any]]:
+    """The chain's requests without the chain: an `ainvoke`, then an `abatch`."""
+    prompts = PROMPTS["instruction"]
+
+    def messages(request: Sequence[Message]) -> list[tuple[str, str]]:
+        return [(message.role, message.text) for message in request]
+
+    async def answer(question: str) -> None:
+        asked = [Message("user", question)]
+        skeleton = parse_skeleton((await model.ainvoke(messages(prompts.skeleton_messages(asked)))).text)
+        await model.abatch([messages(prompts.point_messages(asked, skeleton, point)) for point in skeleton])
+
+    return answer
+
+
+async def many_answers(server: Server, questions: int, rounds: int, *, title: str) -> None:
+    """Many questions of seven points at once: the chain, and the same requests by hand, with two HTTP clients."""
     subjects = [f"What matters about subject {number}?" for number in range(questions)]
-
-    async def by_hand(subject: str) -> None:
-        await model.ainvoke(f"Write the outline of an answer as a numbered list: {subject}")
-        await model.abatch([_point_prompt(number) for number in range(1, 8)])
-
-    print(f"\n{questions} answers of 7 points at once            wall / (skeleton + slowest point)")
-    await asyncio.gather(*map(by_hand, subjects))  # all connections are open
-    for name, answer in (("the chain", chain.ainvoke), ("the same requests by hand", by_hand)):
-        server.clear()
-        started = time.perf_counter()
-        await asyncio.gather(*map(answer, subjects))
-        ratio = (time.perf_counter() - started) / critical_path(server.ledger())
-        print(f"  {name:38} {ratio:.3f}   ({server.ledger().most_concurrent()} requests at once)")
+    http = {"httpx2": None, "aiohttp": DefaultAioHttpClient()}
+    ways: dict[str, Callable[[str], Awaitable[Any]]] = {}
+    for name, client in http.items():
+        model = server.model(http_async_client=client)
+        ways |= {
+            f"chain, {name}": SkeletonOfThoughtChain(model=model).ainvoke,
+            f"by hand, {name}": by_hand(model),
+        }
+    for answer in ways.values():
+        await answer(QUESTION)
+    runs: dict[str, list[Load]] = {way: [] for way in ways}
+    for _ in range(rounds):
+        for way, answer in ways.items():
+            runs[way].append(await load(server, answer, subjects))
+    await http["aiohttp"].aclose()
+    table = Table("way", "all", "median question", "worst", "processor per request", "at once", title=title)
+    for way, measured in runs.items():
+        whole = sorted(run.whole for run in measured)
+        table.add_row(
+            way,
+            f"{statistics.median(whole):.3f} ({whole[0]:.3f} to {whole[-1]:.3f})",
+            f"{statistics.median(run.median for run in measured):.3f}",
+            f"{statistics.median(run.worst for run in measured):.3f}",
+            f"{statistics.median(run.processor for run in measured):.1f} ms",
+            str(max(run.at_once for run in measured)),
+        )
+    Console(width=110).print(table)
 
 
 async def prompt_prices(server: Server) -> None:
@@ -274,10 +357,13 @@ async def stress(server: Server, count: int) -> None:
 
 async def main(options: argparse.Namespace) -> None:
     """Run everything."""
+    gc.freeze()  # the modules of all these measurements are not searched for garbage during each, as in a server
     with serving(pace=PACE, points=10) as server:
         await one_answer(server, options.rounds)
-    with serving(pace=PACE, points=7) as server:
-        await many_answers(server, options.questions)
+    for name, pace in (("a hosted model's pace", HOSTED), ("all in step, and fast", PACE)):
+        title = f"{options.questions} answers of 7 points at once, {name}: wall / (skeleton + slowest point)"
+        with serving(pace=pace, points=7, sentences=4) as server:
+            await many_answers(server, options.questions, options.rounds, title=title)
     with serving(pace=Pace(), points=8) as server:
         await prompt_prices(server)
     with serving(pace=Pace(), points=5) as server:
@@ -288,7 +374,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rounds", type=int, default=3, help="repetitions of each single answer")
+    parser.add_argument("--rounds", type=int, default=3, help="repetitions of what is timed")
     parser.add_argument("--questions", type=int, default=20, help="questions at once")
     parser.add_argument("--stress", type=int, default=100, help="answers in the stress run")
     asyncio.run(main(parser.parse_args()))

@@ -14,6 +14,9 @@ def serve_fake(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     first_token: Annotated[float, typer.Option(help="Seconds from a request to its first token.")] = 0.3,
     per_token: Annotated[float, typer.Option(help="Seconds from token to token.")] = 0.02,
+    spread: Annotated[
+        float, typer.Option(help="How much both differ between requests: deviation of their logarithm.")
+    ] = 0.0,
     points: Annotated[
         int | None, typer.Option(help="Points of every skeleton; by the prompt if absent.")
     ] = None,
@@ -35,13 +38,13 @@ def serve_fake(
         host=host,
         port=port,
         answer=PlausibleAnswers(points=points),
-        pace=Pace(first_token=first_token, per_token=per_token),
+        pace=Pace(first_token=first_token, per_token=per_token, spread=spread),
         quota=quota,
     ) as server:
         typer.echo(server.url)
         typer.echo(f"OpenAI:     OPENAI_BASE_URL={server.url}/v1 OPENAI_API_KEY=fake")
         typer.echo(f"Anthropic:  ANTHROPIC_BASE_URL={server.url} ANTHROPIC_API_KEY=fake")
-        typer.echo(f"Ledger:     {server.url}/ledger")
+        typer.echo(f"Ledger:     {server.url}/ledger (?texts=true adds prompts and answers)")
         typer.echo(f"Faults:     {server.url}/faults (GET, POST, DELETE)")
         try:
             threading.Event().wait()

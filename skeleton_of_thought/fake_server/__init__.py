@@ -2,8 +2,8 @@
 
 It speaks both wire formats, whole and streamed, at a given pace; counts tokens and prompt caches as the
 providers do; keeps a ledger of every request; answers skeleton and point requests with plausible text; and
-fails as asked. Everything can be read and set in the process, and over HTTP: `GET` and `DELETE /ledger`;
-`GET`, `POST` and `DELETE /faults`; `DELETE /cache`.
+fails as asked. Everything can be read and set in the process, and over HTTP: `GET` and `DELETE /ledger`
+(`?texts=true` with prompts and answers); `GET`, `POST` and `DELETE /faults`; `DELETE /cache`.
 """
 
 from __future__ import annotations

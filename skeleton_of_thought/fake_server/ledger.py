@@ -76,14 +76,15 @@ class Entry:
         """The tokens of this request."""
         return Usage(self.input_tokens, self.output_tokens, self.cache_read_tokens, self.cache_write_tokens)
 
-    def to_json(self) -> dict[str, Any]:
-        """All but the texts."""
-        return {name: value for name, value in asdict(self).items() if name not in {"prompt", "text"}}
+    def to_json(self, *, texts: bool = False) -> dict[str, Any]:
+        """The entry's values; prompt and answer only where `texts` are asked for."""
+        hidden = () if texts else ("prompt", "text")
+        return {name: value for name, value in asdict(self).items() if name not in hidden}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Entry:
-        """The entry again, without its texts."""
-        return cls(**value, prompt="")
+        """The entry again, its texts empty where they were left out."""
+        return cls(**{"prompt": "", **value})
 
 
 class Ledger:

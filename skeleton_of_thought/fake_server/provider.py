@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -48,6 +49,7 @@ class Provider:
     ledger: Ledger = field(default_factory=Ledger)
     cache: PromptCache = field(default_factory=PromptCache)
     meter: Meter = field(default_factory=Meter)
+    draw: random.Random = field(default_factory=lambda: random.Random(0))
 
     def application(self) -> Starlette:
         """The ASGI application."""
@@ -78,9 +80,9 @@ class Provider:
         if request.method == "DELETE":
             self.ledger.clear()
             return Response(status_code=204)
-        return JSONResponse(
-            {"now": time.monotonic(), "entries": [entry.to_json() for entry in self.ledger.entries]}
-        )
+        texts = request.query_params.get("texts") == "true"
+        entries = [entry.to_json(texts=texts) for entry in self.ledger.entries]
+        return JSONResponse({"now": time.monotonic(), "entries": entries})
 
     async def _cache(self, _: Request) -> Response:
         self.cache.clear()
@@ -161,7 +163,12 @@ class _Chat:
             check_model_takes(request)
             lookup = provider.cache.look_up(request)
             turn = plan(
-                request, entry=entry, lookup=lookup, answer=provider.answer, fault=fault, pace=provider.pace
+                request,
+                entry=entry,
+                lookup=lookup,
+                answer=provider.answer,
+                fault=fault,
+                pace=provider.pace.of_one(provider.draw),
             )
             counted = request.input_tokens - (0 if provider.quota.count_cached else lookup.read)
             provider.meter.admit(provider.quota, counted + turn.length)

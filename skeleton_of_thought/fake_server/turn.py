@@ -11,6 +11,7 @@ from skeleton_of_thought.fake_server.answers import Reply
 from skeleton_of_thought.fake_server.tokens import split
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import AsyncIterator, Callable
 
     from skeleton_of_thought.fake_server.cache import Lookup
@@ -30,10 +31,20 @@ class Pace:
         first_token: Seconds from a request's arrival to its first token.
         per_token: Seconds from each token to the next. The times are kept from the first token on, so that a
             busy machine delivers late tokens together and the whole answer still ends on time.
+        spread: How much both times differ from request to request: the standard deviation of their logarithm,
+            around the times above as medians. With 0.3 one request in six is a third slower or more.
     """
 
     first_token: float = 0.0
     per_token: float = 0.0
+    spread: float = 0.0
+
+    def of_one(self, draw: random.Random) -> Pace:
+        """The times of one request."""
+        return Pace(
+            self.first_token * draw.lognormvariate(0, self.spread),
+            self.per_token * draw.lognormvariate(0, self.spread),
+        )
 
 
 @dataclass(frozen=True, slots=True)

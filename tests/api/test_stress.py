@@ -7,6 +7,7 @@ import re
 import threading
 
 import pytest
+from openai import DefaultAioHttpClient
 
 from langchain_sot import SkeletonOfThoughtChain
 from skeleton_of_thought.fake_server import Quota
@@ -46,13 +47,16 @@ def check(answers, server):
     assert failed <= 0.03 * 4 * len(told)
 
 
+@pytest.mark.parametrize("http", ["httpx2", "aiohttp"])
 @pytest.mark.parametrize(("streamed", "count"), [(False, 100), (True, 40)])
-async def test_many_answers_with_failures(server, streamed, count):
+async def test_many_answers_with_failures(server, streamed, count, http):
     fail_one_in_five(server)
     server.provider.quota = Quota(max_concurrent=40)
     before = set(asyncio.all_tasks())
     limiter = Limiter(max_concurrency=30)
-    chain = SkeletonOfThoughtChain(model=chat_model(server), limiter=limiter, retries=3)
+    client = DefaultAioHttpClient() if http == "aiohttp" else None
+    model = chat_model(server, http_async_client=client)
+    chain = SkeletonOfThoughtChain(model=model, limiter=limiter, retries=3)
 
     async def one(number):
         question = f"What should I know about subject number {number}?"
@@ -73,6 +77,8 @@ async def test_many_answers_with_failures(server, streamed, count):
     faulty = [entry for entry in server.ledger.entries if entry.fault]
     assert len(faulty) >= 0.15 * len(server.ledger.entries)
     assert limiter.running == limiter.waiting == 0
+    if client is not None:
+        await client.aclose()
     await asyncio.sleep(0.05)
     assert {task for task in asyncio.all_tasks() if not task.done()} <= before
 

@@ -67,6 +67,8 @@ def test_the_ledger_over_http(openai_client, server):
         again = Ledger.from_json(shown)
         assert again.usage() == server.ledger.usage()
         assert again.entries[0].arrived == server.ledger.entries[0].arrived
+        told = http.get("/ledger", params={"texts": "true"}).json()["entries"]
+        assert Ledger.from_json(told).entries == server.ledger.entries
         assert http.delete("/ledger").status_code == 204
     assert server.ledger.entries == ()
 

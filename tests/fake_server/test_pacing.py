@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
+import random
 import statistics
 import time
 
@@ -54,3 +56,26 @@ async def test_a_hundred_streams_keep_their_time_together(server):
     entries = server.ledger.entries
     assert server.ledger.most_concurrent() >= 80
     assert statistics.median(entry.ended - entry.arrived for entry in entries) < 1.5 * (0.1 + 40 * 0.02)
+
+
+def test_requests_differ_by_the_spread(openai_client, server):
+    server.provider.pace = Pace(first_token=0.02, per_token=0.001, spread=0.5)
+    server.provider.answer = lambda _: "word " * 10
+    for place in range(20):
+        ask_openai(openai_client, messages=user(f"Hi {place}"))
+    waits = [entry.first_token - entry.arrived for entry in server.ledger.entries]
+    assert 0.01 < statistics.median(waits) < 0.04
+    assert max(waits) > 1.5 * min(waits)
+
+
+def test_the_spread_is_the_deviation_of_the_logarithm():
+    draw = random.Random(5)
+    paces = [Pace(first_token=2, per_token=0.1, spread=0.3).of_one(draw) for _ in range(20_000)]
+    for times, median in (
+        ([pace.first_token for pace in paces], 2),
+        ([pace.per_token for pace in paces], 0.1),
+    ):
+        logarithms = [math.log(time) for time in times]
+        assert abs(statistics.median(times) / median - 1) < 0.02
+        assert abs(statistics.stdev(logarithms) - 0.3) < 0.01
+    assert Pace(first_token=2, per_token=0.1).of_one(draw) == Pace(first_token=2, per_token=0.1)

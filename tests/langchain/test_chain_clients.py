@@ -9,6 +9,7 @@ import pytest
 from langchain_anthropic import ChatAnthropic
 from langchain_core.callbacks import UsageMetadataCallbackHandler
 from langchain_openai import ChatOpenAI
+from openai import DefaultAioHttpClient
 
 from langchain_sot import SkeletonOfThoughtChain
 from skeleton_of_thought.fake_server import Pace, PlausibleAnswers
@@ -79,6 +80,23 @@ async def test_closing_a_stream_hangs_up(provider, server):
     await anext(chunks)
     await chunks.aclose()
     assert await asyncio.to_thread(server.ledger.wait_until_idle)
+    assert {e.outcome for e in server.ledger.entries if e.stage == "point"} == {"disconnected"}
+
+
+async def test_openais_client_over_aiohttp(server):
+    async with DefaultAioHttpClient() as http:
+        chain = SkeletonOfThoughtChain(model=new_model("openai", server, http_async_client=http))
+        server.faults.add("reset", rate=1, times=1)
+        check(await chain.ainvoke(QUESTION), server)
+        chunks = [chunk async for chunk in chain.astream(QUESTION)]
+        assert chunks[-1].response_metadata["sot"]["bill"]["calls"] == 6
+        server.provider.answer = PlausibleAnswers(points=5, sentences=60)
+        server.provider.pace = Pace(first_token=0.02, per_token=0.02)
+        server.ledger.clear()
+        stream = chain.astream(QUESTION)
+        await anext(stream)
+        await stream.aclose()
+        assert await asyncio.to_thread(server.ledger.wait_until_idle)
     assert {e.outcome for e in server.ledger.entries if e.stage == "point"} == {"disconnected"}
 
 
