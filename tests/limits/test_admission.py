@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import random
+import statistics
 from dataclasses import dataclass
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -267,3 +270,37 @@ def test_it_grows_back_to_the_maximum():
         assert successes < 400
     assert successes > 100  # not at once
     assert storm.capacity() == 32
+
+
+def test_one_refusal_among_many_requests_cuts_a_tenth():
+    storm = Storm(40, 40)
+    for ticket in storm.running:
+        storm.gate.end(ticket, succeeded=True)
+    for _ in range(100):
+        storm.gate.end(storm.start(), succeeded=True)
+    running = [storm.start() for _ in range(40)]
+    storm.now += 1
+    storm.gate.refused(running[0], retry_after=0.0, now=storm.now)
+    for ticket in running:
+        storm.gate.end(ticket, succeeded=False)
+    storm.now += 1
+    assert storm.capacity() == 36
+
+
+@pytest.mark.parametrize(("refused", "least"), [(0.01, 30), (0.05, 8)])
+def test_refusals_by_chance_leave_most_of_the_concurrency(refused, least):
+    draw = random.Random(3)
+    storm = Storm(40, 40)
+    running, most = list(storm.running), []
+    for _ in range(200):  # rounds: all are answered, then all that fit are sent
+        storm.now += 3
+        for ticket in running:
+            if draw.random() < refused:
+                storm.gate.refused(ticket, retry_after=None, now=storm.now)
+                storm.gate.end(ticket, succeeded=False)
+            else:
+                storm.gate.end(ticket, succeeded=True)
+        storm.now += 1
+        running = list(iter(storm.start, None))
+        most.append(len(running))
+    assert statistics.mean(most) > least
