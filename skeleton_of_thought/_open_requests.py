@@ -32,6 +32,7 @@ class OpenRequests:
         self._deadlines = Deadlines(run.options)
         self._waiting: deque[Request] = deque()
         self._open: dict[str, Request] = {}
+        self._unsent: set[str] = set()
         self._places = max_concurrency
         self._usage: dict[str, Usage] = {}
         self._truncated: set[str] = set()
@@ -57,6 +58,7 @@ class OpenRequests:
         if not self.is_open(request):
             return []
         if news == "begun":
+            self._unsent.discard(request.id)
             self._deadlines.begin(request.id)
             self._run.begun(request.id)
             return []
@@ -118,17 +120,18 @@ class OpenRequests:
         over = self._deadlines.over()
         if over is not None:
             self.close()
-            self._run.expire(over, self._usage)
+            self._run.expire(over, self._usage, unsent=self._unsent)
             return []
         released: list[Request] = []
         for request_id, error in self._deadlines.late():
-            request = self._open.get(request_id)
+            request, sent = self._open.get(request_id), request_id not in self._unsent
             if request is None:
                 self._withdraw(request_id)
             else:
                 self._leave(request)
                 self._dropped = True
-            released += self._run.failed(request_id, error, self._usage.pop(request_id, Usage()))
+            usage = self._usage.pop(request_id, Usage())
+            released += self._run.failed(request_id, error, usage, sent=sent)
         for request_id in self._deadlines.slow():
             released += self._run.hedge(request_id)
         return self._to_open(released)
@@ -138,6 +141,7 @@ class OpenRequests:
 
     def _leave(self, request: Request) -> None:
         del self._open[request.id]
+        self._unsent.discard(request.id)
         if self._places is not None:
             self._places += 1
 
@@ -148,12 +152,14 @@ class OpenRequests:
             if request.stage == "direct":
                 self._direct.clear()
             if request.id in self._open:
+                if request.id not in self._unsent:
+                    self._run.cancelled(request, self._usage.pop(request.id, Usage()))
                 self._leave(self._open[request.id])
                 self._dropped = True
-                self._run.cancelled(request, self._usage.pop(request.id, Usage()))
             else:
                 self._withdraw(request.id)
         self._waiting.extend(released)
+        self._unsent.update(request.id for request in released)
         count = len(self._waiting) if self._places is None else min(self._places, len(self._waiting))
         if self._places is not None:
             self._places -= count

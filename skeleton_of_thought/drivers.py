@@ -125,6 +125,7 @@ def _work(
     try:
         with turns.turn(request) as turn:
             if not requests.is_open(request):
+                turn.unused()
                 return
             inbox.put((request, "begun"))
             with contextlib.closing(_closable(send(request))) as deltas:

@@ -40,7 +40,7 @@ from skeleton_of_thought.skeleton import Skeleton
 from skeleton_of_thought.usage import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 
     from skeleton_of_thought.messages import Message
     from skeleton_of_thought.quirks import Quirks
@@ -155,10 +155,19 @@ class SkeletonOfThought:
             return self._skeleton_done(request, received, truncated=truncated)
         return self._direct_done()
 
-    def failed(self, request_id: str, error: BaseException, usage: Usage = Usage()) -> Sequence[Request]:
-        """A request failed; returns its retry, or what the failure policy does instead."""
+    def failed(
+        self, request_id: str, error: BaseException, usage: Usage = Usage(), *, sent: bool = True
+    ) -> Sequence[Request]:
+        """A request failed; returns its retry, or what the failure policy does instead.
+
+        Args:
+            request_id: Which one.
+            error: Why.
+            usage: The tokens it reported before.
+            sent: False if its turn never came: the bill does not count it as a call.
+        """
         request, pieces = self._outbox.take(request_id)
-        self._spend(request, usage)
+        self._spend(request, usage, sent=sent)
         if not pieces and (again := self._without_losing_a_retry(request, error)):
             return (again,)
         if request.stage == "point":
@@ -184,17 +193,25 @@ class SkeletonOfThought:
         parts = self._group(request).shares(usage) if request.points else ()
         self._accounts.add(request, usage, [part for _, part in parts])
 
-    def expire(self, error: DeadlineError, usage: Mapping[str, Usage] = MappingProxyType({})) -> None:
+    def expire(
+        self,
+        error: DeadlineError,
+        usage: Mapping[str, Usage] = MappingProxyType({}),
+        *,
+        unsent: Container[str] = (),
+    ) -> None:
         """The time of the whole run is over: what is outstanding fails, and nothing more is sent.
 
         Args:
             error: Says so.
             usage: The known tokens of outstanding requests, by id.
+            unsent: Those whose turn never came.
         """
         self._late = error
         for request_id in list(self._outbox.requests):
             if request_id in self._outbox:
-                self.failed(request_id, error, usage.get(request_id, Usage()))
+                spent = usage.get(request_id, Usage())
+                self.failed(request_id, error, spent, sent=request_id not in unsent)
         for request in self._held:
             self._points_failed(self._group(request).runs, request, error)
 
@@ -362,13 +379,14 @@ class SkeletonOfThought:
             self._display.tell(PointStarted(index, self._skeleton[index - 1].title, request.attempt))
         return self._outbox.add(request)
 
-    def _spend(self, request: Request, usage: Usage) -> None:
+    def _spend(self, request: Request, usage: Usage, *, sent: bool = True) -> None:
         """A request has ended, and cost so much."""
         self._watch.request_ended()
         parts = tuple(self._group(request).shares(usage)) if request.points else ()
         for run, part in parts:
             run.spend(part, ended=self._watch.last)
-        self._accounts.add(request, usage, [part for _, part in parts])
+        if sent:
+            self._accounts.add(request, usage, [part for _, part in parts])
 
     def _without_losing_a_retry(self, request: Request, error: BaseException) -> Request | None:
         """The same attempt again, if the request or the moment was wrong and not the answer.

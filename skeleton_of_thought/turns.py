@@ -39,6 +39,11 @@ class Turn:
             for slot in self._slots:
                 slot.settle(self._usage)
 
+    def unused(self) -> None:
+        """Nobody wants the answer any more, and nothing was sent."""
+        for slot in self._slots:
+            slot.unused()
+
 
 class Turns:
     """The turns of one run.

@@ -114,6 +114,11 @@ class Admission:
             if window is self._tokens:
                 window.amend(charge, tokens, now)
 
+    def unused(self, ticket: Ticket, now: float) -> None:
+        """No request was sent."""
+        for window, charge in ticket.charges:
+            window.amend(charge, 0, now)
+
     def refused(self, ticket: Ticket, *, retry_after: float | None, now: float) -> None:
         """The provider refused a granted ticket's request with 429."""
         self._congestion.refused(sent=ticket.sent, running=self.running, retry_after=retry_after, now=now)

@@ -22,8 +22,8 @@ class Congestion:
     A refusal pauses all and cuts the number: to half where requests are refused one after the other, by a tenth
     and at least two where it was one among many. (A provider that others overload refuses a few whatever we send,
     and halving for each would leave next to nothing; so the share of refusals decides, as in RFC 8257.) Refusals
-    of requests sent before the last cut belong to the same storm and cut nothing. Successes add a sixteenth of
-    the former number per round of requests, at least one.
+    of requests sent before the last cut belong to the same storm, which never cuts more than half. Successes add
+    a sixteenth of the former number per round of requests, at least one.
 
     Attributes:
         allowed: Requests that may run at once; infinite until a refusal if no maximum is given.
@@ -32,7 +32,7 @@ class Congestion:
 
     def __init__(self, maximum: int | None, jitter: Callable[[], float]) -> None:
         self._maximum = math.inf if maximum is None else maximum
-        self._target = self._maximum
+        self._target = self._half = self._maximum
         self._jitter = jitter
         self._share = 1.0
         self._strikes = 0.0
@@ -45,9 +45,13 @@ class Congestion:
         new_storm = sent > self._last_cut
         self._share += (1 - self._share) / _MEMORY
         if new_storm:
-            self._cut(max(running, 1))
+            self._target = running if math.isinf(self.allowed) else self.allowed
+            self._half = min(self._target, running) / 2
             self._cut_before, self._last_cut = self._last_cut, now
             self._strikes += self._share
+        to_half = self._target - self._half
+        cut = max(max(self._share, _LEAST_SHARE) * to_half, min(_LEAST_CUT, to_half))
+        self.allowed = min(self.allowed, max(1.0, self._target - cut))
         if retry_after is not None:
             self._pause(now + retry_after * (1 + 0.1 * self._jitter()))
         elif new_storm:
@@ -62,12 +66,6 @@ class Congestion:
         if self.allowed < self._maximum:
             step = max(1.0, self._target / _ROUNDS_TO_RECOVER) / self.allowed
             self.allowed = min(self._maximum, self.allowed + step)
-
-    def _cut(self, running: int) -> None:
-        self._target = running if math.isinf(self.allowed) else self.allowed
-        to_half = self._target - min(self._target, running) / 2
-        cut = max(max(self._share, _LEAST_SHARE) * to_half, min(_LEAST_CUT, to_half))
-        self.allowed = max(1.0, self._target - cut)
 
     def _pause(self, until: float) -> None:
         self.paused_until = max(self.paused_until, until)

@@ -55,6 +55,10 @@ class Gate:
         """Replace a ticket's estimate."""
         self._do(lambda now: self._admission.settle(ticket, tokens, now))
 
+    def unused(self, ticket: Ticket) -> None:
+        """A ticket's request was not sent."""
+        self._do(lambda now: self._admission.unused(ticket, now))
+
     def refused(self, ticket: Ticket, retry_after: float | None) -> None:
         """The provider refused a ticket's request."""
         self._do(lambda now: self._admission.refused(ticket, retry_after=retry_after, now=now))

@@ -42,6 +42,11 @@ class Slot:
         self._count(0)
         self._gate.refused(self._ticket, retry_after)
 
+    def unused(self) -> None:
+        """No request was sent: neither it nor its tokens count."""
+        self.used = 0
+        self._gate.unused(self._ticket)
+
     def _count(self, tokens: int) -> None:
         self.used = tokens
         self._gate.settle(self._ticket, tokens)

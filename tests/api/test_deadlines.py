@@ -9,6 +9,7 @@ import pytest
 from langchain_sot import SkeletonOfThoughtChain
 from skeleton_of_thought.errors import DeadlineError
 from skeleton_of_thought.fake_server import Pace
+from skeleton_of_thought.limits import Limiter
 
 from .conftest import chat_model
 from .ways import QUESTION, WAYS, ask
@@ -64,6 +65,20 @@ async def test_a_direct_answer_is_cut_off(server, way):
     assert "cut off" in answer.response_metadata["sot"]["reason"]
 
 
+@pytest.mark.parametrize("way", WAYS)
+async def test_points_that_never_had_their_turn_are_not_billed(server, way):
+    server.faults.add("stall", when=second_point, seconds=STALL)
+    limiter = Limiter(max_concurrency=1, requests_per_minute=100)
+    chain = SkeletonOfThoughtChain(model=chat_model(server), timeout=0.7, limiter=limiter)
+    answer = await ask(way, chain)
+    assert statuses(answer) == ["ok", "failed", "failed", "failed"]
+    assert answer.response_metadata["sot"]["bill"]["calls"] == 3
+    assert await asyncio.to_thread(server.ledger.wait_until_idle, 3)
+    await asyncio.to_thread(wait_for_threads)
+    assert len(server.ledger.entries) == 3
+    assert limiter.load == 0.03, "what was not sent counts against no limit"
+
+
 @pytest.mark.parametrize("way", ["ainvoke", "astream"])
 async def test_a_late_point_is_dropped_on_the_wire(server, way):
     server.faults.add("stall", when=second_point, seconds=30)
@@ -113,6 +128,10 @@ def test_leaving_a_stream_reaches_the_server(server, model):
     stream.close()
     assert server.ledger.wait_until_idle(2)
     assert [e.outcome for e in server.ledger.entries] == ["answered"] + ["disconnected"] * 4
+    wait_for_threads()
+
+
+def wait_for_threads():
     deadline = time.monotonic() + 2
     while any(thread.name.startswith("sot point") for thread in threading.enumerate()):
         assert time.monotonic() < deadline

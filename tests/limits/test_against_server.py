@@ -49,11 +49,11 @@ async def test_a_limiter_without_limits_finds_them():
     quota = Quota(max_concurrent=4)
     with FakeServer(quota=quota, answer=lambda _: "yes", pace=Pace(first_token=0.01)) as server:
         server.faults.add("rate_limit", rate=0.05, retry_after=0.05)
-        attempts = await ask_all(server, Limiter(), 10, 4)
-    assert len(attempts) == 40
+        attempts = await ask_all(server, Limiter(), 20, 6)
+    assert len(attempts) == 120
     refused = [entry for entry in server.ledger.entries if entry.outcome == "refused"]
     answered = [entry for entry in server.ledger.entries if entry.outcome == "answered"]
-    assert len(answered) == 40
-    assert len(refused) == sum(attempts) - 40
+    assert len(answered) == 120
+    assert len(refused) == sum(attempts) - 120
     later = server.ledger.entries[len(server.ledger.entries) // 2 :]
     assert sum(entry.outcome == "refused" for entry in later) <= len(later) / 2
