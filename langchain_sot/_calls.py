@@ -8,9 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables.config import ContextThreadPoolExecutor, patch_config
 
-from langchain_sot._messages import text_of, to_langchain, usage_of, was_filtered, was_truncated
+from langchain_sot._messages import (
+    has_other_content,
+    text_of,
+    to_langchain,
+    usage_of,
+    was_filtered,
+    was_truncated,
+)
 from langchain_sot._models import is_local, mixes_up_batches, own_stops
-from skeleton_of_thought.request import Delta, Reply, Request
+from skeleton_of_thought.request import Delta, Request
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
@@ -156,21 +163,21 @@ class Calls:
     def _try(self, request: Request) -> Outcome:
         try:
             with self._turns.turn(request):
-                return _reply(next(self.call(request)))
+                return next(self.call(request))
         except Exception as error:  # noqa: BLE001 - every failure of a request is the policy's business
             return error
 
     async def _atry(self, request: Request) -> Outcome:
         try:
             async with self._turns.aturn(request):
-                return _reply(await anext(self.acall(request)))
+                return await anext(self.acall(request))
         except Exception as error:  # noqa: BLE001 - every failure of a request is the policy's business
             return error
 
     def _outcomes(self, requests: Sequence[Request], outputs: Sequence[Any], sent: float) -> list[Outcome]:
         self._turns.notice(outputs, sent=sent)
         return [
-            output if isinstance(output, Exception) else _reply(self._whole(request, output))
+            output if isinstance(output, Exception) else self._whole(request, output)
             for request, output in zip(requests, outputs, strict=True)
         ]
 
@@ -181,7 +188,14 @@ class Calls:
 
     def _delta(self, chunk: Any) -> Delta:
         self._notice_model(chunk)
-        return Delta(text_of(chunk), usage_of(chunk), was_truncated(chunk), chunk, was_filtered(chunk))
+        return Delta(
+            text_of(chunk),
+            usage_of(chunk),
+            truncated=was_truncated(chunk),
+            raw=chunk,
+            filtered=was_filtered(chunk),
+            other_content=has_other_content(chunk),
+        )
 
     def _notice_model(self, output: Any) -> None:
         name = (getattr(output, "response_metadata", None) or {}).get("model_name")
@@ -210,7 +224,3 @@ class Calls:
         if is_local(self._models[request.stage]):
             kwargs = {**request.steering.to_dict(), **kwargs}
         return kwargs
-
-
-def _reply(delta: Delta) -> Reply:
-    return Reply(delta.text, delta.usage, delta.truncated, delta.raw, delta.filtered)

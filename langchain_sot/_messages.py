@@ -108,6 +108,15 @@ def was_truncated(output: Any) -> bool:
     return _end_of(output) in {"length", "max_tokens"}
 
 
+def has_other_content(output: Any) -> bool:
+    """Whether a message, or a piece of one, has content that is not text: tool calls, thoughts, pictures."""
+    if any(getattr(output, name, None) for name in ("tool_calls", "tool_call_chunks", "invalid_tool_calls")):
+        return True
+    content = getattr(output, "content", None)
+    blocks = content if isinstance(content, list) else []
+    return any(isinstance(block, dict) and block.get("type") != "text" for block in blocks)
+
+
 def was_filtered(output: Any) -> bool:
     """Whether the provider broke the answer off for its content policy, or its model refused in a field of its own."""
     refusal = (getattr(output, "additional_kwargs", None) or {}).get("refusal")

@@ -39,6 +39,7 @@ class OpenRequests:
         self._filtered: set[str] = set()
         self._dropped = False
         self._direct: list[tuple[Request, Delta]] = []
+        self._direct_begun = False
 
     def start(self) -> list[Request]:
         """Start the run; returns the requests to open now."""
@@ -73,13 +74,16 @@ class OpenRequests:
             return self._run.decide(delta.raw)
         if delta.text:
             self._deadlines.heard(request.id)
-        if request.stage == "direct":
-            self._direct.append((request, delta))
         self._usage[request.id] = self._usage.get(request.id, Usage()) + delta.usage
         if delta.truncated:
             self._truncated.add(request.id)
         if delta.filtered and request.stage == "point":
             self._filtered.add(request.id)
+        if request.stage == "direct":
+            self._direct.append((request, delta))
+            self._direct_begun = self._direct_begun or not delta.empty
+            if not self._direct_begun:
+                return ()
         return self._run.text(request.id, delta.text)
 
     def _ended(self, request: Request, error: BaseException | None) -> Sequence[Request]:
@@ -90,17 +94,24 @@ class OpenRequests:
         if request.id in self._filtered:
             self._filtered.discard(request.id)
             error = error or FilteredError()
+        empty = request.stage == "direct" and not self._direct_begun
         if error is None:
-            released = self._run.done(request.id, usage=usage, truncated=truncated)
+            released = self._run.done(request.id, usage=usage, truncated=truncated, empty=empty)
         else:
             released = self._run.failed(request.id, error, usage)
         if all(again.id != request.id for again in released):
             self._deadlines.end(request.id)
+            self._direct_begun = self._direct_begun or request.stage == "direct"
+        elif request.stage == "direct":
+            self._direct.clear()
         return released
 
     def direct(self) -> list[tuple[Request, Delta]]:
-        """The pieces of a direct answer since the last call, as they came, as far as they may be shown."""
-        if self._run.undecided:
+        """The pieces of a direct answer since the last call, as they came, as far as they may be shown.
+
+        Those before its first word are held back: it is asked for again if that word does not come.
+        """
+        if self._run.undecided or not self._direct_begun:
             return []
         pieces, self._direct = self._direct, []
         return pieces

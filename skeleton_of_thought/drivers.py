@@ -59,7 +59,9 @@ def _tell(run: SkeletonOfThought, requests: Sequence[Request], outcomes: Sequenc
         elif outcome.filtered and request.stage == "point":
             released += run.failed(request.id, FilteredError(), outcome.usage)
         else:
-            released += run.done(request.id, outcome.text, outcome.usage, truncated=outcome.truncated)
+            released += run.done(
+                request.id, outcome.text, outcome.usage, truncated=outcome.truncated, empty=outcome.empty
+            )
     return released
 
 

@@ -134,7 +134,13 @@ class SkeletonOfThought:
         return ()
 
     def done(
-        self, request_id: str, text: str | None = None, usage: Usage = Usage(), *, truncated: bool = False
+        self,
+        request_id: str,
+        text: str | None = None,
+        usage: Usage = Usage(),
+        *,
+        truncated: bool = False,
+        empty: bool = False,
     ) -> Sequence[Request]:
         """A request is answered; returns requests this releases.
 
@@ -143,6 +149,7 @@ class SkeletonOfThought:
             text: The whole answer, or None if all of it was handed to `text` already.
             usage: Its tokens.
             truncated: Whether the model was stopped by its length limit.
+            empty: Whether the model wrote nothing at all; a direct answer is then asked for again.
         """
         if text is not None:
             self.text(request_id, text[len("".join(self._outbox.received[request_id])) :])
@@ -153,6 +160,11 @@ class SkeletonOfThought:
         self._spend(request, usage)
         if request.stage == "skeleton":
             return self._skeleton_done(request, received, truncated=truncated)
+        if not empty:
+            return self._direct_done()
+        if request.attempt <= self._options.retries:
+            return (self._send(replace(request, attempt=request.attempt + 1)),)
+        self._reason += "; the model wrote nothing"
         return self._direct_done()
 
     def failed(

@@ -84,6 +84,7 @@ class Reply:
         truncated: Whether it was stopped by its length limit.
         raw: The framework's own object.
         filtered: Whether the provider broke it off for its content policy.
+        other_content: Whether it has content that is not text: tool calls, thoughts, pictures.
     """
 
     text: str
@@ -91,14 +92,16 @@ class Reply:
     truncated: bool = False
     raw: Any = None
     filtered: bool = False
+    other_content: bool = False
+
+    @property
+    def empty(self) -> bool:
+        """Whether the model wrote nothing, and nothing explains why: it may write something if asked again."""
+        return not (self.text or self.truncated or self.filtered or self.other_content)
 
 
 @dataclass(frozen=True, slots=True)
-class Delta:
-    """A piece of a streamed answer; usage, `truncated` and `filtered` may come with any piece."""
+class Delta(Reply):
+    """A piece of a streamed answer, described like a whole one; what is not text may come with any piece."""
 
     text: str = ""
-    usage: Usage = Usage()
-    truncated: bool = False
-    raw: Any = None
-    filtered: bool = False
