@@ -88,6 +88,7 @@ class Execution:
         self._prices = prices_of(chain)
         self._run_id = run_manager.run_id
         self._config = config
+        self._heard = bool(run_manager.inheritable_handlers)
 
     def answer(self) -> AIMessage:
         """The whole answer, its points in one `batch`."""
@@ -144,11 +145,11 @@ class Execution:
         return message_of(self._run.answer, self._calls, self._run_id, self._prices)
 
     def _publish(self, events: Sequence[Any]) -> None:
-        for event in events:
+        for event in events if self._heard else ():
             for name, data in custom_events(event):
                 dispatch_custom_event(name, data, config=self._config)
 
     async def _apublish(self, events: Sequence[Any]) -> None:
-        for event in events:
+        for event in events if self._heard else ():
             for name, data in custom_events(event):
                 await adispatch_custom_event(name, data, config=self._config)

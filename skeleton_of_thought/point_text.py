@@ -8,6 +8,7 @@ shown never has to be taken back, and the result is the same however the stream 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -43,11 +44,11 @@ class PointText:
 
     def __init__(self, point: Point, points: Sequence[Point], *, strict: bool = False) -> None:
         self._index = point.index
-        self._title = _Title(point.title)
+        self._title = _title(point.title)
         self._numbers = {str(number) for number in range(1, len(points) + 2)}
         self._others = self._numbers - {str(point.index)} if strict else {str(point.index + 1)}
         self._titles = {
-            str(other.index): _Title(other.title) for other in points if other.index != point.index
+            str(other.index): _title(other.title) for other in points if other.index != point.index
         }
         self._pending = ""
         self._last = ""
@@ -196,6 +197,10 @@ class _Title:
     def __init__(self, title: str) -> None:
         self.words = "".join(filter(str.isalnum, title.lower()))
         self.separator = _AFTER_QUESTION if title.endswith(("?", "!", "？", "！")) else _AFTER_TITLE
+
+
+_title = lru_cache(maxsize=1024)(_Title)
+"""Every point of a skeleton looks for the titles of all others."""
 
 
 def _skip(pattern: re.Pattern[str], text: str, start: int) -> int:
