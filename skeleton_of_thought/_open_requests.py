@@ -6,7 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Literal
 
 from skeleton_of_thought.deadlines import Deadlines
-from skeleton_of_thought.errors import FilteredError
+from skeleton_of_thought.errors import EmptyAnswerError, FilteredError
 from skeleton_of_thought.race import RacingSkeletonOfThought
 from skeleton_of_thought.request import Delta
 from skeleton_of_thought.usage import Usage
@@ -32,9 +32,8 @@ class OpenRequests:
         self._deadlines = Deadlines(run.options)
         self._waiting: deque[Request] = deque()
         self._open: dict[str, Request] = {}
-        self._unsent: set[str] = set()
         self._places = max_concurrency
-        self._usage: dict[str, Usage] = {}
+        self._usage: dict[str, Usage | None] = {}  # None until the request had its turn
         self._truncated: set[str] = set()
         self._filtered: set[str] = set()
         self._dropped = False
@@ -59,7 +58,7 @@ class OpenRequests:
         if not self.is_open(request):
             return []
         if news == "begun":
-            self._unsent.discard(request.id)
+            self._usage[request.id] = Usage()
             self._deadlines.begin(request.id)
             self._run.begun(request.id)
             return []
@@ -74,7 +73,7 @@ class OpenRequests:
             return self._run.decide(delta.raw)
         if delta.text:
             self._deadlines.heard(request.id)
-        self._usage[request.id] = self._usage.get(request.id, Usage()) + delta.usage
+        self._usage[request.id] = (self._usage[request.id] or Usage()) + delta.usage
         if delta.truncated:
             self._truncated.add(request.id)
         if delta.filtered and request.stage == "point":
@@ -90,20 +89,19 @@ class OpenRequests:
         self._leave(request)
         truncated = request.id in self._truncated
         self._truncated.discard(request.id)
-        usage = self._usage.pop(request.id, Usage())
+        usage = self._usage.pop(request.id) or Usage()
         if request.id in self._filtered:
             self._filtered.discard(request.id)
             error = error or FilteredError()
-        empty = request.stage == "direct" and not self._direct_begun
+        if request.stage == "direct" and not self._direct_begun:
+            error = error or EmptyAnswerError()
         if error is None:
-            released = self._run.done(request.id, usage=usage, truncated=truncated, empty=empty)
+            released = self._run.done(request.id, usage=usage, truncated=truncated)
         else:
             released = self._run.failed(request.id, error, usage)
         if all(again.id != request.id for again in released):
             self._deadlines.end(request.id)
             self._direct_begun = self._direct_begun or request.stage == "direct"
-        elif request.stage == "direct":
-            self._direct.clear()
         return released
 
     def direct(self) -> list[tuple[Request, Delta]]:
@@ -111,7 +109,7 @@ class OpenRequests:
 
         Those before its first word are held back: it is asked for again if that word does not come.
         """
-        if self._run.undecided or not self._direct_begun:
+        if self._run.route != "direct" or not self._direct_begun:
             return []
         pieces, self._direct = self._direct, []
         return pieces
@@ -131,18 +129,17 @@ class OpenRequests:
         over = self._deadlines.over()
         if over is not None:
             self.close()
-            self._run.expire(over, self._usage, unsent=self._unsent)
+            self._run.expire(over, self._usage)
             return []
         released: list[Request] = []
         for request_id, error in self._deadlines.late():
-            request, sent = self._open.get(request_id), request_id not in self._unsent
+            request = self._open.get(request_id)
             if request is None:
                 self._withdraw(request_id)
             else:
                 self._leave(request)
                 self._dropped = True
-            usage = self._usage.pop(request_id, Usage())
-            released += self._run.failed(request_id, error, usage, sent=sent)
+            released += self._run.failed(request_id, error, self._usage.pop(request_id))
         for request_id in self._deadlines.slow():
             released += self._run.hedge(request_id)
         return self._to_open(released)
@@ -152,7 +149,6 @@ class OpenRequests:
 
     def _leave(self, request: Request) -> None:
         del self._open[request.id]
-        self._unsent.discard(request.id)
         if self._places is not None:
             self._places += 1
 
@@ -160,17 +156,17 @@ class OpenRequests:
         """Drop what the run has abandoned and queue what it released; returns those whose turn it is."""
         for request in self._run.abandoned():
             self._deadlines.end(request.id)
-            if request.stage == "direct":
-                self._direct.clear()
             if request.id in self._open:
-                if request.id not in self._unsent:
-                    self._run.cancelled(request, self._usage.pop(request.id, Usage()))
                 self._leave(self._open[request.id])
                 self._dropped = True
+                if (usage := self._usage.pop(request.id)) is not None:
+                    self._run.cancelled(request, usage)
             else:
                 self._withdraw(request.id)
+        if any(request.stage == "direct" for request in released):
+            self._direct_begun, self._direct = False, []
         self._waiting.extend(released)
-        self._unsent.update(request.id for request in released)
+        self._usage.update((request.id, None) for request in released)
         count = len(self._waiting) if self._places is None else min(self._places, len(self._waiting))
         if self._places is not None:
             self._places -= count

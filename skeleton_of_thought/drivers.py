@@ -13,7 +13,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from skeleton_of_thought._open_requests import News, OpenRequests
-from skeleton_of_thought.errors import FilteredError
+from skeleton_of_thought.errors import EmptyAnswerError, FilteredError
 from skeleton_of_thought.request import Delta, Reply, Request
 from skeleton_of_thought.turns import Turns
 
@@ -58,10 +58,10 @@ def _tell(run: SkeletonOfThought, requests: Sequence[Request], outcomes: Sequenc
             released += run.failed(request.id, outcome)
         elif outcome.filtered and request.stage == "point":
             released += run.failed(request.id, FilteredError(), outcome.usage)
+        elif outcome.empty and request.stage == "direct":
+            released += run.failed(request.id, EmptyAnswerError(), outcome.usage)
         else:
-            released += run.done(
-                request.id, outcome.text, outcome.usage, truncated=outcome.truncated, empty=outcome.empty
-            )
+            released += run.done(request.id, outcome.text, outcome.usage, truncated=outcome.truncated)
     return released
 
 

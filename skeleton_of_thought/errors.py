@@ -5,7 +5,7 @@ SkeletonOfThoughtError
 ├── MissingExtraError (also ImportError)   an optional dependency is not installed
 ├── PointError                             points failed and the policy is "raise"
 ├── DeadlineError (also TimeoutError)      a point, or the whole answer, took longer than allowed
-├── EmptyPointError                        the model answered a point request with nothing
+├── EmptyAnswerError                       the model answered a request with nothing
 └── DecodingError                          the local inference engine could not do a request
     ├── ContextOverflowError               prompt and answer do not fit the model's context
     ├── QueueFullError                     more requests wait than the engine accepts
@@ -45,8 +45,11 @@ class PointError(SkeletonOfThoughtError):
         self.answer = answer
 
 
-class EmptyPointError(SkeletonOfThoughtError):
-    """The model answered a point request with nothing; handled by the failure policy like any other failure."""
+class EmptyAnswerError(SkeletonOfThoughtError):
+    """The model wrote nothing: a point fails by the policy, a direct answer is left empty after the last retry."""
+
+    def __init__(self) -> None:
+        super().__init__("the model wrote nothing")
 
 
 class FilteredError(SkeletonOfThoughtError):

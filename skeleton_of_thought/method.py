@@ -21,7 +21,7 @@ from skeleton_of_thought._point_run import PointRun, begin
 from skeleton_of_thought._skeleton_reading import MIN_POINTS, read_skeleton
 from skeleton_of_thought._stopwatch import Stopwatch
 from skeleton_of_thought.answer import Answer, PointResult
-from skeleton_of_thought.errors import DeadlineError, EmptyPointError, PointError
+from skeleton_of_thought.errors import DeadlineError, EmptyAnswerError, PointError
 from skeleton_of_thought.events import (
     Event,
     PointEnded,
@@ -35,12 +35,12 @@ from skeleton_of_thought.failures import describe, may_pass
 from skeleton_of_thought.options import Options
 from skeleton_of_thought.prompts import PROMPTS, Prompts
 from skeleton_of_thought.request import twin_of
-from skeleton_of_thought.routing.decision import Decision
+from skeleton_of_thought.routing.decision import Decision, Route
 from skeleton_of_thought.skeleton import Skeleton
 from skeleton_of_thought.usage import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from skeleton_of_thought.messages import Message
     from skeleton_of_thought.quirks import Quirks
@@ -134,13 +134,7 @@ class SkeletonOfThought:
         return ()
 
     def done(
-        self,
-        request_id: str,
-        text: str | None = None,
-        usage: Usage = Usage(),
-        *,
-        truncated: bool = False,
-        empty: bool = False,
+        self, request_id: str, text: str | None = None, usage: Usage = Usage(), *, truncated: bool = False
     ) -> Sequence[Request]:
         """A request is answered; returns requests this releases.
 
@@ -149,7 +143,6 @@ class SkeletonOfThought:
             text: The whole answer, or None if all of it was handed to `text` already.
             usage: Its tokens.
             truncated: Whether the model was stopped by its length limit.
-            empty: Whether the model wrote nothing at all; a direct answer is then asked for again.
         """
         if text is not None:
             self.text(request_id, text[len("".join(self._outbox.received[request_id])) :])
@@ -160,26 +153,14 @@ class SkeletonOfThought:
         self._spend(request, usage)
         if request.stage == "skeleton":
             return self._skeleton_done(request, received, truncated=truncated)
-        if not empty:
-            return self._direct_done()
-        if request.attempt <= self._options.retries:
-            return (self._send(replace(request, attempt=request.attempt + 1)),)
-        self._reason += "; the model wrote nothing"
         return self._direct_done()
 
     def failed(
-        self, request_id: str, error: BaseException, usage: Usage = Usage(), *, sent: bool = True
+        self, request_id: str, error: BaseException, usage: Usage | None = Usage()
     ) -> Sequence[Request]:
-        """A request failed; returns its retry, or what the failure policy does instead.
-
-        Args:
-            request_id: Which one.
-            error: Why.
-            usage: The tokens it reported before.
-            sent: False if its turn never came: the bill does not count it as a call.
-        """
+        """A request failed, or its turn never came (usage None); returns its retry, or what the policy does instead."""
         request, pieces = self._outbox.take(request_id)
-        self._spend(request, usage, sent=sent)
+        self._spend(request, usage)
         if not pieces and (again := self._without_losing_a_retry(request, error)):
             return (again,)
         if request.stage == "point":
@@ -205,25 +186,15 @@ class SkeletonOfThought:
         parts = self._group(request).shares(usage) if request.points else ()
         self._accounts.add(request, usage, [part for _, part in parts])
 
-    def expire(
-        self,
-        error: DeadlineError,
-        usage: Mapping[str, Usage] = MappingProxyType({}),
-        *,
-        unsent: Container[str] = (),
-    ) -> None:
+    def expire(self, error: DeadlineError, usage: Mapping[str, Usage | None] = MappingProxyType({})) -> None:
         """The time of the whole run is over: what is outstanding fails, and nothing more is sent.
 
-        Args:
-            error: Says so.
-            usage: The known tokens of outstanding requests, by id.
-            unsent: Those whose turn never came.
+        `usage` has the tokens known of outstanding requests, by id; None for those whose turn never came.
         """
         self._late = error
         for request_id in list(self._outbox.requests):
             if request_id in self._outbox:
-                spent = usage.get(request_id, Usage())
-                self.failed(request_id, error, spent, sent=request_id not in unsent)
+                self.failed(request_id, error, usage.get(request_id, Usage()))
         for request in self._held:
             self._points_failed(self._group(request).runs, request, error)
 
@@ -242,9 +213,9 @@ class SkeletonOfThought:
         return not self._outbox.requests
 
     @property
-    def undecided(self) -> bool:
-        """Whether nothing may be shown yet, because a router still thinks."""
-        return False
+    def route(self) -> Route | None:
+        """Which way the answer goes, as things stand; None while a router still thinks, and nothing may be shown."""
+        return self._route
 
     @property
     def skeleton(self) -> Skeleton:
@@ -308,8 +279,7 @@ class SkeletonOfThought:
         released = (*self._release(), *self._close_well(run for run in group.runs if run.has_text))
         empty = [run for run in group.runs if not run.has_text]
         unstopped = replace(request, stop=())  # it may have begun with its own number on a new line
-        error = EmptyPointError("the model wrote nothing for it")
-        return (*released, *self._points_failed(empty, unstopped, error))
+        return (*released, *self._points_failed(empty, unstopped, EmptyAnswerError()))
 
     def _request_for_points_failed(self, request: Request, error: BaseException) -> Sequence[Request]:
         if twin_of(request.id) in self._outbox and not isinstance(error, DeadlineError):
@@ -372,11 +342,16 @@ class SkeletonOfThought:
         if request.stage == "skeleton":
             self._watch.skeleton_ended()
             return self._answer_directly(f"the skeleton request failed: {describe(error)}")
-        if self._late is not None and self._display.text:
+        self._direct_failed(error)
+        return ()
+
+    def _direct_failed(self, error: BaseException) -> None:
+        if isinstance(error, EmptyAnswerError):
+            self._reason += f"; {error}"
+        elif self._late is not None and self._display.text:
             self._reason += f"; cut off: {error}"
         else:
             self._error = error
-        return ()
 
     def _answer_directly(self, reason: str) -> Sequence[Request]:
         if self._late is not None:
@@ -391,13 +366,13 @@ class SkeletonOfThought:
             self._display.tell(PointStarted(index, self._skeleton[index - 1].title, request.attempt))
         return self._outbox.add(request)
 
-    def _spend(self, request: Request, usage: Usage, *, sent: bool = True) -> None:
-        """A request has ended, and cost so much."""
+    def _spend(self, request: Request, usage: Usage | None) -> None:
+        """A request has ended, and cost so much; None if it was never sent, and is no call."""
         self._watch.request_ended()
-        parts = tuple(self._group(request).shares(usage)) if request.points else ()
+        parts = tuple(self._group(request).shares(usage)) if request.points and usage is not None else ()
         for run, part in parts:
             run.spend(part, ended=self._watch.last)
-        if sent:
+        if usage is not None:
             self._accounts.add(request, usage, [part for _, part in parts])
 
     def _without_losing_a_retry(self, request: Request, error: BaseException) -> Request | None:

@@ -9,7 +9,7 @@ from skeleton_of_thought.events import RouteChosen, SkeletonText
 from skeleton_of_thought.failures import describe
 from skeleton_of_thought.method import SkeletonOfThought
 from skeleton_of_thought.prompts import PROMPTS, Prompts
-from skeleton_of_thought.routing.decision import Decision
+from skeleton_of_thought.routing.decision import Decision, Route
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -72,9 +72,9 @@ class RacingSkeletonOfThought(SkeletonOfThought):
         return (self._send(self._asking.route()), *first, self._send(self._asking.direct()))
 
     @property
-    def undecided(self) -> bool:
-        """Whether the router still thinks."""
-        return self._undecided
+    def route(self) -> Route | None:
+        """Which way the answer goes; None while the router still thinks."""
+        return None if self._undecided else self._route
 
     def decide(self, decision: Decision) -> Sequence[Request]:
         """The router's word; returns requests this releases. Said too late, it changes nothing."""
@@ -138,7 +138,8 @@ class RacingSkeletonOfThought(SkeletonOfThought):
         self._route, self._reason = "direct", reason
         self._display.tell(RouteChosen("direct", reason))
         self._outbox.abandon("skeleton", "route")
-        self._error = self._errors.get("direct")
+        if "direct" in self._errors:
+            self._direct_failed(self._errors["direct"])
         for delta in self._pieces["direct"]:
             self._display.show(delta)
         return ()

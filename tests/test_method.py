@@ -471,7 +471,7 @@ def test_a_point_of_nothing_counts_as_failed():
     assert ids(run.done("point:2", "  \n", Usage(1, 1))) == ["point:2"]
     assert run.done("point:2", "2. B:", Usage(1, 1)) == ()
     assert run.answer.points[1].status == "failed"
-    assert "EmptyPointError" in run.answer.points[1].error
+    assert "EmptyAnswerError" in run.answer.points[1].error
     assert run.answer.points[1].usage == Usage(2, 2)
     assert run.answer.usage == Usage(12, 7)
 

@@ -64,7 +64,7 @@ def test_nothing_is_shown_before_the_decision():
     run = race()
     run.text("skeleton", "1. Dark")
     run.text("direct", "Sleep")
-    assert run.undecided
+    assert run.route is None
     assert run.events() == []
 
 
@@ -171,7 +171,7 @@ def test_a_deadline_during_the_race_returns_what_the_direct_answer_has():
 def test_a_conversation_that_cannot_have_a_skeleton_has_no_race():
     run = RacingSkeletonOfThought([Message("assistant", "Well?")], PROMPTS)
     assert ids(run.start()) == ["direct"]
-    assert not run.undecided
+    assert run.route == "direct"
 
 
 @given(st.permutations(["decide", "skeleton", "direct"]), st.sampled_from([SOT, DIRECT]))
@@ -332,3 +332,26 @@ async def test_a_slow_point_is_hedged_and_the_answer_does_not_wait_for_it(how):
     assert model.opened.count("point:2:hedge") == 1
     assert "point:2" not in model.ended
     assert run.answer.to_dict()["bill"]["hedges"] == 1
+
+
+def test_what_a_failed_direct_answer_had_shown_is_not_shown_after_all():
+    async def send(request):
+        if request.stage == "route":
+            await asyncio.sleep(0.05)
+            yield Delta(raw=SOT)
+        elif request.stage == "direct":
+            yield Delta("Half of an answ")
+            raise ConnectionError
+        elif request.stage == "skeleton":
+            yield Delta("1. Dark room\n2. No coffee")
+        else:
+            yield Delta("It helps.")
+
+    async def run_all():
+        run = RacingSkeletonOfThought(QUESTION, PROMPTS)
+        events = [event async for event in astream(run, send)]
+        return run.answer, [event for event in events if isinstance(event, tuple)]
+
+    answer, direct = asyncio.run(run_all())
+    assert answer.route == "sot"
+    assert direct == []

@@ -73,6 +73,7 @@ async def test_points_that_never_had_their_turn_are_not_billed(server, way):
     answer = await ask(way, chain)
     assert statuses(answer) == ["ok", "failed", "failed", "failed"]
     assert answer.response_metadata["sot"]["bill"]["calls"] == 3
+    assert answer.response_metadata["sot"]["seconds"]["total"] >= 0.7
     assert await asyncio.to_thread(server.ledger.wait_until_idle, 3)
     await asyncio.to_thread(wait_for_threads)
     assert len(server.ledger.entries) == 3

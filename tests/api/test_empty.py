@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+
 import pytest
+from langchain_core.runnables import RunnableLambda
 
 from langchain_sot import SkeletonOfThoughtChain
 
@@ -33,6 +37,23 @@ async def test_a_model_that_writes_nothing_is_no_error(server, way):
     assert sot["route"] == "direct"
     assert sot["reason"] == "the skeleton had no list; the model wrote nothing"
     assert sot["bill"]["calls"] == len(server.ledger.entries) == 4
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("route", ["sot", "direct"])
+async def test_an_empty_answer_does_not_win_a_race(server, way, route):
+    server.faults.add("empty", stage="direct")
+
+    async def decide(_):
+        await asyncio.sleep(0.3)
+        return route
+
+    router = RunnableLambda(lambda _: time.sleep(0.3) or route, afunc=decide)
+    answer = await ask(way, SkeletonOfThoughtChain(model=chat_model(server), router=router, race=True))
+    sot = answer.response_metadata["sot"]
+    assert sot["route"] == route
+    assert bool(answer.text) == (route == "sot")
+    assert ("wrote nothing" in sot["reason"]) == (route == "direct")
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -135,5 +135,5 @@ async def test_an_empty_point_is_a_failed_point(way):
         SkeletonOfThoughtChain(model=Silent(skeleton=SKELETON), prompts=PROMPTS), way, QUESTION
     )
     assert message.response_metadata["sot"]["points"][1]["status"] == "failed"
-    assert "EmptyPointError" in message.response_metadata["sot"]["points"][1]["error"]
+    assert "EmptyAnswerError" in message.response_metadata["sot"]["points"][1]["error"]
     assert NOTE in message.text
