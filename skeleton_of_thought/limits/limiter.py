@@ -24,8 +24,8 @@ class Limiter:
 
     The same object serves any number of threads and event loops at once. Who does not fit waits in a queue,
     without polling, and is woken when a request ends or a window has moved on; waiting keys take turns. A 429
-    pauses everybody (for the time the provider names, else with exponential, jittered backoff), halves the
-    concurrency, and successes let it grow back.
+    pauses everybody (for the time the provider names, else with exponential, jittered backoff) and cuts the
+    concurrency, by half in a storm and by a tenth if it was one among many; successes let it grow back.
 
     Existing libraries count well but do not queue fairly across threads and event loops, nor correct an
     estimate afterwards; so the queue and the windows are our own, and only counting across processes is left
