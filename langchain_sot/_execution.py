@@ -88,7 +88,7 @@ class Execution:
         self._prices = prices_of(chain)
         self._run_id = run_manager.run_id
         self._config = config
-        self._heard = bool(run_manager.inheritable_handlers)
+        self._heard = bool(run_manager.handlers)
 
     def answer(self) -> AIMessage:
         """The whole answer, its points in one `batch`."""

@@ -101,7 +101,9 @@ class OpenRequests:
             released = self._run.failed(request.id, error, usage)
         if all(again.id != request.id for again in released):
             self._deadlines.end(request.id)
-            self._direct_begun = self._direct_begun or request.stage == "direct"
+            self._direct_begun = (
+                self._direct_begun or request.stage == "direct"
+            )  # empty for good, and shown so
         return released
 
     def direct(self) -> list[tuple[Request, Delta]]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from contextvars import ContextVar
 
 import pytest
 from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler, UsageMetadataCallbackHandler
 from langchain_core.runnables import RunnableLambda
 from langchain_core.tracers import BaseTracer
+from langchain_core.tracers.context import register_configure_hook
 
 from langchain_sot import SkeletonOfThoughtChain
 from skeleton_of_thought.routing import FixedRouter
@@ -112,6 +114,20 @@ async def test_a_failed_run_is_a_root_with_its_error(way):
 
 
 # Custom events.
+
+
+HEARD = ContextVar("heard", default=None)
+register_configure_hook(HEARD, inheritable=False)
+
+
+async def test_a_handler_that_children_do_not_inherit_hears_the_progress(way):
+    handler = Events()
+    token = HEARD.set(handler)
+    try:
+        await ask(SkeletonOfThoughtChain(model=FakeChat(skeleton=SKELETON), prompts=PROMPTS), way, QUESTION)
+    finally:
+        HEARD.reset(token)
+    assert [name for name, *_ in handler.seen].count("sot_point_end") == 8
 
 
 @pytest.mark.parametrize("kind", [Events, AsyncEvents])

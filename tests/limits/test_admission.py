@@ -288,10 +288,10 @@ def test_one_refusal_among_many_requests_cuts_a_tenth():
 
 
 @pytest.mark.parametrize(("refused", "least"), [(0.01, 30), (0.05, 8)])
-def test_refusals_by_chance_leave_most_of_the_concurrency(refused, least):
+def test_refusals_by_chance_do_not_use_up_the_concurrency(refused, least):
     draw = random.Random(3)
     storm = Storm(40, 40)
-    running, most = list(storm.running), []
+    running, sent = list(storm.running), []
     for _ in range(200):  # rounds: all are answered, then all that fit are sent
         storm.now += 3
         for ticket in running:
@@ -302,5 +302,5 @@ def test_refusals_by_chance_leave_most_of_the_concurrency(refused, least):
                 storm.gate.end(ticket, succeeded=True)
         storm.now += 1
         running = list(iter(storm.start, None))
-        most.append(len(running))
-    assert statistics.mean(most) > least
+        sent.append(len(running))
+    assert statistics.mean(sent) > least
