@@ -245,6 +245,12 @@ def test_an_empty_question_is_refused_before_a_model_is_loaded(sot, monkeypatch,
     assert "The question is empty" in err
 
 
+def test_an_empty_question_is_not_explained(sot):
+    code, out, err = sot("router", "explain", "")
+    assert (code, out) == (2, "")
+    assert "The question is empty" in err
+
+
 def test_a_prompts_file_that_is_not_there(sot, server):
     code, _, err = sot("ask", QUESTION, "--model", "openai:m", "--prompts", "nowhere.json")
     assert code == 1

@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from skeleton_of_thought.cli.ask import Question
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -109,7 +111,7 @@ def calibrate(
 
 
 @app.command()
-def explain(question: str, threshold: ThresholdOption = None, *, as_json: JsonOption = False) -> None:
+def explain(question: Question, threshold: ThresholdOption = None, *, as_json: JsonOption = False) -> None:
     """Show which features of a question decided, with the default router."""
     from skeleton_of_thought.messages import Message
     from skeleton_of_thought.routing.lexical import LexicalRouter
