@@ -36,7 +36,7 @@ from rich.table import Table
 
 from langchain_sot import ChatTransformers, SkeletonOfThoughtChain
 from skeleton_of_thought.decoding import Engine, load_model
-from skeleton_of_thought.decoding._threads import in_passing
+from skeleton_of_thought.decoding.threads import in_passing
 
 if TYPE_CHECKING:
     from collections.abc import Callable

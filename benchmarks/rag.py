@@ -28,8 +28,8 @@ from llama_index.core.response_synthesizers import BaseSynthesizer, CompactAndRe
 from llama_index_instrumentation import get_dispatcher
 
 from llamaindex_sot import SkeletonOfThoughtSynthesizer, TransformersLLM
-from llamaindex_sot._embedding import PackagedEmbedding
-from llamaindex_sot._reading import read_documents
+from llamaindex_sot.documents.embedding import PackagedEmbedding
+from llamaindex_sot.documents.reading import read_documents
 
 if TYPE_CHECKING:
     from llama_index.core.schema import NodeWithScore

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from skeleton_of_thought.routing import FirstConfident, LabelledQuestion, Router, get_router, read_questions
-from skeleton_of_thought.routing.metrics import Evaluation, Scores, bootstrap, evaluate, wilson
+from skeleton_of_thought.routing.training.metrics import Evaluation, Scores, bootstrap, evaluate, wilson
 
 CASCADE: Final = "lexical, then embedding"
 

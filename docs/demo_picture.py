@@ -16,7 +16,7 @@ from playwright.sync_api import Page, sync_playwright
 from rich.console import Console
 
 from skeleton_of_thought.clients import open_client
-from skeleton_of_thought.demo import application, listen
+from sot_command.demo import application, listen
 
 WIDTH, HEIGHT = 1120, 700
 PATIENCE = 120_000  # milliseconds

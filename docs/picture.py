@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from skeleton_of_thought.cli.live import LiveView
-from skeleton_of_thought.cli.running import RouteChoice, answer
+from skeleton_of_thought.asking import RouteChoice, answer
 from skeleton_of_thought.clients import open_client
 from skeleton_of_thought.events import PointText
+from sot_command.live import LiveView
 
 if TYPE_CHECKING:
     from skeleton_of_thought.events import Event

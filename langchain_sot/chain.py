@@ -12,12 +12,12 @@ from langchain_core.runnables import Runnable, RunnableConfig, RunnableSerializa
 from langchain_core.runnables.utils import ConfigurableFieldSpec, get_unique_config_specs
 from pydantic import ConfigDict, model_validator
 
-from langchain_sot._execution import Execution
-from langchain_sot._graph import draw
-from langchain_sot._messages import from_input
-from langchain_sot._models import has_tools
-from langchain_sot._places import share_places
-from langchain_sot._route import (
+from langchain_sot.concurrency import share_places
+from langchain_sot.execution import Execution
+from langchain_sot.graph import draw
+from langchain_sot.messages import from_input
+from langchain_sot.models import has_tools
+from langchain_sot.route import (
     CONFIG_KEY,
     RouterLike,
     adecide,
@@ -27,8 +27,8 @@ from langchain_sot._route import (
     decided,
     is_chosen,
 )
-from langchain_sot._settings import load_of, models_of, options_of, prices_of, prompts_of
-from skeleton_of_thought.answer_format import AnswerFormat
+from langchain_sot.settings import load_of, models_of, options_of, prices_of, prompts_of
+from skeleton_of_thought.answer import AnswerFormat
 from skeleton_of_thought.limits import Limiter
 from skeleton_of_thought.options import OnPointError
 from skeleton_of_thought.prices import Prices

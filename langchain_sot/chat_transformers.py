@@ -19,7 +19,7 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables.config import get_config_list
 from pydantic import ConfigDict, Field, PrivateAttr, model_validator
 
-from langchain_sot._local_messages import chat_result, conversation_of, last_chunk
+from langchain_sot.local_messages import chat_result, conversation_of, last_chunk
 from skeleton_of_thought.decoding import GenerationRequest, find_engine, get_engine
 from skeleton_of_thought.errors import ConfigurationError, ContextOverflowError
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from skeleton_of_thought.errors import require
 
 if TYPE_CHECKING:
-    from llamaindex_sot.langchain_llm import LangChainLLM
+    from llamaindex_sot.llms.langchain_llm import LangChainLLM
+    from llamaindex_sot.llms.transformers_llm import TransformersLLM
     from llamaindex_sot.query_engine import SkeletonOfThoughtQueryEngine
     from llamaindex_sot.selector import SkeletonOfThoughtSelector
     from llamaindex_sot.synthesizer import SkeletonOfThoughtSynthesizer
-    from llamaindex_sot.transformers_llm import TransformersLLM
 
 __all__ = [
     "LangChainLLM",
@@ -23,11 +23,11 @@ __all__ = [
 ]
 
 _HOMES = {
-    "LangChainLLM": "llamaindex_sot.langchain_llm",
+    "LangChainLLM": "llamaindex_sot.llms.langchain_llm",
     "SkeletonOfThoughtQueryEngine": "llamaindex_sot.query_engine",
     "SkeletonOfThoughtSelector": "llamaindex_sot.selector",
     "SkeletonOfThoughtSynthesizer": "llamaindex_sot.synthesizer",
-    "TransformersLLM": "llamaindex_sot.transformers_llm",
+    "TransformersLLM": "llamaindex_sot.llms.transformers_llm",
 }
 
 

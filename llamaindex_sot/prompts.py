@@ -6,7 +6,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from llamaindex_sot._source_skeleton import with_citations
+from llamaindex_sot.sources.titles import with_citations
 from skeleton_of_thought.errors import ConfigurationError
 from skeleton_of_thought.messages import Message
 from skeleton_of_thought.prompts import TITLES_ONLY, Prompts

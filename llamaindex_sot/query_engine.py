@@ -8,10 +8,10 @@ from llama_index.core.base.base_query_engine import BaseQueryEngine
 from llama_index.core.base.response.schema import AsyncStreamingResponse, Response, StreamingResponse
 from llama_index.core.callbacks.schema import CBEventType, EventPayload
 
-from llamaindex_sot._answering import Answering
-from llamaindex_sot._calls import Calls
-from llamaindex_sot._llms import default_llm, family, max_stops, quirks
-from llamaindex_sot._templates import Templates
+from llamaindex_sot.answering import Answering
+from llamaindex_sot.calls import Calls
+from llamaindex_sot.model_defaults import default_llm, family, max_stops, quirks
+from llamaindex_sot.templates import Templates
 from skeleton_of_thought.answer import Answer
 from skeleton_of_thought.messages import Message
 from skeleton_of_thought.method import SkeletonOfThought
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from llama_index.core.prompts.mixin import PromptDictType, PromptMixinType
     from llama_index.core.schema import QueryBundle
 
-    from skeleton_of_thought.answer_format import AnswerFormat
+    from skeleton_of_thought.answer import AnswerFormat
     from skeleton_of_thought.prompts import Prompts
     from skeleton_of_thought.routing.decision import Decision, Router
 

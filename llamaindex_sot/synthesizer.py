@@ -11,17 +11,25 @@ from llama_index.core.llms.structured_llm import StructuredLLM
 from llama_index.core.response_synthesizers import BaseSynthesizer, CompactAndRefine
 from llama_index_instrumentation import get_dispatcher
 
-from llamaindex_sot._asked import Asked, Text
-from llamaindex_sot._calls import Calls
-from llamaindex_sot._choosing import Nearest
-from llamaindex_sot._llms import default_llm, family, is_local, is_packaged, max_stops, quirks, sampling
-from llamaindex_sot._messages import from_llamaindex
-from llamaindex_sot._requests import Direct, SourcedRequests
-from llamaindex_sot._source_skeleton import skeleton_of
-from llamaindex_sot._sources import Sources, largest_request, pack
-from llamaindex_sot._templates import Templates
+from llamaindex_sot.asked import Asked, Text
+from llamaindex_sot.calls import Calls
+from llamaindex_sot.llms.transformers_llm import TransformersLLM
+from llamaindex_sot.messages import from_llamaindex
+from llamaindex_sot.model_defaults import (
+    default_llm,
+    family,
+    is_local,
+    is_packaged,
+    max_stops,
+    quirks,
+    sampling,
+)
 from llamaindex_sot.prompts import CONTEXT, for_one_point, get_source_prompts
-from llamaindex_sot.transformers_llm import TransformersLLM
+from llamaindex_sot.sources.choosing import Nearest
+from llamaindex_sot.sources.requests import Direct, SourcedRequests
+from llamaindex_sot.sources.sources import Sources, largest_request, pack
+from llamaindex_sot.sources.titles import skeleton_of
+from llamaindex_sot.templates import Templates
 from skeleton_of_thought.errors import ConfigurationError
 from skeleton_of_thought.messages import Message
 from skeleton_of_thought.method import SkeletonOfThought
@@ -40,7 +48,7 @@ if TYPE_CHECKING:
     from llama_index.core.schema import NodeWithScore
     from llama_index.core.types import RESPONSE_TEXT_TYPE
 
-    from skeleton_of_thought.answer_format import AnswerFormat
+    from skeleton_of_thought.answer import AnswerFormat
     from skeleton_of_thought.prompts import Prompts
     from skeleton_of_thought.routing.decision import Decision, Router
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from skeleton_of_thought.bill import Bill
+from skeleton_of_thought.errors import ConfigurationError
 from skeleton_of_thought.usage import Usage
 from skeleton_of_thought.views import view
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from skeleton_of_thought.prices import Price
     from skeleton_of_thought.request import Stage
     from skeleton_of_thought.routing.decision import Route
+
 
 PointStatus = Literal["ok", "failed", "skipped"]
 
@@ -131,3 +134,33 @@ class Answer:
 
     def _repr_markdown_(self) -> str:
         return view(self)._repr_markdown_()
+
+
+FormatName = Literal["numbered", "headings", "prose"]
+AnswerFormat = FormatName | Callable[[PointResult], str]
+"""A name, or a function that renders one finished point (such a point is shown when it is complete)."""
+
+SEPARATOR = "\n\n"
+"""Between two points of an answer."""
+
+
+def check_format(answer_format: object) -> None:
+    """Refuse anything that is not an `AnswerFormat`.
+
+    Raises:
+        ConfigurationError: Naming the value and the formats there are.
+    """
+    if answer_format not in get_args(FormatName) and not callable(answer_format):
+        names = ", ".join(map(repr, get_args(FormatName)))
+        raise ConfigurationError(
+            f"answer_format is {answer_format!r}; use {names}, or a function from a PointResult to text."
+        )
+
+
+def head(answer_format: FormatName, index: int, title: str) -> str:
+    """What stands before a point's text."""
+    if answer_format == "prose":
+        return ""
+    if answer_format == "headings":
+        return f"## {title}\n\n"
+    return f"{index}. {title}{' ' if title.endswith(('?', '!', ':', '：', '？', '！')) else ': '}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
-from skeleton_of_thought.answer_format import AnswerFormat, check_format
+from skeleton_of_thought.answer import AnswerFormat, check_format
 from skeleton_of_thought.errors import ConfigurationError
 
 if TYPE_CHECKING:

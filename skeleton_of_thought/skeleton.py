@@ -6,13 +6,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import overload
 
-from skeleton_of_thought._parsing.item import Item
-from skeleton_of_thought._parsing.json_list import json_items
-from skeleton_of_thought._parsing.lines import read_lines
-from skeleton_of_thought._parsing.one_line import spread
-from skeleton_of_thought._parsing.source import visible_text
-from skeleton_of_thought._parsing.titles import title_and_description
-from skeleton_of_thought._parsing.top_level import top_level_items
+from skeleton_of_thought.parsing.item import Item
+from skeleton_of_thought.parsing.json_list import json_items
+from skeleton_of_thought.parsing.lines import read_lines
+from skeleton_of_thought.parsing.one_line import spread
+from skeleton_of_thought.parsing.source import visible_text
+from skeleton_of_thought.parsing.titles import title_and_description
+from skeleton_of_thought.parsing.top_level import top_level_items
 
 _MOST_PASSES = 3
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+CHARACTERS_PER_TOKEN = 4
+"""What is taken for a token's length where nobody has counted."""
+
 
 @dataclass(frozen=True, slots=True)
 class Usage:

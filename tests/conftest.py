@@ -5,7 +5,7 @@ import signal
 import pytest
 from hypothesis import settings
 
-from skeleton_of_thought import quirks
+from skeleton_of_thought import provider_errors
 
 from .browser import browser, page  # noqa: F401 - fixtures for tests of pages
 
@@ -19,4 +19,4 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 @pytest.fixture(autouse=True)
 def nothing_learned(monkeypatch):
     """No test knows what another one learned about a model."""
-    monkeypatch.setattr(quirks, "_KNOWN", {})
+    monkeypatch.setattr(provider_errors, "_KNOWN", {})

@@ -15,11 +15,11 @@ import time
 
 import pytest
 
-from skeleton_of_thought.cli import main
 from skeleton_of_thought.fake_server import FakeServer, Pace, PlausibleAnswers
+from sot_command import main
 
 QUESTION = "How can I improve my time management skills?"
-COMMAND = [sys.executable, "-c", "from skeleton_of_thought.cli import main; main()"]
+COMMAND = [sys.executable, "-c", "from sot_command import main; main()"]
 
 
 @pytest.fixture(scope="module")
@@ -237,9 +237,7 @@ def test_a_base_url_for_a_local_model(sot):
 
 @pytest.mark.parametrize("command", ["ask", "compare"])
 def test_an_empty_question_is_refused_before_a_model_is_loaded(sot, monkeypatch, command):
-    monkeypatch.setattr(
-        f"skeleton_of_thought.cli.{command}.open_client", lambda *_, **__: pytest.fail("loaded")
-    )
+    monkeypatch.setattr(f"sot_command.{command}.open_client", lambda *_, **__: pytest.fail("loaded"))
     code, out, err = sot(command, "  ")
     assert (code, out) == (2, "")
     assert "The question is empty" in err

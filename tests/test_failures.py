@@ -5,7 +5,7 @@ from langchain_core.exceptions import ModelAPIError, ModelInvalidRequestError, M
 
 from skeleton_of_thought import Message, Request
 from skeleton_of_thought.errors import ConfigurationError
-from skeleton_of_thought.failures import may_pass, refused_feature
+from skeleton_of_thought.provider_errors import may_pass, refused_feature
 
 
 class StatusError(Exception):

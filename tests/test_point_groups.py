@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skeleton_of_thought import ConfigurationError, Message, Options, Prompts, SkeletonOfThought, Usage
-from skeleton_of_thought._point_group import _divide
 from skeleton_of_thought.errors import DeadlineError
 from skeleton_of_thought.events import PointEnded, PointStarted
+from skeleton_of_thought.method.point import _divide
 
 PROMPTS = Prompts(skeleton="List: {request}", point="Write {point}. {point_outline}", group="Write {points}.")
 QUESTION = [Message("user", "How do I sleep better?")]

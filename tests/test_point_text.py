@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from skeleton_of_thought.point_text import PointText
+from skeleton_of_thought.method.point_text import PointText
 from skeleton_of_thought.skeleton import Point
 
 TITLES = (

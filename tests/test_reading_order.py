@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skeleton_of_thought.reading_order import ReadingOrder
+from skeleton_of_thought.method.answer_stream import ReadingOrder
 
 COUNT = 4
 NEWS = st.lists(st.tuples(st.integers(1, COUNT), st.text(max_size=4) | st.none()), max_size=40)

@@ -9,14 +9,14 @@ import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from skeleton_of_thought.decoding._generation import Generation
-from skeleton_of_thought.decoding._request import FinishReason, GenerationRequest, GenerationResult
+from skeleton_of_thought.decoding.generation import Generation
+from skeleton_of_thought.decoding.request import FinishReason, GenerationRequest, GenerationResult
 from skeleton_of_thought.errors import require
 
 if TYPE_CHECKING:
-    from skeleton_of_thought.decoding._engine import Engine
-    from skeleton_of_thought.decoding._loading import load_model
-    from skeleton_of_thought.decoding._shared import find_engine, get_engine
+    from skeleton_of_thought.decoding.engine import Engine
+    from skeleton_of_thought.decoding.loading import load_model
+    from skeleton_of_thought.decoding.shared import find_engine, get_engine
 
 __all__ = [
     "Engine",
@@ -30,10 +30,10 @@ __all__ = [
 ]
 
 _NEEDS_TORCH = {
-    "Engine": "_engine",
-    "load_model": "_loading",
-    "find_engine": "_shared",
-    "get_engine": "_shared",
+    "Engine": "engine",
+    "load_model": "loading",
+    "find_engine": "shared",
+    "get_engine": "shared",
 }
 
 

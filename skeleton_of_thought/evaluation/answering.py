@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from skeleton_of_thought.clients.runs import new_run
+from skeleton_of_thought.asking import new_run
 from skeleton_of_thought.drivers import stream
 from skeleton_of_thought.events import PointEnded, PointStarted, PointText, SkeletonReady
 from skeleton_of_thought.messages import Message
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from skeleton_of_thought.clients import Client
+    from skeleton_of_thought.drivers.turns import Turns
     from skeleton_of_thought.events import Event
     from skeleton_of_thought.options import Options
     from skeleton_of_thought.prices import Price
     from skeleton_of_thought.request import Stage
     from skeleton_of_thought.routing import Router
-    from skeleton_of_thought.turns import Turns
 
 Way = Literal["direct", "sot", "routed"]
 """Plainly, by a skeleton, or as a router decides (the paper's SoT-R)."""

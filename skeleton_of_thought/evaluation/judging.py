@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 
 from skeleton_of_thought.clients import Client, open_client
 from skeleton_of_thought.drivers import stream
+from skeleton_of_thought.drivers.turns import Turns
 from skeleton_of_thought.evaluation.judge_prompts import METRICS, Form, applies, judge_messages
 from skeleton_of_thought.evaluation.verdicts import Verdict, combine, preference, verdict_of
-from skeleton_of_thought.failures import describe
 from skeleton_of_thought.limits import Limiter
 from skeleton_of_thought.method import SkeletonOfThought
+from skeleton_of_thought.provider_errors import describe
 from skeleton_of_thought.routing.decision import Decision
-from skeleton_of_thought.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

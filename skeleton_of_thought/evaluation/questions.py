@@ -8,9 +8,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from skeleton_of_thought._tables import LABELS, csv_of, json_lines_of, lines_of
 from skeleton_of_thought.errors import ConfigurationError, require
 from skeleton_of_thought.routing.labels import LabelledQuestion
+from skeleton_of_thought.routing.tables import LABELS, csv_of, json_lines_of, lines_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

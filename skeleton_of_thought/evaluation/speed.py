@@ -6,18 +6,18 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, get_args
 
+from skeleton_of_thought.asking import warm_up
 from skeleton_of_thought.clients import Client, open_client
-from skeleton_of_thought.clients.runs import warm_up
+from skeleton_of_thought.drivers.turns import Turns
 from skeleton_of_thought.evaluation.answering import Way, answer_one_way
 from skeleton_of_thought.evaluation.machine import PeakMemory
-from skeleton_of_thought.failures import describe
 from skeleton_of_thought.limits import Limiter
 from skeleton_of_thought.messages import Message
 from skeleton_of_thought.options import Options
 from skeleton_of_thought.prices import Price, Prices
+from skeleton_of_thought.provider_errors import describe
 from skeleton_of_thought.request import Stage
 from skeleton_of_thought.routing import get_router
-from skeleton_of_thought.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

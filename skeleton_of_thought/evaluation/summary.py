@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from skeleton_of_thought.evaluation.measures import point_measures
 from skeleton_of_thought.evaluation.statistics import Interval, balance, bootstrap, speed_up
-from skeleton_of_thought.routing.metrics import Scores
+from skeleton_of_thought.routing.training.metrics import Scores
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

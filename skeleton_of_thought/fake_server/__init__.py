@@ -13,15 +13,14 @@ from skeleton_of_thought.errors import require
 for _module in ("starlette", "uvicorn", "httptools"):
     require(_module, extra="serve", needed_for="The fake server")
 
-from skeleton_of_thought.fake_server.answers import PlausibleAnswers, Reply  # noqa: E402
+from skeleton_of_thought.fake_server.answers import PlausibleAnswers, Reply, Stage, stage_of  # noqa: E402  # noqa: E402
+from skeleton_of_thought.fake_server.application import Provider  # noqa: E402
 from skeleton_of_thought.fake_server.faults import Fault, FaultKind, Faults  # noqa: E402
 from skeleton_of_thought.fake_server.ledger import Entry, Ledger  # noqa: E402
-from skeleton_of_thought.fake_server.provider import Provider  # noqa: E402
+from skeleton_of_thought.fake_server.planned_answer import Pace  # noqa: E402
 from skeleton_of_thought.fake_server.quotas import Quota  # noqa: E402
 from skeleton_of_thought.fake_server.request import ChatRequest  # noqa: E402
 from skeleton_of_thought.fake_server.server import FakeServer  # noqa: E402
-from skeleton_of_thought.fake_server.stages import Stage, stage_of  # noqa: E402
-from skeleton_of_thought.fake_server.turn import Pace  # noqa: E402
 
 __all__ = [
     "ChatRequest",

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from skeleton_of_thought.errors import ConfigurationError
-from skeleton_of_thought.fake_server.stages import StageKind, stage_of
+from skeleton_of_thought.fake_server.answers import StageKind, stage_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

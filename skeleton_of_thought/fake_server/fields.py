@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from skeleton_of_thought.fake_server.problems import invalid
-from skeleton_of_thought.fake_server.request import Block
-from skeleton_of_thought.fake_server.tokens import count
+from skeleton_of_thought.fake_server.errors import invalid
+from skeleton_of_thought.fake_server.request import Block, count
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -7,7 +7,7 @@ import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from skeleton_of_thought.fake_server.stages import StageKind, stage_of
+from skeleton_of_thought.fake_server.answers import StageKind, stage_of
 from skeleton_of_thought.usage import Usage
 
 if TYPE_CHECKING:

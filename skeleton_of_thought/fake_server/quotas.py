@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from skeleton_of_thought.fake_server.problems import Problem, RejectedError
+from skeleton_of_thought.fake_server.errors import Problem, RejectedError
 
 if TYPE_CHECKING:
     from skeleton_of_thought.fake_server.request import Api

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,6 +11,20 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from skeleton_of_thought.messages import Message
+
+
+_TOKEN = re.compile(r"\s*(?:[A-Za-z]{1,6}|[0-9]{1,3}|\S)|\s+")
+
+
+def split(text: str) -> list[str]:
+    """The tokens of a text; joined, they are the text again."""
+    return _TOKEN.findall(text)
+
+
+def count(text: str) -> int:
+    """How many tokens a text has."""
+    return len(_TOKEN.findall(text))
+
 
 Api = Literal["openai", "anthropic"]
 

@@ -7,7 +7,7 @@ import json
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
-from skeleton_of_thought.fake_server.problems import PREFILL_REFUSED, Problem, RejectedError
+from skeleton_of_thought.fake_server.errors import PREFILL_REFUSED, Problem, RejectedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from skeleton_of_thought.fake_server.connection import Connection
     from skeleton_of_thought.fake_server.faults import Fault
     from skeleton_of_thought.fake_server.ledger import Outcome
+    from skeleton_of_thought.fake_server.planned_answer import Turn
     from skeleton_of_thought.fake_server.request import Api, ChatRequest
-    from skeleton_of_thought.fake_server.turn import Turn
 
 _OVERLOADED = Problem(529, "Overloaded")
 _BROKEN = Problem(500, "The server had an error while processing your request.")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Self
 import uvicorn
 
 from skeleton_of_thought.errors import SkeletonOfThoughtError
+from skeleton_of_thought.fake_server.application import Provider
 from skeleton_of_thought.fake_server.connection import WatchedProtocol
-from skeleton_of_thought.fake_server.provider import Provider
 
 if TYPE_CHECKING:
     from skeleton_of_thought.fake_server.faults import Faults

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from skeleton_of_thought.fake_server.errors import invalid
 from skeleton_of_thought.fake_server.fields import (
     blocks_of,
     lifetime,
@@ -15,15 +16,14 @@ from skeleton_of_thought.fake_server.fields import (
     text_field,
     tool_block,
 )
-from skeleton_of_thought.fake_server.problems import invalid
 from skeleton_of_thought.fake_server.request import Block, ChatRequest
 from skeleton_of_thought.messages import Message
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from skeleton_of_thought.fake_server.problems import Problem
-    from skeleton_of_thought.fake_server.turn import Turn
+    from skeleton_of_thought.fake_server.errors import Problem
+    from skeleton_of_thought.fake_server.planned_answer import Turn
 
 _BREAKPOINTS = 4
 _ANSWER_FRAME = 3

@@ -6,6 +6,7 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
+from skeleton_of_thought.fake_server.errors import invalid
 from skeleton_of_thought.fake_server.fields import (
     blocks_of,
     messages_field,
@@ -14,15 +15,14 @@ from skeleton_of_thought.fake_server.fields import (
     text_field,
     tool_block,
 )
-from skeleton_of_thought.fake_server.problems import invalid
 from skeleton_of_thought.fake_server.request import Block, ChatRequest
 from skeleton_of_thought.messages import Message, Role
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from skeleton_of_thought.fake_server.problems import Problem
-    from skeleton_of_thought.fake_server.turn import Turn
+    from skeleton_of_thought.fake_server.errors import Problem
+    from skeleton_of_thought.fake_server.planned_answer import Turn
 
 _ROLES: Mapping[str, Role] = {
     "system": "system",

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from skeleton_of_thought.errors import ConfigurationError
 from skeleton_of_thought.limits.admission import Admission, Ticket
 from skeleton_of_thought.limits.gate import Gate
-from skeleton_of_thought.limits.refusals import is_refusal, retry_after_of
 from skeleton_of_thought.limits.slot import Slot
 from skeleton_of_thought.limits.store import SharedQuota
+from skeleton_of_thought.provider_errors import is_refusal, retry_after_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Hashable, Iterator

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from skeleton_of_thought.errors import ConfigurationError, require
-from skeleton_of_thought.routing.decision import Decision
+from skeleton_of_thought.routing.decision import Decision, Question
 from skeleton_of_thought.routing.encoding import context_of, encode
 from skeleton_of_thought.routing.lexical import NOTHING_ASKED
 from skeleton_of_thought.routing.linear import checked_threshold, sigmoid
-from skeleton_of_thought.routing.question import Question
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

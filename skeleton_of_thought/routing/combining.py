@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from skeleton_of_thought.errors import ConfigurationError
-from skeleton_of_thought.routing.decision import Decision
+from skeleton_of_thought.routing.decision import Decision, Route
 from skeleton_of_thought.routing.linear import checked_threshold
 from skeleton_of_thought.usage import Usage
 
@@ -15,6 +15,33 @@ if TYPE_CHECKING:
 
     from skeleton_of_thought.messages import Message
     from skeleton_of_thought.routing.decision import Router
+
+
+class FixedRouter:
+    """Always the same route.
+
+    Example:
+        >>> FixedRouter("direct").route([]).reason
+        'always direct'
+    """
+
+    def __init__(self, route: Route) -> None:
+        """Remember the route.
+
+        Raises:
+            ConfigurationError: It is neither "sot" nor "direct".
+        """
+        if route not in get_args(Route):
+            raise ConfigurationError(f'route={route!r} is unknown. Use "sot" or "direct".')
+        self._decision = Decision(route, 1.0, f"always {route}")
+
+    def route(self, messages: Sequence[Message]) -> Decision:  # noqa: ARG002 - the interface of a router
+        """The route, whatever was asked."""
+        return self._decision
+
+    async def aroute(self, messages: Sequence[Message]) -> Decision:
+        """The same."""
+        return self.route(messages)
 
 
 class FirstConfident:

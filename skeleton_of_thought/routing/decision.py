@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from skeleton_of_thought.messages import Message
 
+
 Route = Literal["sot", "direct"]
 
 
@@ -59,3 +60,27 @@ class Router(Protocol):
     async def aroute(self, messages: Sequence[Message]) -> Decision:
         """The same without blocking the event loop."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a router judges.
+
+    Attributes:
+        text: The last user message, blank ends removed; empty if nobody asked anything.
+        follows: Whether an answer was given before it, so that it may lean on that answer.
+    """
+
+    text: str
+    follows: bool = False
+
+    @classmethod
+    def of(cls, messages: Sequence[Message]) -> Question:
+        """Read the question out of a conversation."""
+        asked = next((i for i in reversed(range(len(messages))) if messages[i].role == "user"), None)
+        if asked is None:
+            return cls("")
+        return cls(
+            messages[asked].text.strip(),
+            follows=any(message.role == "assistant" for message in messages[:asked]),
+        )

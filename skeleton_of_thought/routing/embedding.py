@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from skeleton_of_thought.errors import ConfigurationError, missing, require
-from skeleton_of_thought.routing.decision import Decision
+from skeleton_of_thought.routing.decision import Decision, Question
 from skeleton_of_thought.routing.encoding import context_of, encode, padded
 from skeleton_of_thought.routing.features import features
 from skeleton_of_thought.routing.lexical import NOTHING_ASKED, loudest
 from skeleton_of_thought.routing.linear import LinearModel, checked_threshold
-from skeleton_of_thought.routing.question import Question
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,8 +100,8 @@ class Encoder:
         """Load tokenizer and model; see `EmbeddingRouter` for the arguments."""
         self._torch = require("torch", extra="routers", needed_for="The embedding router")
         transformers = require("transformers", extra="routers", needed_for="The embedding router")
-        from skeleton_of_thought.decoding._packed import pack
-        from skeleton_of_thought.decoding._quiet import quiet
+        from skeleton_of_thought.decoding.packed import pack
+        from skeleton_of_thought.decoding.quiet import quiet
 
         source = str(packaged_model() if model is None else model)
         try:

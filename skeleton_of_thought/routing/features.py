@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from skeleton_of_thought.routing.question import Question
+    from skeleton_of_thought.routing.decision import Question
 
 HEAD_CHARACTERS: Final = 900
 TAIL_CHARACTERS: Final = 300

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from skeleton_of_thought._tables import LABELS, csv_of, json_lines_of
 from skeleton_of_thought.errors import ConfigurationError
 from skeleton_of_thought.messages import Message
-from skeleton_of_thought.routing.decision import Decision, Route
-from skeleton_of_thought.routing.fixed import FixedRouter
-from skeleton_of_thought.routing.question import Question
+from skeleton_of_thought.routing.combining import FixedRouter
+from skeleton_of_thought.routing.decision import Decision, Question, Route
+from skeleton_of_thought.routing.tables import LABELS, csv_of, json_lines_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from skeleton_of_thought.routing.decision import Decision
+from skeleton_of_thought.routing.decision import Decision, Question
 from skeleton_of_thought.routing.features import cues, features
 from skeleton_of_thought.routing.linear import Contribution, LinearModel, checked_threshold
-from skeleton_of_thought.routing.question import Question
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

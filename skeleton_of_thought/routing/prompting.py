@@ -8,11 +8,10 @@ import time
 from typing import TYPE_CHECKING, Final, Protocol
 
 from skeleton_of_thought.messages import Message
-from skeleton_of_thought.routing.decision import Decision, Route
-from skeleton_of_thought.routing.fixed import FixedRouter
+from skeleton_of_thought.routing.combining import FixedRouter
+from skeleton_of_thought.routing.decision import Decision, Question, Route
 from skeleton_of_thought.routing.lexical import NOTHING_ASKED
 from skeleton_of_thought.routing.linear import checked_threshold
-from skeleton_of_thought.routing.question import Question
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 from skeleton_of_thought.errors import ConfigurationError
 from skeleton_of_thought.routing.classifier import ClassifierRouter
+from skeleton_of_thought.routing.combining import FixedRouter
 from skeleton_of_thought.routing.decision import Router
 from skeleton_of_thought.routing.embedding import EmbeddingRouter
-from skeleton_of_thought.routing.fixed import FixedRouter
 from skeleton_of_thought.routing.labels import LabelRouter, read_questions
 from skeleton_of_thought.routing.lexical import LexicalRouter
 

@@ -4,7 +4,7 @@ import pytest
 
 from langchain_sot import SkeletonOfThoughtChain
 from skeleton_of_thought import PROMPTS
-from skeleton_of_thought.cli.running import RouteChoice, answer
+from skeleton_of_thought.asking import RouteChoice, answer
 from skeleton_of_thought.clients import open_client
 
 from .conftest import chat_model

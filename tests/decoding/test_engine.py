@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from skeleton_of_thought.decoding import Engine, GenerationRequest
-from skeleton_of_thought.decoding._view import ModelView
+from skeleton_of_thought.decoding.view import ModelView
 from skeleton_of_thought.errors import (
     ConfigurationError,
     ContextOverflowError,
@@ -213,7 +213,7 @@ def test_a_bad_request_fails_alone(engine) -> None:
 
 
 def test_a_row_that_breaks_breaks_alone(engine, monkeypatch) -> None:
-    from skeleton_of_thought.decoding._sampling import RowSampler
+    from skeleton_of_thought.decoding.sampling import RowSampler
 
     def draw(_self: RowSampler, _logits: torch.Tensor) -> int:
         raise RuntimeError("no token")

@@ -10,12 +10,12 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from skeleton_of_thought.decoding import Engine, GenerationRequest, _attention, _scheduler
-from skeleton_of_thought.decoding._job import Job
-from skeleton_of_thought.decoding._sampling import Defaults, RowSampler
-from skeleton_of_thought.decoding._scheduler import Scheduler
-from skeleton_of_thought.decoding._text import TextStream
-from skeleton_of_thought.decoding._view import ModelView
+from skeleton_of_thought.decoding import Engine, GenerationRequest, attention, scheduler
+from skeleton_of_thought.decoding.job import Job
+from skeleton_of_thought.decoding.sampling import Defaults, RowSampler
+from skeleton_of_thought.decoding.scheduler import Scheduler
+from skeleton_of_thought.decoding.text import TextStream
+from skeleton_of_thought.decoding.view import ModelView
 
 TOKENS = st.integers(2, 319)
 NOTHING = torch.tensor([], dtype=torch.long)
@@ -69,20 +69,20 @@ def test_any_arrivals_write_what_each_request_writes_alone(  # noqa: PLR0917 (hy
 ) -> None:
     name = kinds[kind]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_scheduler, "_PASS_TOKENS", per_pass)
-        patch.setattr(_scheduler, "_SHARED", shared)
-        patch.setattr(_scheduler, "_KEPT", shared)
-        patch.setattr(_scheduler, "_IN_PLACE_SAVED", in_place)
-        patch.setattr(_scheduler, "_IN_PLACE_ALWAYS", in_place)
+        patch.setattr(scheduler, "_PASS_TOKENS", per_pass)
+        patch.setattr(scheduler, "_SHARED", shared)
+        patch.setattr(scheduler, "_KEPT", shared)
+        patch.setattr(scheduler, "_IN_PLACE_SAVED", in_place)
+        patch.setattr(scheduler, "_IN_PLACE_ALWAYS", in_place)
         if products:
-            patch.setattr(_attention, "wants_products", lambda *_: True)
+            patch.setattr(attention, "wants_products", lambda *_: True)
         if drafts is not None:
             patch.setattr(Job, "draft", drafting(random.Random(drafts), alone, name))
-        scheduler = Scheduler(views[name], max_batch=rows, prefix_cache_tokens=memory)
+        machine = Scheduler(views[name], max_batch=rows, prefix_cache_tokens=memory)
         jobs = []
         step = 0
         waiting = list(plan)
-        while waiting or scheduler.busy:
+        while waiting or machine.busy:
             while waiting and waiting[0][0] <= step:
                 _, prompt, count, cancelled = waiting.pop(0)
                 request = GenerationRequest(input_ids=prompt, max_tokens=count)
@@ -94,13 +94,13 @@ def test_any_arrivals_write_what_each_request_writes_alone(  # noqa: PLR0917 (hy
                     end_ids=frozenset([1]),
                     on_cancel=lambda: None,
                 )
-                scheduler.waiting.append(job)
+                machine.waiting.append(job)
                 jobs.append((job, prompt, count, None if cancelled is None else step + cancelled))
             for job, _, _, cancelled in jobs:
                 if cancelled == step:
                     job.generation.cancel()
-            scheduler.drop_cancelled()
-            scheduler.step()
+            machine.drop_cancelled()
+            machine.step()
             step += 1
     for job, prompt, count, _ in jobs:
         result = job.generation.result(timeout=0)
@@ -108,8 +108,8 @@ def test_any_arrivals_write_what_each_request_writes_alone(  # noqa: PLR0917 (hy
         if result.finish_reason == "cancelled":
             expected = expected[: len(result.token_ids)]
         assert list(result.token_ids) == expected
-    assert scheduler.running == 0
-    assert scheduler._tree.tokens <= max(memory, 0)
+    assert machine.running == 0
+    assert machine._tree.tokens <= max(memory, 0)
 
 
 @pytest.mark.parametrize("kind", range(7))

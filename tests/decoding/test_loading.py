@@ -13,15 +13,15 @@ import torch
 import transformers
 from transformers.utils import logging as transformers_logging
 
-from skeleton_of_thought.decoding import _loading, _packaged, get_engine, load_model
-from skeleton_of_thought.decoding._loading import pick_device, pick_dtype
+from skeleton_of_thought.decoding import get_engine, load_model, loading, packaged
+from skeleton_of_thought.decoding.loading import pick_device, pick_dtype
 from skeleton_of_thought.errors import ConfigurationError
 
 CONVERT = """
 import sys
 from pathlib import Path
-from skeleton_of_thought.decoding import _packaged
-_packaged.user_cache_path = lambda _: Path(sys.argv[1])
+from skeleton_of_thought.decoding import packaged
+packaged.user_cache_path = lambda _: Path(sys.argv[1])
 
 def save(source, work):
     import time
@@ -29,9 +29,9 @@ def save(source, work):
     time.sleep(0.2)
     (work / "model.safetensors").write_text("weights" * 1000)
 
-_packaged._save = save
+packaged._save = save
 from types import SimpleNamespace
-print(_packaged.converted(SimpleNamespace(submodule_search_locations=[sys.argv[2]])))
+print(packaged.converted(SimpleNamespace(submodule_search_locations=[sys.argv[2]])))
 """
 
 
@@ -72,7 +72,7 @@ def test_two_processes_convert_at_once_and_a_broken_cache_is_made_again(
 
 def test_the_packaged_model_brings_its_own_sampling_defaults() -> None:
     model, _ = load_model("local")
-    assert model.generation_config.repetition_penalty == _packaged.REPETITION_PENALTY
+    assert model.generation_config.repetition_penalty == packaged.REPETITION_PENALTY
 
 
 def test_the_packaged_model_loads_fast_and_quietly(capfd) -> None:
@@ -99,7 +99,7 @@ def test_the_package_is_found_without_importing_it() -> None:
 
 
 def test_without_the_package_the_error_names_both_fixes(monkeypatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(_loading.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(loading.importlib.util, "find_spec", lambda _: None)
     asked = []
 
     def unreachable(source: str, **_: object) -> None:
@@ -116,7 +116,7 @@ def test_a_package_without_weights_says_so(tmp_path: Path) -> None:
     from types import SimpleNamespace
 
     with pytest.raises(ConfigurationError, match=r"no \.gguf file.*force-reinstall"):
-        _packaged.converted(SimpleNamespace(submodule_search_locations=[str(tmp_path)]))
+        packaged.converted(SimpleNamespace(submodule_search_locations=[str(tmp_path)]))
 
 
 def test_a_folder_loads_and_a_wrong_one_is_named(tmp_path: Path, tiny_model, tokenizer) -> None:

@@ -8,9 +8,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skeleton_of_thought.decoding._memory import LayerShape, Layout
-from skeleton_of_thought.decoding._prefixes import PrefixTree
-from skeleton_of_thought.decoding._scheduler import _shared_with_another
+from skeleton_of_thought.decoding.memory import LayerShape, Layout
+from skeleton_of_thought.decoding.prefixes import PrefixTree
+from skeleton_of_thought.decoding.scheduler import _shared_with_another
 
 TEXT = st.lists(st.integers(0, 2), min_size=1, max_size=12)
 

@@ -11,7 +11,7 @@ from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizer
 from transformers import PreTrainedTokenizerFast
 
 from skeleton_of_thought.decoding import load_model
-from skeleton_of_thought.decoding._prompt import PromptEncoder
+from skeleton_of_thought.decoding.prompt import PromptEncoder
 from skeleton_of_thought.errors import ConfigurationError
 
 if TYPE_CHECKING:

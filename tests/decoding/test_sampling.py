@@ -12,7 +12,7 @@ from transformers import GenerationConfig
 from transformers.generation import logits_process as theirs
 
 from skeleton_of_thought.decoding import GenerationRequest
-from skeleton_of_thought.decoding._sampling import Defaults, RowSampler, penalised
+from skeleton_of_thought.decoding.sampling import Defaults, RowSampler, penalised
 
 NOTHING = torch.tensor([], dtype=torch.long)
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from skeleton_of_thought.decoding._text import SentenceEnd, StopStrings, TextStream
+from skeleton_of_thought.decoding.text import SentenceEnd, StopStrings, TextStream
 
 LETTERS = st.text("abc", max_size=12)
 

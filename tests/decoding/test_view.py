@@ -17,12 +17,12 @@ from transformers import (
     LlamaForCausalLM,
 )
 
-from skeleton_of_thought.decoding._attention import Fill, FlatPass
-from skeleton_of_thought.decoding._kernels import attention_and_weight, merged, product_attention
-from skeleton_of_thought.decoding._memory import Chain, Segment, Slots
-from skeleton_of_thought.decoding._packed import PackedLinear, PackedPart, pack
-from skeleton_of_thought.decoding._rows import DecodeRow
-from skeleton_of_thought.decoding._view import ModelView
+from skeleton_of_thought.decoding.attention import Fill, FlatPass
+from skeleton_of_thought.decoding.kernels import attention_and_weight, merged, product_attention
+from skeleton_of_thought.decoding.memory import Chain, Segment, Slots
+from skeleton_of_thought.decoding.packed import PackedLinear, PackedPart, pack
+from skeleton_of_thought.decoding.rows import DecodeRow
+from skeleton_of_thought.decoding.view import ModelView
 from skeleton_of_thought.errors import ConfigurationError
 
 SHAPE = {

@@ -20,7 +20,7 @@ from skeleton_of_thought.fake_server import FakeServer, Pace, PlausibleAnswers
 
 QUESTION = "How can I improve my time management skills?"
 MODEL = "gpt-4o-mini"
-COMMAND = [sys.executable, "-c", "from skeleton_of_thought.cli import main; main()", "demo", "--port", "0"]
+COMMAND = [sys.executable, "-c", "from sot_command import main; main()", "demo", "--port", "0"]
 PATIENCE = 150_000  # milliseconds: a busy machine
 
 
@@ -165,7 +165,7 @@ def test_a_model_of_no_known_kind_is_an_error_before_the_page_is_served():
 def local_page():
     import uvicorn
 
-    from skeleton_of_thought.demo import application, listen
+    from sot_command.demo import application, listen
 
     listening = listen("127.0.0.1", 0)
     config = uvicorn.Config(application(open_client("local"), max_points=3), log_level="warning")

@@ -9,12 +9,12 @@ from html.parser import HTMLParser
 import pytest
 
 from skeleton_of_thought import Answer, PointResult, Seconds
-from skeleton_of_thought.cli.running import RouteChoice
+from skeleton_of_thought.asking import RouteChoice
 from skeleton_of_thought.clients import open_client
-from skeleton_of_thought.demo import Lane, Race
-from skeleton_of_thought.demo.columns import column, text, verdict, waiting
 from skeleton_of_thought.events import PointEnded, PointStarted, PointText, RouteChosen, SkeletonText
 from skeleton_of_thought.fake_server import FakeServer, Pace, PlausibleAnswers
+from sot_command.demo import Lane, Race
+from sot_command.demo.columns import column, text, verdict, waiting
 
 QUESTION = "How can I improve my time management skills?"
 

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from skeleton_of_thought.cli import main
 from skeleton_of_thought.fake_server import FakeServer, Pace, PlausibleAnswers, Quota
+from sot_command import main
 
 MODEL = "openai:gpt-4o-mini"
 

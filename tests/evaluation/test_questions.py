@@ -14,7 +14,7 @@ import pytest
 from skeleton_of_thought.errors import ConfigurationError, MissingExtraError
 from skeleton_of_thought.evaluation import EvaluationQuestion, read_evaluation_questions
 from skeleton_of_thought.routing.labels import read_questions, shipped_questions
-from skeleton_of_thought.routing.near_duplicates import near_duplicates
+from skeleton_of_thought.routing.training.near_duplicates import near_duplicates
 
 CATEGORIES = [
     "generic",

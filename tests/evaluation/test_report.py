@@ -40,7 +40,7 @@ def folder(shared_server, tmp_path_factory):
     patch.setenv("OPENAI_BASE_URL", f"{shared_server.url}/v1")
     patch.setenv("OPENAI_API_KEY", "fake")
     out = tmp_path_factory.mktemp("report")
-    from skeleton_of_thought.cli.app import app
+    from sot_command.app import app
 
     def sot(*arguments):
         app([*map(str, arguments)], standalone_mode=False)

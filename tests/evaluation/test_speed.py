@@ -22,7 +22,7 @@ from skeleton_of_thought.fake_server import Pace
 
 from .conftest import MODEL, rows_of, without_times
 
-COMMAND = [sys.executable, "-c", "from skeleton_of_thought.cli import main; main()"]
+COMMAND = [sys.executable, "-c", "from sot_command import main; main()"]
 
 
 def results(out):

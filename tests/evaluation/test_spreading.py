@@ -14,7 +14,7 @@ from skeleton_of_thought.evaluation.spreading import on_ray
 
 from .conftest import MODEL, rows_of, without_times
 
-COMMAND = [sys.executable, "-c", "from skeleton_of_thought.cli import main; main()"]
+COMMAND = [sys.executable, "-c", "from sot_command import main; main()"]
 
 
 def evaluate(out, *options):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from skeleton_of_thought.fake_server import PlausibleAnswers, stage_of
 from skeleton_of_thought.fake_server import wire_openai as wire
-from skeleton_of_thought.fake_server.tokens import count, split
+from skeleton_of_thought.fake_server.request import count, split
 from skeleton_of_thought.messages import Message
 from skeleton_of_thought.prompts import PROMPTS
 from skeleton_of_thought.routing.prompting import ROUTER_PROMPT

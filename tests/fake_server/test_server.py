@@ -33,7 +33,7 @@ def test_unknown_paths_and_methods(server):
 
 
 def test_the_command_serves_until_interrupted():
-    code = "import typer; from skeleton_of_thought.cli.serve import serve_fake; typer.run(serve_fake)"
+    code = "import typer; from sot_command.serve import serve_fake; typer.run(serve_fake)"
     command = [
         sys.executable,
         "-c",

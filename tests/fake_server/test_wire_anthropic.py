@@ -4,7 +4,7 @@ import anthropic
 import pytest
 
 from skeleton_of_thought.fake_server import Reply
-from skeleton_of_thought.fake_server.tokens import count
+from skeleton_of_thought.fake_server.request import count
 
 from .asking import CLAUDE, ask_anthropic, user
 

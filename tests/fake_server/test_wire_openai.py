@@ -6,7 +6,7 @@ import openai
 import pytest
 
 from skeleton_of_thought.fake_server import Reply
-from skeleton_of_thought.fake_server.tokens import count
+from skeleton_of_thought.fake_server.request import count
 
 from .asking import GPT, ask_openai, user
 

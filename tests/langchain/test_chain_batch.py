@@ -10,7 +10,7 @@ import pytest
 from langchain_core.runnables import ConfigurableField, RunnableLambda
 
 from langchain_sot import SkeletonOfThoughtChain
-from langchain_sot._execution import Execution
+from langchain_sot.execution import Execution
 
 from .fakes import (
     PROMPTS,

@@ -20,7 +20,7 @@ from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTra
 
 from langchain_sot import ChatTransformers
 from skeleton_of_thought.decoding import Engine
-from skeleton_of_thought.decoding._view import ModelView
+from skeleton_of_thought.decoding.view import ModelView
 from skeleton_of_thought.errors import ConfigurationError, ContextOverflowError, EngineClosedError
 
 TEMPLATE = (

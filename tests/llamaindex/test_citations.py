@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llamaindex_sot._citations import CitationFilter, cited_in
-from llamaindex_sot._retelling import Retelling
-from llamaindex_sot._source_skeleton import skeleton_of, title_of, with_citations
+from llamaindex_sot.sources.citations import CitationFilter, cited_in
+from llamaindex_sot.sources.retelling import Retelling
+from llamaindex_sot.sources.titles import skeleton_of, title_of, with_citations
 from skeleton_of_thought import parse_skeleton
 
 PIECES = st.lists(

@@ -10,10 +10,10 @@ from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.callbacks import CallbackManager, TokenCountingHandler
 
 from llamaindex_sot import SkeletonOfThoughtSynthesizer
-from llamaindex_sot._llms import max_stops, named_llm
+from llamaindex_sot.model_defaults import max_stops, named_llm
 from skeleton_of_thought import ConfigurationError
-from skeleton_of_thought.cli import main
 from skeleton_of_thought.fake_server import FakeServer, PlausibleAnswers, Reply
+from sot_command import main
 
 from .fakes import nodes
 from .test_documents import DOCUMENTS, WordEmbedding
@@ -106,7 +106,9 @@ async def test_every_method_answers(server, model):
 
 @pytest.fixture
 def sot(monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr("llamaindex_sot.documents.PackagedEmbedding", lambda: WordEmbedding(embedded=[]))
+    monkeypatch.setattr(
+        "llamaindex_sot.documents.folder.PackagedEmbedding", lambda: WordEmbedding(embedded=[])
+    )
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
 
     def run(*arguments):

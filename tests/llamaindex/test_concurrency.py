@@ -8,8 +8,8 @@ import pytest
 from langchain_core.language_models import FakeListChatModel
 
 from llamaindex_sot import LangChainLLM, SkeletonOfThoughtQueryEngine, SkeletonOfThoughtSynthesizer
-from llamaindex_sot._async import blocks_event_loop, in_thread
-from llamaindex_sot.transformers_llm import TransformersLLM
+from llamaindex_sot.llms.blocking import blocks_event_loop, in_thread
+from llamaindex_sot.llms.transformers_llm import TransformersLLM
 
 from .fakes import TITLES, ChatLLM, CompletionLLM, PretendedAsyncLLM, Script, nodes
 

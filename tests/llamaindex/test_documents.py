@@ -11,9 +11,9 @@ import pytest
 from llama_index.core.base.embeddings.base import BaseEmbedding
 
 from llamaindex_sot import TransformersLLM
-from llamaindex_sot._embedding import PackagedEmbedding
-from llamaindex_sot._reading import read_documents
-from llamaindex_sot.documents import ask_folder, cited_files, folder_index
+from llamaindex_sot.documents.embedding import PackagedEmbedding
+from llamaindex_sot.documents.folder import ask_folder, cited_files, folder_index
+from llamaindex_sot.documents.reading import read_documents
 from skeleton_of_thought import ConfigurationError
 
 from .fakes import ChatLLM
@@ -103,7 +103,7 @@ ELSEWHERE = """
 import sys
 from pathlib import Path
 from llama_index.core import MockEmbedding
-from llamaindex_sot.documents import folder_index
+from llamaindex_sot.documents.folder import folder_index
 
 class Counting(MockEmbedding):
     embedded: int = 0
@@ -120,7 +120,7 @@ print(embed.embedded, len(index.as_retriever(similarity_top_k=500).retrieve("bee
 
 
 def test_an_interrupted_update_goes_on_where_it_stopped(folder, monkeypatch):
-    monkeypatch.setattr("llamaindex_sot._vectors._AT_ONCE", 10)
+    monkeypatch.setattr("llamaindex_sot.documents.vectors._AT_ONCE", 10)
 
     class Broken(WordEmbedding):
         def _get_text_embedding(self, text: str) -> list[float]:

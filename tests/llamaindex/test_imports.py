@@ -60,7 +60,7 @@ except ImportError as error:
 def test_documents_without_the_extra_say_what_to_install(tmp_path):
     (tmp_path / "a.md").write_text("Bees need water.")
     code = f"""
-from llamaindex_sot.documents import folder_index
+from llamaindex_sot.documents.folder import folder_index
 from llama_index.core import MockEmbedding
 try:
     folder_index({str(tmp_path)!r}, embed_model=MockEmbedding(4), storage={str(tmp_path / "index")!r})

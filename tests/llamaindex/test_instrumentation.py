@@ -116,7 +116,7 @@ async def test_a_fallback_is_counted_once_however_often_it_calls(recorder):
 
 
 def test_a_ledger_is_closed_behind_its_block():
-    from llamaindex_sot._ledger import open_ledger
+    from llamaindex_sot.fallback_usage import open_ledger
 
     llm = ChatLLM()
     with open_ledger() as ledger:

@@ -312,7 +312,7 @@ def test_calls_carry_what_the_caller_asks_for():
 
 
 def test_local_llms_may_repeat_their_sources():
-    from llamaindex_sot._llms import sampling
+    from llamaindex_sot.model_defaults import sampling
 
     greedy = {"temperature": 0.0}
     assert sampling(TransformersLLM(), retelling=False) == {"repetition_penalty": 1.0}

@@ -9,7 +9,7 @@ from skeleton_of_thought.messages import Message
 from skeleton_of_thought.routing import ClassifierRouter, get_router
 from skeleton_of_thought.routing.classifier import ClassifierSettings
 from skeleton_of_thought.routing.encoding import context_of, encode, head_and_tail, padded
-from skeleton_of_thought.routing.metrics import probability
+from skeleton_of_thought.routing.training.metrics import probability
 
 
 def ask(text: str) -> list[Message]:

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from skeleton_of_thought.cli.router import app
 from skeleton_of_thought.routing import ClassifierRouter, LexicalRouter
 from skeleton_of_thought.routing.labels import shipped_questions
+from sot_command.router import app
 
 
 def run(*arguments: str) -> str:

@@ -8,8 +8,8 @@ from skeleton_of_thought.routing import EmbeddingRouter, LexicalRouter, get_rout
 from skeleton_of_thought.routing import embedding as embedding_module
 from skeleton_of_thought.routing.embedding import LONGEST, Encoder
 from skeleton_of_thought.routing.labels import shipped_questions
-from skeleton_of_thought.routing.metrics import evaluate
-from skeleton_of_thought.routing.training import train_embedding
+from skeleton_of_thought.routing.training.linear import train_embedding
+from skeleton_of_thought.routing.training.metrics import evaluate
 
 
 def ask(text: str) -> list[Message]:

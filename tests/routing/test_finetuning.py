@@ -6,9 +6,14 @@ from safetensors.torch import load_file
 
 from skeleton_of_thought.errors import ConfigurationError
 from skeleton_of_thought.routing import ClassifierRouter, LabelledQuestion
-from skeleton_of_thought.routing.finetuning import FinetuningOptions, Step, finetune
-from skeleton_of_thought.routing.loss import smoothed, tversky_loss
-from skeleton_of_thought.routing.metrics import evaluate
+from skeleton_of_thought.routing.training.classifier import (
+    FinetuningOptions,
+    Step,
+    finetune,
+    smoothed,
+    tversky_loss,
+)
+from skeleton_of_thought.routing.training.metrics import evaluate
 
 QUESTIONS = [
     LabelledQuestion(f"{start} {thing} ?", suitable=suitable)

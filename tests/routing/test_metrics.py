@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from skeleton_of_thought.errors import ConfigurationError
 from skeleton_of_thought.routing import Decision, FixedRouter, LabelledQuestion
-from skeleton_of_thought.routing.calibration import calibrate
-from skeleton_of_thought.routing.metrics import (
+from skeleton_of_thought.routing.training.calibration import calibrate
+from skeleton_of_thought.routing.training.metrics import (
     Scores,
     bootstrap,
     calibration_error,

@@ -1,4 +1,4 @@
-from skeleton_of_thought.routing.near_duplicates import near_duplicates
+from skeleton_of_thought.routing.training.near_duplicates import near_duplicates
 
 
 def test_case_blanks_and_punctuation_do_not_hide_a_copy() -> None:

@@ -9,8 +9,8 @@ from skeleton_of_thought.routing import LabelledQuestion, read_questions
 from skeleton_of_thought.routing.labels import shipped_questions
 from skeleton_of_thought.routing.lexical import LexicalRouter
 from skeleton_of_thought.routing.linear import LinearModel
-from skeleton_of_thought.routing.metrics import evaluate
-from skeleton_of_thought.routing.near_duplicates import near_duplicates
+from skeleton_of_thought.routing.training.metrics import evaluate
+from skeleton_of_thought.routing.training.near_duplicates import near_duplicates
 
 
 @pytest.fixture(scope="module")

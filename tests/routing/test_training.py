@@ -5,8 +5,8 @@ import pytest
 from skeleton_of_thought.errors import ConfigurationError
 from skeleton_of_thought.routing import LabelledQuestion
 from skeleton_of_thought.routing.linear import LinearModel
-from skeleton_of_thought.routing.metrics import calibration_error
-from skeleton_of_thought.routing.training import LinearOptions, train_lexical, train_linear
+from skeleton_of_thought.routing.training.linear import LinearOptions, train_lexical, train_linear
+from skeleton_of_thought.routing.training.metrics import calibration_error
 
 
 def noisy(count: int, *, seed: int = 1):

@@ -1,0 +1,84 @@
+"""LangChain's messages to what the local engine takes, and its results back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from langchain_core.messages import AIMessage, AIMessageChunk, ChatMessage, HumanMessage, SystemMessage
+from langchain_core.messages.ai import InputTokenDetails, UsageMetadata
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+
+from skeleton_of_thought.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from langchain_core.messages import BaseMessage
+
+    from skeleton_of_thought.decoding import GenerationResult
+    from skeleton_of_thought.usage import Usage
+
+_ROLES = ((HumanMessage, "user"), (AIMessage, "assistant"), (SystemMessage, "system"))
+
+
+def conversation_of(messages: Sequence[BaseMessage]) -> tuple[list[dict[str, str]], bool]:
+    """Messages as the engine takes them, and whether the last one is an unfinished answer."""
+    conversation = [{"role": _role(message), "content": _text(message)} for message in messages]
+    unfinished = bool(conversation) and conversation[-1]["role"] == "assistant"
+    if unfinished and not conversation[-1]["content"]:
+        return conversation[:-1], False
+    return conversation, unfinished
+
+
+def _role(message: BaseMessage) -> str:
+    if isinstance(message, ChatMessage):
+        return message.role
+    if getattr(message, "tool_calls", None):
+        raise ConfigurationError("ChatTransformers does not call tools, and the conversation has tool calls.")
+    for kind, role in _ROLES:
+        if isinstance(message, kind):
+            return role
+    raise ConfigurationError(
+        f"ChatTransformers takes system, human and AI messages, not {type(message).__name__}."
+    )
+
+
+def _text(message: BaseMessage) -> str:
+    if isinstance(message.content, list):
+        for block in message.content:
+            kind = "text" if isinstance(block, str) else block.get("type")
+            if kind != "text":
+                raise ConfigurationError(
+                    f"ChatTransformers reads text only; a message has a block of type {kind!r}."
+                )
+    return str(message.text)
+
+
+def _usage(usage: Usage) -> UsageMetadata:
+    return UsageMetadata(
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        total_tokens=usage.total_tokens,
+        input_token_details=InputTokenDetails(cache_read=usage.cache_read_tokens),
+    )
+
+
+def chat_result(result: GenerationResult, model: str) -> ChatResult:
+    """A whole answer of the engine as LangChain's result."""
+    message = AIMessage(
+        content=result.text,
+        usage_metadata=_usage(result.usage),
+        response_metadata={"model_name": model, "finish_reason": result.finish_reason},
+    )
+    return ChatResult(generations=[ChatGeneration(message=message)])
+
+
+def last_chunk(result: GenerationResult, model: str) -> ChatGenerationChunk:
+    """What ends a stream: no text, but the usage and why it ended."""
+    message = AIMessageChunk(
+        content="",
+        usage_metadata=_usage(result.usage),
+        response_metadata={"model_name": model, "finish_reason": result.finish_reason},
+        chunk_position="last",
+    )
+    return ChatGenerationChunk(message=message)

@@ -1,0 +1,58 @@
+"""One question on its way to its answer, and what the response's metadata will say of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from llamaindex_sot.answering import Answering
+from llamaindex_sot.sources.citations import cited_in
+
+if TYPE_CHECKING:
+    from llamaindex_sot.sources.choosing import Nearest
+    from llamaindex_sot.sources.requests import SourcedRequests
+    from llamaindex_sot.sources.sources import Sources
+    from skeleton_of_thought.answer import Answer
+    from skeleton_of_thought.method import SkeletonOfThought
+
+
+class Text(str):
+    """The text of an answer, with what the response's metadata will say about it."""
+
+    __slots__ = ("asked",)
+    asked: Asked
+
+
+class Asked:
+    """One question on its way to its answer."""
+
+    def __init__(
+        self,
+        run: SkeletonOfThought,
+        sources: Sources,
+        requests: SourcedRequests,
+        nearest: Nearest | None,
+        *,
+        empty: str,
+        limit: int | None,
+    ) -> None:
+        self.sources = sources
+        self.requests = requests
+        self.nearest = nearest
+        self.node_ids: list[str] = []
+        self.answering = Answering(run, empty=empty, max_concurrency=limit, describe=self._describe)
+
+    def _describe(self, answer: Answer) -> dict[str, Any]:
+        """The contract, and where the answer comes from."""
+        cited = cited_in(answer.text) if answer.route == "sot" else []
+        nodes = dict(enumerate(self.node_ids, start=1))
+        return {
+            **answer.to_dict(),
+            "citations": {str(number): nodes[number] for number in sorted(cited) if number in nodes},
+            "removed_citations": self.requests.removed_citations,
+            "removed_sentences": self.requests.removed_sentences,
+            "context": {
+                "given": list(self.sources.texts),
+                "shortened": self.sources.shortened,
+                "left_out": list(self.sources.left_out),
+            },
+        }

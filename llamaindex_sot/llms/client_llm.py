@@ -1,0 +1,66 @@
+"""The command's API clients as LlamaIndex LLMs: no package of LlamaIndex's per provider is needed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from llama_index.core.base.llms.types import LLMMetadata
+from llama_index.core.bridge.pydantic import PrivateAttr
+
+from llamaindex_sot.llms.blocking import in_thread
+from llamaindex_sot.llms.delta_llm import SMALLEST_WINDOW, DeltaLLM
+from llamaindex_sot.messages import from_llamaindex
+from skeleton_of_thought.errors import ConfigurationError
+from skeleton_of_thought.request import Request
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Sequence
+
+    from llama_index.core.base.llms.types import ChatMessage
+
+    from skeleton_of_thought.clients import Client
+    from skeleton_of_thought.request import Delta
+
+
+class ClientLLM(DeltaLLM):
+    """A chat model behind one of the clients the command uses; its async methods use threads.
+
+    Args:
+        client: Answers.
+    """
+
+    _client: Any = PrivateAttr()
+
+    def __init__(self, client: Client) -> None:
+        super().__init__()
+        self._client = client
+
+    @classmethod
+    def class_name(cls) -> str:
+        """Name in traces and serialized components."""
+        return "ClientLLM"
+
+    @property
+    def max_stops(self) -> int | None:
+        """How many stop sequences a call may carry."""
+        stops: int | None = self._client.max_stops
+        return stops
+
+    @property
+    def metadata(self) -> LLMMetadata:
+        """What LlamaIndex plans with."""
+        return LLMMetadata(
+            context_window=SMALLEST_WINDOW, is_chat_model=True, model_name=str(self._client.name)
+        )
+
+    def _deltas(self, messages: Sequence[ChatMessage], **options: Any) -> Iterator[Delta]:
+        if unknown := sorted(options.keys() - {"stop", "max_tokens"}):
+            raise ConfigurationError(f"{self._client.name} takes stop and max_tokens, not {unknown[0]!r}.")
+        asked = tuple(from_llamaindex(messages))
+        stop = tuple(options.get("stop") or ())
+        request = Request("direct", "direct", asked, stop=stop, max_tokens=options.get("max_tokens"))
+        deltas: Iterator[Delta] = self._client.stream(request)
+        return deltas
+
+    def _adeltas(self, messages: Sequence[ChatMessage], **options: Any) -> AsyncIterator[Delta]:
+        return in_thread(lambda: self._deltas(messages, **options))

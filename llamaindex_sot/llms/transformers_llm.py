@@ -1,0 +1,300 @@
+"""A local LLM for LlamaIndex: transformers underneath, every concurrent call in one batch."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Self
+
+from llama_index.core.base.llms.types import (
+    ChatMessage,
+    ChatResponse,
+    ChatResponseAsyncGen,
+    ChatResponseGen,
+    CompletionResponse,
+    CompletionResponseAsyncGen,
+    CompletionResponseGen,
+    LLMMetadata,
+    MessageRole,
+)
+from llama_index.core.bridge.pydantic import ConfigDict, Field, PrivateAttr
+from llama_index.core.constants import DEFAULT_CONTEXT_WINDOW
+from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
+from llama_index.core.llms.llm import LLM
+
+from llamaindex_sot.messages import as_openai, from_llamaindex
+from skeleton_of_thought.decoding import GenerationRequest
+from skeleton_of_thought.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Sequence
+
+    from skeleton_of_thought.decoding import Engine, Generation, GenerationResult
+
+LOCAL = "local"
+"""The packaged model."""
+
+_SAMPLING = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "seed", "max_tokens")
+_PER_CALL = ("soft_max_tokens", "suppress")
+
+
+class TransformersLLM(LLM):
+    r"""An LLM that runs on this machine, with true batching.
+
+    Everything that is asked at the same time is decoded in the same steps: concurrent `achat`s, calls from
+    several threads, two query engines, several instances of the same model. Instances with the same model,
+    dtype and device share one engine and its memory.
+
+    A conversation that ends with an assistant's message is continued: the model writes on from its text.
+    `complete` asks the prompt as a user's message; with `formatted=True` the prompt is the model's whole
+    input, special tokens included. Besides the options below, a call takes `soft_max_tokens` (after so many the
+    text ends with its sentence) and `suppress` (strings that no token may have in it).
+
+    Attributes:
+        model: `"local"` for the packaged SmolLM2-135M-Instruct, a folder, or the id of a model on the Hub.
+        dtype: `"auto"` is bfloat16 where the chip computes in it, else float32.
+        device: `"auto"` is CUDA, else MPS, else the CPU.
+        revision: Branch, tag or commit of a Hub model.
+        max_tokens: Most tokens to write, 512 unless set.
+        temperature: 0 is greedy. None, as for the next four, is what the model's generation config says.
+        top_p: Sample among the most likely tokens that together have this probability.
+        top_k: Sample among this many most likely tokens; 0 is no limit.
+        min_p: Sample among tokens at least this fraction as likely as the most likely one.
+        repetition_penalty: Above 1 makes tokens less likely that are already there.
+        seed: Makes sampled texts repeatable.
+        stop: Strings that end a text; the text is cut before them.
+
+    Example:
+        ```python
+        from llamaindex_sot import TransformersLLM
+
+        llm = TransformersLLM(max_tokens=40, stop=["\n"])
+        llm.complete("What is the capital of France?").text
+        ```
+    """
+
+    model: str = LOCAL
+    dtype: str = "auto"
+    device: str = "auto"
+    revision: str | None = None
+    max_tokens: int = Field(default=512, ge=1)
+    temperature: float | None = Field(default=None, ge=0)
+    top_p: float | None = Field(default=None, ge=0, le=1)
+    top_k: int | None = Field(default=None, ge=0)
+    min_p: float | None = Field(default=None, ge=0, le=1)
+    repetition_penalty: float | None = Field(default=None, gt=0)
+    seed: int | None = None
+    stop: list[str] | None = None
+
+    _engine: Any = PrivateAttr(default=None)
+
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True, protected_namespaces=())
+
+    @classmethod
+    def from_engine(cls, engine: Engine, *, model: str, **options: Any) -> Self:
+        """An LLM on an engine of your own, for a model that is already loaded.
+
+        Args:
+            engine: Decodes.
+            model: What to call the model in traces and metadata.
+            **options: The sampling options of the class.
+        """
+        llm = cls(model=model, **options)
+        llm._engine = engine
+        return llm
+
+    @classmethod
+    def class_name(cls) -> str:
+        """Name in traces and serialized components."""
+        return "TransformersLLM"
+
+    @property
+    def engine(self) -> Engine:
+        """The engine that decodes; the model is loaded on first use."""
+        if self._engine is not None:
+            engine: Engine = self._engine
+            return engine
+        from skeleton_of_thought.decoding import get_engine
+
+        return get_engine(self.model, dtype=self.dtype, device=self.device, revision=self.revision)
+
+    @property
+    def metadata(self) -> LLMMetadata:
+        """What LlamaIndex plans with; loads the model, whose context window it names."""
+        return LLMMetadata(
+            context_window=self.engine.context_window or DEFAULT_CONTEXT_WINDOW,
+            num_output=self.max_tokens,
+            is_chat_model=True,
+            model_name=self.model,
+        )
+
+    def token_ids(self, text: str) -> list[int]:
+        """Token ids of a text, by the model's own tokenizer."""
+        ids: list[int] = self.engine.tokenizer.encode(text, add_special_tokens=False)
+        return ids
+
+    @llm_chat_callback()
+    def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
+        """Answer a conversation."""
+        return self._chat_response(self._wait(self._submit(_conversation(messages), kwargs)))
+
+    @llm_chat_callback()
+    async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
+        """Answer a conversation."""
+        generation = await self._asubmit(_conversation(messages), kwargs)
+        return self._chat_response(await self._await(generation))
+
+    @llm_chat_callback()
+    def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
+        """Answer a conversation piece by piece."""
+        prompt = _conversation(messages)
+
+        def responses() -> ChatResponseGen:
+            for text, delta, result in self._pieces(self._submit(prompt, kwargs)):
+                yield self._chat_response(result, text, delta)
+
+        return responses()
+
+    @llm_chat_callback()
+    async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
+        """Answer a conversation piece by piece."""
+        prompt = _conversation(messages)
+
+        async def responses() -> ChatResponseAsyncGen:
+            async for text, delta, result in self._apieces(await self._asubmit(prompt, kwargs)):
+                yield self._chat_response(result, text, delta)
+
+        return responses()
+
+    @llm_completion_callback()
+    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
+        """Answer or continue a prompt."""
+        return self._completion(self._wait(self._submit(self._prompt(prompt, formatted=formatted), kwargs)))
+
+    @llm_completion_callback()
+    async def acomplete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
+        """Answer or continue a prompt."""
+        generation = await self._asubmit(self._prompt(prompt, formatted=formatted), kwargs)
+        return self._completion(await self._await(generation))
+
+    @llm_completion_callback()
+    def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseGen:
+        """Answer or continue a prompt piece by piece."""
+        asked = self._prompt(prompt, formatted=formatted)
+
+        def responses() -> CompletionResponseGen:
+            for text, delta, result in self._pieces(self._submit(asked, kwargs)):
+                yield self._completion(result, text, delta)
+
+        return responses()
+
+    @llm_completion_callback()
+    async def astream_complete(
+        self, prompt: str, formatted: bool = False, **kwargs: Any
+    ) -> CompletionResponseAsyncGen:
+        """Answer or continue a prompt piece by piece."""
+        asked = self._prompt(prompt, formatted=formatted)
+
+        async def responses() -> CompletionResponseAsyncGen:
+            async for text, delta, result in self._apieces(await self._asubmit(asked, kwargs)):
+                yield self._completion(result, text, delta)
+
+        return responses()
+
+    # From LlamaIndex's prompts to the engine and back.
+
+    def _submit(self, prompt: dict[str, Any], options: dict[str, Any]) -> Generation:
+        """Queue one prompt."""
+        stop = options.pop("stop", None)
+        if unknown := sorted(options.keys() - {*_SAMPLING, *_PER_CALL}):
+            raise ConfigurationError(
+                f"TransformersLLM has no option {', '.join(unknown)}; a call takes stop, "
+                f"{', '.join((*_SAMPLING, *_PER_CALL))}."
+            )
+        sampling = {key: getattr(self, key) for key in _SAMPLING} | options
+        stop = tuple(stop if stop is not None else self.stop or ())
+        return self.engine.submit(GenerationRequest(**prompt, stop=stop, **sampling))
+
+    async def _asubmit(self, prompt: dict[str, Any], options: dict[str, Any]) -> Generation:
+        """`_submit`; loading the model, if it is not loaded yet, does not block the event loop."""
+        await asyncio.get_running_loop().run_in_executor(None, lambda: self.engine)
+        return self._submit(prompt, options)
+
+    def _prompt(self, prompt: str, *, formatted: bool) -> dict[str, Any]:
+        if formatted:
+            return {"input_ids": self.engine.tokenizer.encode(prompt)}
+        return {"messages": [{"role": "user", "content": prompt}]}
+
+    @staticmethod
+    def _wait(generation: Generation) -> GenerationResult:
+        try:
+            return generation.result()
+        finally:
+            generation.cancel()
+
+    @staticmethod
+    async def _await(generation: Generation) -> GenerationResult:
+        try:
+            return await generation.aresult()
+        finally:
+            generation.cancel()
+
+    @staticmethod
+    def _pieces(generation: Generation) -> Iterator[tuple[str, str, GenerationResult | None]]:
+        """The text so far and what came new; with the last one, which is empty, the result."""
+        text = ""
+        try:
+            for delta in generation:
+                text += delta
+                yield text, delta, None
+            yield text, "", generation.result()
+        finally:
+            generation.cancel()
+
+    @staticmethod
+    async def _apieces(generation: Generation) -> AsyncIterator[tuple[str, str, GenerationResult | None]]:
+        text = ""
+        try:
+            async for delta in generation:
+                text += delta
+                yield text, delta, None
+            yield text, "", await generation.aresult()
+        finally:
+            generation.cancel()
+
+    def _chat_response(
+        self, result: GenerationResult | None, text: str | None = None, delta: str | None = None
+    ) -> ChatResponse:
+        content = text if text is not None or result is None else result.text
+        message = ChatMessage(role=MessageRole.ASSISTANT, content=content)
+        return ChatResponse(message=message, delta=delta, raw=self._raw(result))
+
+    def _completion(
+        self, result: GenerationResult | None, text: str | None = None, delta: str | None = None
+    ) -> CompletionResponse:
+        content = text if text is not None or result is None else result.text
+        return CompletionResponse(text=content or "", delta=delta, raw=self._raw(result))
+
+    def _raw(self, result: GenerationResult | None) -> dict[str, Any]:
+        """What LlamaIndex's token counter reads, in the shape of OpenAI's API."""
+        if result is None:
+            return {"model": self.model}
+        return {
+            "model": self.model,
+            "finish_reason": result.finish_reason,
+            "usage": as_openai(result.usage),
+        }
+
+
+def _conversation(messages: Sequence[ChatMessage]) -> dict[str, Any]:
+    """Messages as the engine takes them, and whether the last one is an unfinished answer."""
+    conversation = []
+    for message, plain in zip(messages, from_llamaindex(messages), strict=True):
+        kinds = {block.block_type for block in message.blocks}
+        if plain.role == "other" or kinds - {"text"}:
+            what = f"a message of role {message.role.value!r}" if plain.role == "other" else f"{kinds} blocks"
+            raise ConfigurationError(f"TransformersLLM reads text of system, user and assistant, not {what}.")
+        conversation.append({"role": plain.role, "content": plain.text})
+    unfinished = bool(conversation) and conversation[-1]["role"] == "assistant"
+    if unfinished and not conversation[-1]["content"]:
+        return {"messages": conversation[:-1]}
+    return {"messages": conversation, "continue_final_message": unfinished}

@@ -1,0 +1,90 @@
+"""Where the options of the synthesizer and of the query engine come from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, get_args
+
+from llama_index.core.settings import Settings
+
+from llamaindex_sot.llms.client_llm import ClientLLM
+from llamaindex_sot.llms.transformers_llm import LOCAL, TransformersLLM
+from skeleton_of_thought.clients import open_client
+from skeleton_of_thought.provider_errors import Quirks, quirks_of
+from skeleton_of_thought.request import Stage
+
+if TYPE_CHECKING:
+    from llama_index.core.llms import LLM
+
+
+def default_llm() -> LLM:
+    """LlamaIndex's configured LLM; the local one if none is configured and no provider is installed."""
+    try:
+        return Settings.llm
+    except ImportError:
+        return TransformersLLM()
+
+
+def named_llm(model: str, *, base_url: str | None = None) -> LLM:
+    """The LLM for a model as the command names it.
+
+    Args:
+        model: `"local"`, `"hf:FOLDER_OR_HUB_ID"`, `"openai:NAME"` or `"anthropic:NAME"`.
+        base_url: Address of an API server.
+
+    Raises:
+        ConfigurationError: No such kind of model, or something it needs is not set.
+        MissingExtraError: The package for it is not installed.
+    """
+    kind, _, name = model.partition(":")
+    if base_url is None and (model == LOCAL or (kind == "hf" and name)):
+        return TransformersLLM(model=name or LOCAL)
+    return ClientLLM(open_client(model, base_url=base_url))
+
+
+def is_local(llm: LLM) -> bool:
+    """Whether it is our own local model: it continues a partial answer and takes any number of stops."""
+    return isinstance(llm, TransformersLLM)
+
+
+def is_packaged(llm: LLM) -> bool:
+    """Whether it is the packaged model, which is too small to find the points of an answer in a page of text."""
+    return isinstance(llm, TransformersLLM) and llm.model == LOCAL
+
+
+def family(llm: LLM) -> str:
+    """The prompts that suit an LLM: instructions for chat, a beginning to continue for completion."""
+    if is_local(llm):
+        return "partial-examples"
+    return "instruction" if llm.metadata.is_chat_model else "partial"
+
+
+def sampling(llm: LLM, *, retelling: bool) -> dict[str, Any]:
+    """Options of a call that answers from sources: what the local model finds there must not be penalised.
+
+    Args:
+        llm: The LLM.
+        retelling: Whether each point retells one source; the local model then invents least if it is greedy.
+    """
+    if not isinstance(llm, TransformersLLM):
+        return {}
+    options: dict[str, Any] = {}
+    if llm.repetition_penalty is None:
+        options["repetition_penalty"] = 1.0
+    if retelling and llm.temperature is None:
+        options["temperature"] = 0.0
+    return options
+
+
+def max_stops(llm: LLM) -> int | None:
+    """How many stop sequences a call may carry; none where the name of that option is not known."""
+    if is_local(llm):
+        return None
+    if isinstance(llm, ClientLLM):
+        return llm.max_stops
+    return 4 if "openai" in llm.class_name().lower() else 0
+
+
+def quirks(llm: LLM) -> dict[Stage, Quirks]:
+    """What is known of the LLM in this process, for every stage of a run."""
+    known = quirks_of(f"{llm.class_name()} {llm.metadata.model_name}")
+    return dict.fromkeys(get_args(Stage), known)

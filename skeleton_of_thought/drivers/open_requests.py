@@ -1,0 +1,177 @@
+"""What a streaming driver has sent and not heard the end of."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Literal
+
+from skeleton_of_thought.drivers.deadlines import Deadlines
+from skeleton_of_thought.errors import EmptyAnswerError, FilteredError
+from skeleton_of_thought.method.race import RacingSkeletonOfThought
+from skeleton_of_thought.request import Delta
+from skeleton_of_thought.usage import Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from skeleton_of_thought.method import SkeletonOfThought
+    from skeleton_of_thought.request import Request
+
+News = Delta | BaseException | Literal["begun"] | None
+"""A request got its turn, a piece of its answer, the error that ended it, or None at its end."""
+
+
+class OpenRequests:
+    """The open requests of a run: at most so many at once, their usage summed up, their deadlines watched.
+
+    Whoever works on a request that is no longer open (`is_open`) may stop: its news are not heard any more.
+    """
+
+    def __init__(self, run: SkeletonOfThought, max_concurrency: int | None) -> None:
+        self._run = run
+        self._deadlines = Deadlines(run.options)
+        self._waiting: deque[Request] = deque()
+        self._open: dict[str, Request] = {}
+        self._places = max_concurrency
+        self._usage: dict[str, Usage | None] = {}  # None until the request had its turn
+        self._truncated: set[str] = set()
+        self._filtered: set[str] = set()
+        self._dropped = False
+        self._direct: list[tuple[Request, Delta]] = []
+        self._direct_begun = False
+
+    def start(self) -> list[Request]:
+        """Start the run; returns the requests to open now."""
+        return self._to_open(self._run.start())
+
+    def is_open(self, request: Request) -> bool:
+        """Whether anybody still waits for a request's answer; may be asked from any thread."""
+        return self._open.get(request.id) is request
+
+    def close(self) -> None:
+        """Nobody waits for anything any more."""
+        self._waiting.clear()
+        self._open.clear()
+
+    def take(self, request: Request, news: News) -> list[Request]:
+        """Tell the run; returns the requests to open now."""
+        if not self.is_open(request):
+            return []
+        if news == "begun":
+            self._usage[request.id] = Usage()
+            self._deadlines.begin(request.id)
+            self._run.begun(request.id)
+            return []
+        if isinstance(news, Delta):
+            return self._to_open(self._more(request, news))
+        return self._to_open(self._ended(request, news))
+
+    def _more(self, request: Request, delta: Delta) -> Sequence[Request]:
+        if request.stage == "route":
+            assert isinstance(self._run, RacingSkeletonOfThought)
+            self._leave(request)
+            return self._run.decide(delta.raw)
+        if delta.text:
+            self._deadlines.heard(request.id)
+        self._usage[request.id] = (self._usage[request.id] or Usage()) + delta.usage
+        if delta.truncated:
+            self._truncated.add(request.id)
+        if delta.filtered and request.stage == "point":
+            self._filtered.add(request.id)
+        if request.stage == "direct":
+            self._direct.append((request, delta))
+            self._direct_begun = self._direct_begun or not delta.empty
+            if not self._direct_begun:
+                return ()
+        return self._run.text(request.id, delta.text)
+
+    def _ended(self, request: Request, error: BaseException | None) -> Sequence[Request]:
+        self._leave(request)
+        truncated = request.id in self._truncated
+        self._truncated.discard(request.id)
+        usage = self._usage.pop(request.id) or Usage()
+        if request.id in self._filtered:
+            self._filtered.discard(request.id)
+            error = error or FilteredError()
+        if request.stage == "direct" and not self._direct_begun:
+            error = error or EmptyAnswerError()
+        if error is None:
+            released = self._run.done(request.id, usage=usage, truncated=truncated)
+        else:
+            released = self._run.failed(request.id, error, usage)
+        if all(again.id != request.id for again in released):
+            self._deadlines.end(request.id)
+            self._direct_begun = (
+                self._direct_begun or request.stage == "direct"
+            )  # empty for good, and shown so
+        return released
+
+    def direct(self) -> list[tuple[Request, Delta]]:
+        """The pieces of a direct answer since the last call, as they came, as far as they may be shown.
+
+        Those before its first word are held back: it is asked for again if that word does not come.
+        """
+        if self._run.route != "direct" or not self._direct_begun:
+            return []
+        pieces, self._direct = self._direct, []
+        return pieces
+
+    def dropped(self) -> bool:
+        """Whether requests were closed since the last call that had not ended; their work can be cancelled."""
+        dropped, self._dropped = self._dropped, False
+        return dropped
+
+    @property
+    def wait(self) -> float | None:
+        """Seconds until `late` has to be called; None if nothing has a deadline."""
+        return self._deadlines.wait
+
+    def late(self) -> list[Request]:
+        """Fail what is late; returns the requests to open now."""
+        over = self._deadlines.over()
+        if over is not None:
+            self.close()
+            self._run.expire(over, self._usage)
+            return []
+        released: list[Request] = []
+        for request_id, error in self._deadlines.late():
+            request = self._open.get(request_id)
+            if request is None:
+                self._withdraw(request_id)
+            else:
+                self._leave(request)
+                self._dropped = True
+            released += self._run.failed(request_id, error, self._usage.pop(request_id))
+        for request_id in self._deadlines.slow():
+            released += self._run.hedge(request_id)
+        return self._to_open(released)
+
+    def _withdraw(self, request_id: str) -> None:
+        self._waiting = deque(waiting for waiting in self._waiting if waiting.id != request_id)
+
+    def _leave(self, request: Request) -> None:
+        del self._open[request.id]
+        if self._places is not None:
+            self._places += 1
+
+    def _to_open(self, released: Sequence[Request]) -> list[Request]:
+        """Drop what the run has abandoned and queue what it released; returns those whose turn it is."""
+        for request in self._run.abandoned():
+            self._deadlines.end(request.id)
+            if request.id in self._open:
+                self._leave(self._open[request.id])
+                self._dropped = True
+                if (usage := self._usage.pop(request.id)) is not None:
+                    self._run.cancelled(request, usage)
+            else:
+                self._withdraw(request.id)
+        if any(request.stage == "direct" for request in released):
+            self._direct_begun, self._direct = False, []
+        self._waiting.extend(released)
+        self._usage.update((request.id, None) for request in released)
+        count = len(self._waiting) if self._places is None else min(self._places, len(self._waiting))
+        if self._places is not None:
+            self._places -= count
+        opened = [self._waiting.popleft() for _ in range(count)]
+        self._open.update((request.id, request) for request in opened)
+        return opened

@@ -1,0 +1,66 @@
+"""Keeps a run's bill while it runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from skeleton_of_thought.bill import Bill, Line, total
+from skeleton_of_thought.request import is_hedge
+from skeleton_of_thought.usage import CHARACTERS_PER_TOKEN, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from skeleton_of_thought.messages import Message
+    from skeleton_of_thought.request import Request
+
+
+class Accounts:
+    """The requests of one run, one line per stage and point."""
+
+    def __init__(self, messages: Sequence[Message], *, route: Usage) -> None:
+        self._messages = messages
+        self._route = Line(usage=route)
+        self._lines: dict[str, Line] = {}
+        self._plain_prompt = 0
+        self.usage = route
+
+    def add(self, request: Request, usage: Usage, parts: Sequence[Usage] = ()) -> None:
+        """A request has ended.
+
+        Args:
+            request: The request.
+            usage: The tokens it reported.
+            parts: The same, divided among its points, if it has any; the call itself is the first one's.
+        """
+        self.usage += usage
+        lines = [f"point:{index}" for index in request.points] or [request.id]
+        for line, part in zip(lines, parts or (usage,), strict=True):
+            before = self._line(line)
+            if line != lines[0]:
+                self._lines[line] = before + Line(usage=part)
+            else:
+                self._lines[line] = before.again(part, hedge=is_hedge(request.id), attempt=request.attempt)
+        if request.stage == "skeleton" and usage.input_tokens:
+            added = _characters(request.messages) - _characters(self._messages)
+            self._plain_prompt = max(0, usage.input_tokens - added // CHARACTERS_PER_TOKEN)
+
+    def add_route(self, usage: Usage) -> None:
+        """The router has decided, and used these tokens."""
+        self.usage += usage
+        self._route += Line(usage=usage)
+
+    def bill(self, points: int) -> Bill:
+        """The bill of a run with so many points."""
+        lines = {index: self._line(f"point:{index}") for index in range(1, points + 1)}
+        plain = Usage(self._plain_prompt, total(lines.values()).usage.output_tokens)
+        if "direct" in self._lines:
+            plain = self._line("direct").usage
+        return Bill(self._route, self._line("skeleton"), lines, self._line("direct"), plain)
+
+    def _line(self, request_id: str) -> Line:
+        return self._lines.get(request_id, Line())
+
+
+def _characters(messages: Sequence[Message]) -> int:
+    return sum(len(message.text) for message in messages)

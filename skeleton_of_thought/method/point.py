@@ -1,0 +1,219 @@
+"""One point on its way from its request to its place in the answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from skeleton_of_thought.answer import SEPARATOR, AnswerFormat, PointResult, PointStatus, head
+from skeleton_of_thought.errors import PointError
+from skeleton_of_thought.method.point_text import PointText
+from skeleton_of_thought.provider_errors import describe
+from skeleton_of_thought.usage import Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from skeleton_of_thought.request import Request
+    from skeleton_of_thought.skeleton import Point, Skeleton
+
+
+class PointRun:
+    """Collects a point's text, and says how it stands in the answer."""
+
+    def __init__(
+        self,
+        point: Point,
+        skeleton: Skeleton,
+        answer_format: AnswerFormat,
+        *,
+        origin: float,
+        started: float,
+    ) -> None:
+        self.point = point
+        self.outcome: PointResult | None = None
+        self._skeleton = skeleton
+        self._format = answer_format
+        self._origin = origin
+        self._started = self._ended = started
+        self._begun = False
+        self._usage = Usage()
+        self.restart()
+
+    def begin(self, now: float) -> None:
+        """Its first request is on its way, after it may have waited for its turn."""
+        if not self._begun:
+            self._begun = True
+            self._started = self._ended = now
+
+    def restart(self, *, strict: bool = False) -> None:
+        """Begin the text anew; `strict` if its request writes other points too."""
+        self._cleaner = PointText(self.point, self._skeleton.points, strict=strict)
+        self._pieces: list[str] = []
+
+    @property
+    def text(self) -> str:
+        """The clean text so far."""
+        return "".join(self._pieces)
+
+    @property
+    def has_text(self) -> bool:
+        """Whether anything has been written."""
+        return bool(self._pieces)
+
+    @property
+    def ended_by(self) -> int | None:
+        """The point its text has run into, after which nothing is its own; None if it has not."""
+        return self._cleaner.ended_by
+
+    @property
+    def complete(self) -> bool:
+        """Whether it has text, and another point has begun behind it: the rest of its request does not matter."""
+        return self.has_text and self.ended_by is not None
+
+    @property
+    def rest(self) -> str:
+        """What came from there on, in the piece in which the other point began."""
+        return self._cleaner.rest
+
+    @property
+    def shows_text(self) -> bool:
+        """Whether its text is on display once it is its turn; a function renders only a finished point."""
+        return self.has_text and not callable(self._format)
+
+    def feed(self, delta: str) -> tuple[str, str]:
+        """Take what the model wrote; returns the clean text, and the same as it stands in the answer."""
+        return self._add(self._cleaner.feed(delta))
+
+    def finish(self) -> tuple[str, str]:
+        """The model has ended; returns the rest, like `feed`."""
+        return self._add(self._cleaner.finish())
+
+    def _add(self, text: str) -> tuple[str, str]:
+        if not text:
+            return "", ""
+        before = "" if self.has_text else self._head()
+        self._pieces.append(text)
+        return text, "" if callable(self._format) else before + text
+
+    def _head(self) -> str:
+        if callable(self._format):
+            return SEPARATOR
+        return SEPARATOR + head(self._format, self.point.index, self.point.title)
+
+    def spend(self, usage: Usage, *, ended: float) -> None:
+        """An attempt ended and cost this much."""
+        self._usage += usage
+        self._ended = ended
+
+    def result(self, status: PointStatus, *, error: str | None = None) -> PointResult:
+        """The point as the answer records it."""
+        return PointResult(
+            index=self.point.index,
+            title=self.point.title,
+            text=self.text,
+            status=status,
+            error=error,
+            start=self._started - self._origin,
+            seconds=self._ended - self._started,
+            usage=self._usage,
+        )
+
+    def error(self, cause: BaseException, *, attempts: int) -> PointError:
+        """The point's failure as the run raises it."""
+        error = PointError(
+            f"Point {self.point.index} ({self.point.title!r}) failed after {attempts} attempt(s): "
+            f"{describe(cause)}. The other points are in this error's `answer`."
+        )
+        error.__cause__ = cause
+        return error
+
+    def ending(self, result: PointResult) -> str:
+        """What the answer still needs: a note if the point failed, all of it if a function renders it."""
+        if callable(self._format):
+            rendered = self._format(result)
+            return SEPARATOR + rendered if rendered else ""
+        if result.status == "ok":
+            return ""
+        note = "[This point could not be written.]"
+        return f" {note}" if self.has_text else self._head() + note
+
+
+def begin(points: Sequence[PointRun], request: Request | None, *, now: float) -> None:
+    """A request is on its way: that of a point begins it."""
+    for index in request.points if request is not None else ():
+        points[index - 1].begin(now)
+
+
+Piece = tuple["PointRun", str, str]
+"""A point, how its text grew, and the same as it stands in the answer."""
+
+
+class PointGroup:
+    """Gives what a model writes to the points it belongs to.
+
+    A point ends where another one begins. What then follows goes to that point if the request asked for it and
+    it has not been written yet; else it is dropped, and so is the rest.
+
+    Args:
+        runs: The points the request asks for, in order; their texts begin anew.
+    """
+
+    def __init__(self, runs: Sequence[PointRun]) -> None:
+        self.runs = tuple(runs)
+        self._left = {run.point.index: run for run in runs[1:]}
+        self._current: PointRun | None = runs[0]
+        for run in runs:
+            run.restart(strict=len(runs) > 1)
+
+    def feed(self, delta: str) -> Iterator[Piece]:
+        """Take what the model wrote."""
+        while (run := self._current) is not None:
+            yield (run, *run.feed(delta))
+            if run.ended_by is None:
+                return
+            delta = self._move_on(run)
+
+    def finish(self) -> Iterator[Piece]:
+        """The model has ended; gives the rest, like `feed`."""
+        while (run := self._current) is not None:
+            yield (run, *run.finish())
+            if run.ended_by is None:
+                return
+            delta = self._move_on(run)
+            if self._current is not None:
+                yield (self._current, *self._current.feed(delta))
+
+    def shares(self, usage: Usage) -> Iterator[tuple[PointRun, Usage]]:
+        """The tokens of the request, divided among its points: the answer's by their lengths, the prompt's evenly."""
+        lengths = [len(run.text) for run in self.runs]
+        equal = [1] * len(self.runs)
+        parts = [
+            _divide(amount, weights if any(weights) else equal)
+            for amount, weights in (
+                (usage.input_tokens, equal),
+                (usage.output_tokens, lengths),
+                (usage.cache_read_tokens, equal),
+                (usage.cache_write_tokens, equal),
+            )
+        ]
+        return zip(self.runs, (Usage(*amounts) for amounts in zip(*parts, strict=True)), strict=True)
+
+    def _move_on(self, run: PointRun) -> str:
+        """Go to the point another one has run into; returns what belongs to it already."""
+        rest, index = run.rest, run.ended_by
+        if not run.has_text:  # it may come later
+            run.restart(strict=True)
+            self._left[run.point.index] = run
+        self._current = self._left.pop(index, None) if index is not None else None
+        return rest
+
+
+def _divide(amount: int, weights: Sequence[int]) -> list[int]:
+    """An amount in whole parts of these weights, none of it lost."""
+    whole, done, given = sum(weights), 0, 0
+    parts = []
+    for weight in weights:
+        done += weight
+        parts.append(amount * done // whole - given)
+        given += parts[-1]
+    return parts

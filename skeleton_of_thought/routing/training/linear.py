@@ -1,0 +1,145 @@
+"""Train the logistic model of a router: cross-validated, calibrated, small.
+
+Needs scikit-learn (extra `routers`); what it writes is read without it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from skeleton_of_thought.errors import ConfigurationError, require
+from skeleton_of_thought.routing.decision import Question
+from skeleton_of_thought.routing.embedding import PACKAGED_MODEL, Encoder
+from skeleton_of_thought.routing.features import features
+from skeleton_of_thought.routing.linear import LinearModel
+from skeleton_of_thought.routing.training.metrics import Scores, calibration_error
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from skeleton_of_thought.routing.labels import LabelledQuestion
+
+
+@dataclass(frozen=True, slots=True)
+class LinearOptions:
+    """How a logistic model is trained.
+
+    Attributes:
+        strength: Inverse of the L2 penalty.
+        rarest: A feature seen in fewer questions than this is left out.
+        folds: Of the cross-validation that calibrates the probabilities and measures the model.
+        threshold: Stored with the weights as the default of the router; above one half it leans to "direct".
+        seed: Of the folds.
+    """
+
+    strength: float = 0.1
+    rarest: int = 4
+    folds: int = 5
+    threshold: float = 0.55
+    seed: int = 0
+
+
+EMBEDDING_OPTIONS: Final = LinearOptions(strength=0.05)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedLinear:
+    """A trained model, and what it said about each training question when it had not seen it.
+
+    Attributes:
+        model: Trained on everything.
+        held_out: Calibrated probability per question, from the fold that left the question out.
+    """
+
+    model: LinearModel
+    held_out: tuple[float, ...]
+
+
+def train_linear(
+    values: Sequence[Mapping[str, float]],
+    labels: Sequence[bool],
+    *,
+    options: LinearOptions | None = None,
+) -> TrainedLinear:
+    """Train a logistic model on named features.
+
+    The probabilities are calibrated by Platt's method on held-out folds, and the calibration, being linear in
+    the log-odds, is folded into the weights.
+
+    Raises:
+        ConfigurationError: There are too few questions of one kind for the folds.
+        MissingExtraError: scikit-learn is not installed.
+    """
+    options = options or LinearOptions()
+    if min(Counter(labels)[kind] for kind in (True, False)) < options.folds:
+        raise ConfigurationError(
+            f"{len(labels)} questions with {sum(labels)} suitable are too few for {options.folds} folds. "
+            "Give more questions of both kinds.",
+        )
+    linear = require("sklearn.linear_model", extra="routers", needed_for="Training a router")
+    selection = require("sklearn.model_selection", extra="routers", needed_for="Training a router")
+    vectorizer = require(
+        "sklearn.feature_extraction", extra="routers", needed_for="Training a router"
+    ).DictVectorizer()
+
+    seen = Counter(name for row in values for name in row)
+    kept = [{name: value for name, value in row.items() if seen[name] >= options.rarest} for row in values]
+    matrix = vectorizer.fit_transform(kept)
+    classifier = linear.LogisticRegression(C=options.strength, max_iter=3000)
+    folds = selection.StratifiedKFold(options.folds, shuffle=True, random_state=options.seed)
+    log_odds = selection.cross_val_predict(classifier, matrix, labels, cv=folds, method="decision_function")
+
+    platt = linear.LogisticRegression(C=1e6).fit(log_odds.reshape(-1, 1), labels)
+    slope, shift = float(platt.coef_[0, 0]), float(platt.intercept_[0])
+    classifier.fit(matrix, labels)
+    weights = zip(vectorizer.get_feature_names_out(), classifier.coef_[0], strict=True)
+    model = LinearModel(
+        slope * float(classifier.intercept_[0]) + shift,
+        {str(name): slope * float(weight) for name, weight in weights},
+        options.threshold,
+    )
+    return TrainedLinear(model, tuple(platt.predict_proba(log_odds.reshape(-1, 1))[:, 1].tolist()))
+
+
+def train_lexical(
+    questions: Sequence[LabelledQuestion], *, options: LinearOptions | None = None
+) -> TrainedLinear:
+    """Train the weights of `LexicalRouter`."""
+    values = [features(Question.of(question.messages)) for question in questions]
+    return _train(questions, values, options or LinearOptions(), {"router": "lexical"})
+
+
+def train_embedding(
+    questions: Sequence[LabelledQuestion],
+    *,
+    model: str | None = None,
+    options: LinearOptions | None = None,
+) -> TrainedLinear:
+    """Train the weights of `EmbeddingRouter` for an encoder; default: the packaged one."""
+    embedded = Encoder(model).features([question.request for question in questions])
+    lexical = [features(Question.of(question.messages)) for question in questions]
+    values = [looks | meaning for looks, meaning in zip(lexical, embedded, strict=True)]
+    about = {"router": "embedding", "model": model or PACKAGED_MODEL}
+    return _train(questions, values, options or EMBEDDING_OPTIONS, about)
+
+
+def _train(
+    questions: Sequence[LabelledQuestion],
+    values: Sequence[Mapping[str, float]],
+    options: LinearOptions,
+    about: Mapping[str, Any],
+) -> TrainedLinear:
+    labels = [question.suitable for question in questions]
+    trained = train_linear(values, labels, options=options)
+    scores = Scores.of([stated >= options.threshold for stated in trained.held_out], labels)
+    measured = {
+        "accuracy": round(scores.accuracy, 3),
+        "f1": round(scores.f1, 3),
+        "false_positive_rate": round(scores.false_positive_rate, 3),
+        "ece": round(calibration_error(trained.held_out, labels), 3),
+    }
+    note = {**about, "questions": len(labels), "suitable": sum(labels), "options": asdict(options)}
+    model = replace(trained.model, about={**note, f"cross_validation_{options.folds}": measured})
+    return replace(trained, model=model)

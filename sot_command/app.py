@@ -1,0 +1,45 @@
+"""The command's parts, and how it ends when something goes wrong."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from rich.console import Console
+
+from sot_command import ask, compare, demo_command, evaluate, router, serve
+from sot_command.problems import explain
+
+app = typer.Typer(
+    help="Skeleton-of-Thought: outline first, then write every point at the same time.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("ask")(ask.ask)
+app.command("compare")(compare.compare)
+app.command("demo")(demo_command.demo)
+app.add_typer(router.app, name="router", help="Train, measure and explain the router.")
+app.add_typer(evaluate.app, name="eval")
+app.command("report")(evaluate.report)
+app.command("serve-fake")(serve.serve_fake)
+
+
+INTERRUPTED = 130
+"""The exit code typer ends with after Ctrl-C."""
+
+
+def main() -> None:
+    """Run the command; errors end with what fixes them, and exit code 1."""
+    try:
+        app()
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            Console(stderr=True).print("\nStopped.")
+        raise
+    except Exception as error:
+        message = explain(error)
+        if message is None:
+            raise
+        Console(stderr=True).print(f"Error: {message}", style="red", markup=False, highlight=False)
+        sys.exit(1)

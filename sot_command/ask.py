@@ -1,0 +1,119 @@
+"""`sot ask`: one question, one answer."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from skeleton_of_thought.asking import RouteChoice, answer, choose_prompts
+from skeleton_of_thought.clients import open_client
+from skeleton_of_thought.events import AnswerText, Event
+from sot_command.documents import ask_documents
+from sot_command.live import LiveView
+
+if TYPE_CHECKING:
+    from skeleton_of_thought.answer import Answer
+
+Model = Annotated[
+    str, typer.Option("--model", "-m", help="local, hf:FOLDER_OR_HUB_ID, openai:NAME or anthropic:NAME.")
+]
+BaseUrl = Annotated[str | None, typer.Option(help="Address of an API server, with openai: or anthropic:.")]
+MaxPoints = Annotated[
+    int | None,
+    typer.Option(min=2, help="Most points of the answer.", show_default="what the prompts ask for"),
+]
+PromptsFile = Annotated[
+    Path | None, typer.Option("--prompts", help="JSON file with outline_prompt and point_prompt.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+def _check_question(question: str) -> str:
+    """Say so before a model is loaded."""
+    if not question.strip():
+        raise typer.BadParameter("The question is empty; pass some text.")
+    return question
+
+
+Question = Annotated[str, typer.Argument(help="The question.", show_default=False, callback=_check_question)]
+
+
+def ask(
+    question: Question,
+    *,
+    model: Model = "local",
+    base_url: BaseUrl = None,
+    route: Annotated[
+        RouteChoice, typer.Option(help="auto asks the router whether a skeleton pays.")
+    ] = RouteChoice.auto,
+    max_points: MaxPoints = None,
+    prompts: PromptsFile = None,
+    docs: Annotated[
+        Path | None, typer.Option(help="Answer from the documents in this folder, with citations.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Answer a question, its points written at the same time."""
+    chosen = choose_prompts(prompts)
+    if docs is not None:
+        ask_documents(
+            question,
+            docs,
+            model=model,
+            base_url=base_url,
+            route=route,
+            max_points=max_points,
+            prompts=chosen,
+            as_json=as_json,
+        )
+        return
+    console = Console()
+    live = console.is_terminal and not as_json
+    with console.status("Loading the model ...") if live else nullcontext():
+        client = open_client(model, base_url=base_url)
+    if as_json:
+        result = answer(question, client, route=route, prompts=chosen, max_points=max_points)
+        print(
+            json.dumps(
+                {"question": question, "model": client.name, "answer": result.text, **result.to_dict()}
+            )
+        )
+    elif live:
+        with LiveView(console) as view:
+            result = answer(
+                question, client, route=route, prompts=chosen, max_points=max_points, watch=view.watch
+            )
+        console.print(result.text, markup=False, highlight=False)
+        console.print(f"\n[dim]{escape(footer(result, client.name))}[/dim]", highlight=False)
+    else:
+        result = answer(
+            question, client, route=route, prompts=chosen, max_points=max_points, watch=_print_text
+        )
+        print(f"\n\n{footer(result, client.name)}")
+
+
+def footer(result: Answer, model: str) -> str:
+    """Route, points, tokens and seconds on one line."""
+    parts = [f"{result.route} ({result.reason})"]
+    if result.points:
+        done = sum(point.status == "ok" for point in result.points)
+        parts.append(f"{done} of {len(result.points)} points")
+    parts += [
+        f"{result.usage.input_tokens} tokens in, {result.usage.output_tokens} out",
+        f"{result.seconds.total:.1f} s, first text after {result.seconds.first_token:.1f} s",
+        model,
+    ]
+    return " · ".join(parts)
+
+
+def _print_text(event: Event) -> None:
+    if isinstance(event, AnswerText):
+        sys.stdout.write(event.text)
+        sys.stdout.flush()

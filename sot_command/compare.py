@@ -1,0 +1,69 @@
+"""`sot compare`: one question, both ways, one run."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from skeleton_of_thought.asking import RouteChoice, answer, choose_prompts, warm_up
+from skeleton_of_thought.clients import open_client
+from sot_command.ask import AsJson, BaseUrl, MaxPoints, Model, PromptsFile, Question
+
+if TYPE_CHECKING:
+    from skeleton_of_thought.answer import Answer
+
+
+def compare(
+    question: Question,
+    *,
+    model: Model = "local",
+    base_url: BaseUrl = None,
+    max_points: MaxPoints = None,
+    prompts: PromptsFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Answer a question plainly and by Skeleton-of-Thought, one after the other, and print the speed-up."""
+    chosen = choose_prompts(prompts)
+    client = open_client(model, base_url=base_url)
+    warm_up(client)
+    direct = answer(question, client, route=RouteChoice.direct)
+    sot = answer(question, client, route=RouteChoice.sot, prompts=chosen, max_points=max_points)
+    if as_json:
+        print(json.dumps(_as_dict(question, client.name, direct, sot)))
+    else:
+        _print(Console(), direct, sot)
+
+
+def _as_dict(question: str, model: str, direct: Answer, sot: Answer) -> dict[str, Any]:
+    return {
+        "question": question,
+        "model": model,
+        "speedup": direct.seconds.total / sot.seconds.total,
+        "length_ratio": len(sot.text) / max(1, len(direct.text)),
+        "direct": {"answer": direct.text, **direct.to_dict()},
+        "sot": {"answer": sot.text, **sot.to_dict()},
+    }
+
+
+def _print(console: Console, direct: Answer, sot: Answer) -> None:
+    for title, result in (("Plain answer", direct), ("Skeleton-of-Thought", sot)):
+        console.rule(title)
+        console.print(result.text, markup=False, highlight=False)
+    table = Table("", "plain", "skeleton-of-thought", box=None, pad_edge=False)
+    table.add_row("seconds", f"{direct.seconds.total:.2f}", f"{sot.seconds.total:.2f}")
+    table.add_row(
+        "seconds to first text", f"{direct.seconds.first_token:.2f}", f"{sot.seconds.first_token:.2f}"
+    )
+    table.add_row("characters", str(len(direct.text)), str(len(sot.text)))
+    table.add_row("tokens in", str(direct.usage.input_tokens), str(sot.usage.input_tokens))
+    table.add_row("tokens out", str(direct.usage.output_tokens), str(sot.usage.output_tokens))
+    console.rule()
+    console.print(table)
+    speedup = direct.seconds.total / sot.seconds.total
+    length = len(sot.text) / max(1, len(direct.text))
+    console.print(
+        f"Speed-up {speedup:.2f}x at {length:.2f} times the length (route: {sot.route}, {sot.reason})."
+    )
