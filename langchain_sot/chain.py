@@ -75,7 +75,8 @@ class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]
         retries: How often a failed request is sent again.
         on_point_error: `"mark"` leaves a note in the place of a failed point, `"skip"` leaves it out,
             `"raise"` raises `PointError`, which carries the other points.
-        answer_format: `"numbered"`, `"headings"`, `"prose"`, or a function from a `PointResult` to text.
+        answer_format: `"sections"`, `"numbered"`, `"headings"`, `"prose"`, or a function from a `PointResult` to
+            text; None takes what suits the prompts.
         points_per_call: How many points one request writes, one after the other: fewer prompts to pay for, and a
             longer wait.
         point_max_tokens: Longest point.
@@ -117,7 +118,7 @@ class SkeletonOfThoughtChain(RunnableSerializable[LanguageModelInput, AIMessage]
     max_points: int | None = None
     retries: int = 1
     on_point_error: OnPointError = "mark"
-    answer_format: AnswerFormat = "numbered"
+    answer_format: AnswerFormat | None = None
     points_per_call: int = 1
     point_max_tokens: int | None = None
     structured_skeleton: bool = False

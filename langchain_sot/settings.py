@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from langchain_sot.models import chat_model, is_local, name_of, structured
-from skeleton_of_thought.options import Options
+from skeleton_of_thought.options import RunSettings
 from skeleton_of_thought.prices import Price, Prices
 from skeleton_of_thought.prompts import PROMPTS, Prompts, get_prompts
 
@@ -45,9 +45,9 @@ def options_of(
     chain: SkeletonOfThoughtChain,
     max_stops: int | None = None,
     leads: Callable[[Sequence[Request]], bool] | None = None,
-) -> Options:
+) -> RunSettings:
     """The run's options, checked."""
-    return Options(
+    return RunSettings(
         max_points=chain.max_points,
         retries=chain.retries,
         on_point_error=chain.on_point_error,

@@ -15,7 +15,7 @@ from llamaindex_sot.templates import Templates
 from skeleton_of_thought.answer import Answer
 from skeleton_of_thought.messages import Message
 from skeleton_of_thought.method import SkeletonOfThought
-from skeleton_of_thought.options import OnPointError, Options
+from skeleton_of_thought.options import OnPointError, RunSettings
 from skeleton_of_thought.prompts import get_prompts
 from skeleton_of_thought.routing import get_router
 
@@ -48,7 +48,8 @@ class SkeletonOfThoughtQueryEngine(BaseQueryEngine):
         max_points: Points beyond this number are dropped; None takes what the prompts ask for.
         retries: How often a failed request is sent again.
         on_point_error: `"mark"`, `"skip"` or `"raise"`.
-        answer_format: `"numbered"`, `"headings"`, `"prose"`, or a function from a `PointResult` to text.
+        answer_format: `"sections"`, `"numbered"`, `"headings"`, `"prose"`, or a function from a `PointResult` to
+            text; None takes what suits the prompts.
         points_per_call: How many points one request writes, one after the other: fewer prompts to pay for, and a
             longer wait.
         point_max_tokens: Longest point; passed to the LLM as `max_tokens`.
@@ -78,7 +79,7 @@ class SkeletonOfThoughtQueryEngine(BaseQueryEngine):
         max_points: int | None = None,
         retries: int = 1,
         on_point_error: OnPointError = "mark",
-        answer_format: AnswerFormat = "numbered",
+        answer_format: AnswerFormat | None = None,
         points_per_call: int = 1,
         point_max_tokens: int | None = None,
         llm_kwargs: Mapping[str, Any] | None = None,
@@ -90,7 +91,7 @@ class SkeletonOfThoughtQueryEngine(BaseQueryEngine):
         super().__init__(callback_manager=callback_manager or self._llm.callback_manager)
         self._router = get_router(router or "always")
         self._templates = Templates.of(get_prompts(prompts or family(self._llm)))
-        self._options = Options(
+        self._options = RunSettings(
             max_points=max_points,
             retries=retries,
             on_point_error=on_point_error,

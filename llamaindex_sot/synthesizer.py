@@ -33,7 +33,7 @@ from llamaindex_sot.templates import Templates
 from skeleton_of_thought.errors import ConfigurationError
 from skeleton_of_thought.messages import Message
 from skeleton_of_thought.method import SkeletonOfThought
-from skeleton_of_thought.options import OnPointError, Options
+from skeleton_of_thought.options import OnPointError, RunSettings
 from skeleton_of_thought.routing import get_router
 
 if TYPE_CHECKING:
@@ -92,7 +92,8 @@ class SkeletonOfThoughtSynthesizer(BaseSynthesizer):
         retries: How often a failed request is sent again.
         on_point_error: `"mark"` leaves a note in the place of a failed point, `"skip"` leaves it out,
             `"raise"` raises `PointError`, which carries the other points.
-        answer_format: `"numbered"`, `"headings"`, `"prose"`, or a function from a `PointResult` to text.
+        answer_format: `"sections"`, `"numbered"`, `"headings"`, `"prose"`, or a function from a `PointResult` to
+            text; None takes what suits the prompts.
         points_per_call: How many points one request writes, one after the other: fewer prompts to pay for, and a
             longer wait.
         point_max_tokens: Longest point; passed to the LLM as `max_tokens`.
@@ -132,7 +133,7 @@ class SkeletonOfThoughtSynthesizer(BaseSynthesizer):
         max_points: int | None = None,
         retries: int = 1,
         on_point_error: OnPointError = "mark",
-        answer_format: AnswerFormat = "numbered",
+        answer_format: AnswerFormat | None = None,
         points_per_call: int = 1,
         point_max_tokens: int | None = None,
         llm_kwargs: Mapping[str, Any] | None = None,
@@ -182,7 +183,7 @@ class SkeletonOfThoughtSynthesizer(BaseSynthesizer):
         self._per_point = context == "per_point"
         self._embed_model = embed_model
         self._chunks_per_point = chunks_per_point
-        self._options = Options(
+        self._options = RunSettings(
             max_points=max_points,
             retries=retries,
             on_point_error=on_point_error,

@@ -14,7 +14,7 @@ from skeleton_of_thought.errors import (
 from skeleton_of_thought.messages import Message
 from skeleton_of_thought.method import SkeletonOfThought
 from skeleton_of_thought.method.race import RacingSkeletonOfThought
-from skeleton_of_thought.options import Options
+from skeleton_of_thought.options import Options, RunSettings
 from skeleton_of_thought.prompts import PROMPTS, Prompts, get_prompts, load_prompts
 from skeleton_of_thought.request import Delta, Reply, Request
 from skeleton_of_thought.routing.decision import Decision, Router
@@ -40,6 +40,7 @@ __all__ = [
     "Reply",
     "Request",
     "Router",
+    "RunSettings",
     "Seconds",
     "Skeleton",
     "SkeletonOfThought",

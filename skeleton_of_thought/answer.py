@@ -136,7 +136,7 @@ class Answer:
         return view(self)._repr_markdown_()
 
 
-FormatName = Literal["numbered", "headings", "prose"]
+FormatName = Literal["sections", "numbered", "headings", "prose"]
 AnswerFormat = FormatName | Callable[[PointResult], str]
 """A name, or a function that renders one finished point (such a point is shown when it is complete)."""
 
@@ -161,6 +161,8 @@ def head(answer_format: FormatName, index: int, title: str) -> str:
     """What stands before a point's text."""
     if answer_format == "prose":
         return ""
+    if answer_format == "sections":
+        return f"**{title}**\n\n"
     if answer_format == "headings":
         return f"## {title}\n\n"
     return f"{index}. {title}{' ' if title.endswith(('?', '!', ':', '：', '？', '！')) else ': '}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from skeleton_of_thought.drivers import stream
 from skeleton_of_thought.messages import Message
 from skeleton_of_thought.method import SkeletonOfThought
-from skeleton_of_thought.options import Options
+from skeleton_of_thought.options import RunSettings
 from skeleton_of_thought.prompts import Prompts, get_prompts
 from skeleton_of_thought.provider_errors import quirks_of
 from skeleton_of_thought.request import Request
@@ -55,7 +55,7 @@ def answer(
         decision = replace(decision, reason=reason)
     else:
         decision = Decision("sot" if route is RouteChoice.sot else "direct", 1.0, "chosen by --route")
-    options = Options(max_points=max_points, max_stops=client.max_stops)
+    options = RunSettings(max_points=max_points, max_stops=client.max_stops)
     run = new_run(messages, client, options, decision, prompts)
     for event in stream(run, client.stream):
         if not isinstance(event, tuple):
@@ -66,7 +66,7 @@ def answer(
 def new_run(
     messages: Sequence[Message],
     client: Client,
-    options: Options,
+    options: RunSettings,
     decision: Decision,
     prompts: Prompts | None = None,
 ) -> SkeletonOfThought:

@@ -1,9 +1,10 @@
-"""What a user can decide about a run."""
+"""What a user can decide about an answer, and the settings a run is given."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+import math
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from skeleton_of_thought.answer import AnswerFormat, check_format
 from skeleton_of_thought.errors import ConfigurationError
@@ -18,26 +19,75 @@ OnPointError = Literal["raise", "skip", "mark"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """How a run behaves; checked when made, before any token is paid for.
+    """What few people need, in one object for every face: LangChain, LlamaIndex, plain Python, the command.
+
+    Attributes:
+        early_points: How many points may be asked for while the outline is still being written, each as soon as its
+            line is complete; None for all of them. A point that starts early does not know the lines after its own.
+        points_per_call: How many points one request writes, one after the other: fewer prompts to pay for, and a
+            longer wait.
+        structured_skeleton: Ask for the skeleton as JSON that follows a schema, where the model does that well.
+        prompt_cache: Mark the prefix all requests of a question share for the provider's prompt cache (Anthropic's
+            `cache_control`, OpenAI's `prompt_cache_key`), where it is long enough to be kept.
+        load_aware: Answer directly while no gain is to be expected: the local engine's batch or the limiter is full.
+            None leaves it to the face: routers are, chains are not.
+        longest_wait: Seconds an answer waits in all for a provider that refuses requests (429, 529), beyond the
+            limits a limiter sets itself; then the provider's own error counts. What is waited for is logged.
+
+    Raises:
+        ConfigurationError: A value is out of range.
+    """
+
+    early_points: int | None = None
+    points_per_call: int = 1
+    structured_skeleton: bool = False
+    prompt_cache: bool = False
+    load_aware: bool | None = None
+    longest_wait: float = 60.0
+
+    def __post_init__(self) -> None:
+        if self.early_points is not None:
+            _at_least("early_points", self.early_points, 0)
+        _at_least("points_per_call", self.points_per_call, 1)
+        for name in ("structured_skeleton", "prompt_cache"):
+            _flag(name, getattr(self, name))
+        if self.load_aware is not None:
+            _flag("load_aware", self.load_aware)
+        _seconds("longest_wait", self.longest_wait, zero=True)
+
+    def settings(self, **everyday: Any) -> RunSettings:
+        """The settings of a run with these options; `everyday` are those that are parameters of a face."""
+        shared = {field.name for field in fields(RunSettings)}
+        own = {field.name: getattr(self, field.name) for field in fields(self) if field.name in shared}
+        return RunSettings(**own, **everyday)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSettings:
+    """What one run decides by; checked when made, before any token is paid for.
+
+    The faces make it of their parameters and of `Options`, whose attributes mean the same here.
 
     Attributes:
         max_points: Points of the skeleton beyond this number are dropped; None takes what the prompts ask for.
         retries: How often a failed request is sent again before the policy applies.
         on_point_error: What a point that failed for good does. `"mark"` leaves a note in its place, `"skip"`
             leaves it out, `"raise"` raises `PointError` once the other points are complete, and carries them.
-        answer_format: `"numbered"`, `"headings"`, `"prose"`, or a function from a `PointResult` to text.
-        points_per_call: How many points one request writes, one after the other: fewer prompts to pay for, and a
-            longer wait.
+        answer_format: `"sections"`, `"numbered"`, `"headings"`, `"prose"`, or a function from a `PointResult` to
+            text; None takes what the protocol suggests: `"sections"` after an opening, else `"numbered"`.
         point_max_tokens: Longest point; None takes what the prompts recommend.
         point_timeout: Seconds a point may take from its first turn, retries included; a late point fails for
             good. None for no limit.
         hedge_after: Seconds after which a point that shows no text yet is asked for a second time; whichever
             answer begins first stays, the other is cancelled and paid for. None never does.
+        timeout: Seconds the whole answer may take. Points that are late fail, and the answer is returned with
+            what is there; `DeadlineError` is raised if nothing is. None for no limit.
+        early_points: As in `Options`.
+        points_per_call: As in `Options`.
+        longest_wait: As in `Options`.
         leads: Says of the requests for all points whether the first goes alone and the others follow when it
             begins to answer: what they share is then in the provider's prompt cache, and the answer waits for
             one first token more. None never does.
-        timeout: Seconds the whole answer may take. Points that are late fail, and the answer is returned with
-            what is there; `DeadlineError` is raised if nothing is. None for no limit.
         max_stops: How many stop sequences one request may carry (4 at OpenAI); None for no limit.
 
     Raises:
@@ -47,31 +97,42 @@ class Options:
     max_points: int | None = None
     retries: int = 1
     on_point_error: OnPointError = "mark"
-    answer_format: AnswerFormat = "numbered"
-    points_per_call: int = 1
+    answer_format: AnswerFormat | None = None
     point_max_tokens: int | None = None
     point_timeout: float | None = None
     hedge_after: float | None = None
-    leads: Callable[[Sequence[Request]], bool] | None = None
     timeout: float | None = None
+    early_points: int | None = None
+    points_per_call: int = 1
+    longest_wait: float = 60.0
+    leads: Callable[[Sequence[Request]], bool] | None = None
     max_stops: int | None = 4
 
     def __post_init__(self) -> None:
         if self.max_points is not None:
             _at_least("max_points", self.max_points, 2)
         _at_least("retries", self.retries, 0)
+        if self.early_points is not None:
+            _at_least("early_points", self.early_points, 0)
         _at_least("points_per_call", self.points_per_call, 1)
         if self.point_max_tokens is not None:
             _at_least("point_max_tokens", self.point_max_tokens, 1)
         if self.max_stops is not None:
             _at_least("max_stops", self.max_stops, 0)
-        _positive("point_timeout", self.point_timeout)
-        _positive("hedge_after", self.hedge_after)
-        _positive("timeout", self.timeout)
+        for name in ("point_timeout", "hedge_after", "timeout"):
+            if getattr(self, name) is not None:
+                _seconds(name, getattr(self, name))
+        _seconds("longest_wait", self.longest_wait, zero=True)
         if self.on_point_error not in get_args(OnPointError):
             allowed = ", ".join(map(repr, get_args(OnPointError)))
             raise ConfigurationError(f"on_point_error is {self.on_point_error!r}; use one of {allowed}.")
-        check_format(self.answer_format)
+        if self.answer_format is not None:
+            check_format(self.answer_format)
+
+
+def _flag(name: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"{name} is {value!r}; it must be True or False.")
 
 
 def _at_least(name: str, value: object, smallest: int) -> None:
@@ -79,6 +140,9 @@ def _at_least(name: str, value: object, smallest: int) -> None:
         raise ConfigurationError(f"{name} is {value!r}; it must be a whole number of at least {smallest}.")
 
 
-def _positive(name: str, value: object) -> None:
-    if value is not None and (not isinstance(value, (int, float)) or isinstance(value, bool) or value <= 0):
-        raise ConfigurationError(f"{name} is {value!r}; it must be a number of seconds above 0, or None.")
+def _seconds(name: str, value: object, *, zero: bool = False) -> None:
+    """Refuse what is no length of time: below 0, not a number, or without an end (None says that)."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not math.isfinite(value) or value < 0 or (value == 0 and not zero):  # type: ignore[arg-type, operator]
+        smallest = "of at least 0" if zero else "above 0, or None for no limit"
+        raise ConfigurationError(f"{name} is {value!r}; it must be a finite number of seconds {smallest}.")

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from skeleton_of_thought import Delta, Message, Options, Prompts, Reply, SkeletonOfThought, Usage
+from skeleton_of_thought import Delta, Message, Prompts, Reply, RunSettings, SkeletonOfThought, Usage
 from skeleton_of_thought.drivers import aanswer_all, answer_all, astream, stream
 from skeleton_of_thought.events import AnswerText, PointText
 
@@ -19,7 +19,7 @@ EXPECTED = "\n\n".join(f"{n}. {title}: Text of point:{n}." for n, title in enume
 
 
 def new_run(**options):
-    return SkeletonOfThought([Message("user", "Why?")], PROMPTS, Options(**options))
+    return SkeletonOfThought([Message("user", "Why?")], PROMPTS, RunSettings(**options))
 
 
 def text_of(request):

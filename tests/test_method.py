@@ -11,9 +11,9 @@ from skeleton_of_thought import (
     ConfigurationError,
     Decision,
     Message,
-    Options,
     PointError,
     Prompts,
+    RunSettings,
     SkeletonOfThought,
     Usage,
 )
@@ -43,7 +43,7 @@ class Clock:
 
 def begin(skeleton=SKELETON, *, clock=None, messages=QUESTION, **options):
     """A run whose points are out, or whose direct request is."""
-    run = SkeletonOfThought(messages, PROMPTS, Options(**options), clock=clock or Clock())
+    run = SkeletonOfThought(messages, PROMPTS, RunSettings(**options), clock=clock or Clock())
     run.start()
     run.done("skeleton", skeleton, Usage(10, 5))
     return run
@@ -248,10 +248,10 @@ def test_a_partial_answer_is_part_of_the_skeleton(received):
 
 
 def test_stop_sequences_are_the_other_numbers_and_no_more_than_the_model_takes():
-    run = SkeletonOfThought(QUESTION, PROMPTS, Options(max_stops=2))
+    run = SkeletonOfThought(QUESTION, PROMPTS, RunSettings(max_stops=2))
     run.start()
     assert {request.stop for request in run.done("skeleton", SKELETON)} == {("\n2.", "\n3.")}
-    run = SkeletonOfThought(QUESTION, PROMPTS, Options(max_stops=None))
+    run = SkeletonOfThought(QUESTION, PROMPTS, RunSettings(max_stops=None))
     run.start()
     assert {request.stop for request in run.done("skeleton", SKELETON)} == {("\n2.", "\n3.", "\n4.")}
 
@@ -262,9 +262,9 @@ def test_the_skeleton_stops_where_a_point_too_many_would_begin():
     run = SkeletonOfThought(QUESTION, replace(PROMPTS, max_points=6))
     assert [request.stop for request in run.start()] == [("\n7.",)]
     assert len(run.done("skeleton", "\n".join(f"{n}. Point {n} title" for n in range(1, 9)))) == 6
-    run = SkeletonOfThought(QUESTION, replace(PROMPTS, max_points=6), Options(max_points=4))
+    run = SkeletonOfThought(QUESTION, replace(PROMPTS, max_points=6), RunSettings(max_points=4))
     assert [request.stop for request in run.start()] == [("\n5.",)]
-    run = SkeletonOfThought(QUESTION, PROMPTS, Options(max_stops=0))
+    run = SkeletonOfThought(QUESTION, PROMPTS, RunSettings(max_stops=0))
     assert [request.stop for request in run.start()] == [()]
 
 
@@ -274,7 +274,7 @@ def test_steering_comes_from_the_prompts_unless_the_length_is_the_users():
     run = SkeletonOfThought(QUESTION, prompts)
     assert [request.steering for request in run.start()] == [plain]
     assert {request.steering for request in run.done("skeleton", SKELETON)} == {short}
-    run = SkeletonOfThought(QUESTION, prompts, Options(point_max_tokens=200))
+    run = SkeletonOfThought(QUESTION, prompts, RunSettings(point_max_tokens=200))
     run.start()
     assert {request.steering for request in run.done("skeleton", SKELETON)} == {Steering()}
     assert (short.to_dict(), plain.to_dict()) == ({"soft_max_tokens": 30}, {"suppress": (":",)})
@@ -285,7 +285,7 @@ def test_lengths_come_from_the_options_then_the_prompts():
     run = SkeletonOfThought(QUESTION, prompts)
     assert [request.max_tokens for request in run.start()] == [50]
     assert {request.max_tokens for request in run.done("skeleton", SKELETON)} == {60}
-    run = SkeletonOfThought(QUESTION, prompts, Options(point_max_tokens=70))
+    run = SkeletonOfThought(QUESTION, prompts, RunSettings(point_max_tokens=70))
     run.start()
     assert {request.max_tokens for request in run.done("skeleton", SKELETON)} == {70}
 
@@ -345,7 +345,7 @@ def test_a_question_that_is_only_an_image_is_a_question():
 
 
 def test_a_failed_request_is_sent_again_with_the_same_id():
-    run = SkeletonOfThought(QUESTION, PROMPTS, Options(retries=2))
+    run = SkeletonOfThought(QUESTION, PROMPTS, RunSettings(retries=2))
     run.start()
     for attempt in (2, 3):
         (again,) = run.failed("skeleton", FakeRetryableError("busy"), Usage(1, 0))
@@ -358,7 +358,7 @@ def test_a_failed_request_is_sent_again_with_the_same_id():
 
 
 def test_an_error_that_cannot_be_retried_is_not():
-    run = SkeletonOfThought(QUESTION, PROMPTS, Options(retries=5))
+    run = SkeletonOfThought(QUESTION, PROMPTS, RunSettings(retries=5))
     run.start()
     assert ids(run.failed("skeleton", FakeFinalError("no"))) == ["direct"]
 
@@ -556,7 +556,7 @@ def test_formats(answer_format, expected):
 )
 def test_options_name_the_value_and_what_is_allowed(options):
     with pytest.raises(ConfigurationError) as caught:
-        Options(**options)
+        RunSettings(**options)
     ((name, value),) = options.items()
     assert name in str(caught.value)
     assert repr(value) in str(caught.value)

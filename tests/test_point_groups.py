@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skeleton_of_thought import ConfigurationError, Message, Options, Prompts, SkeletonOfThought, Usage
+from skeleton_of_thought import ConfigurationError, Message, Prompts, RunSettings, SkeletonOfThought, Usage
 from skeleton_of_thought.errors import DeadlineError
 from skeleton_of_thought.events import PointEnded, PointStarted
 from skeleton_of_thought.method.point import _divide
@@ -26,7 +26,7 @@ class FakeError(Exception):
 
 def begin(points_per_call=2, titles=5, **options):
     """A run whose points are out, and their requests."""
-    run = SkeletonOfThought(QUESTION, PROMPTS, Options(points_per_call=points_per_call, **options))
+    run = SkeletonOfThought(QUESTION, PROMPTS, RunSettings(points_per_call=points_per_call, **options))
     run.start()
     return run, run.done("skeleton", "\n".join(SKELETON.splitlines()[:titles]), Usage(10, 5))
 
@@ -142,7 +142,7 @@ def test_lengths_grow_with_the_group():
 @pytest.mark.parametrize("count", [0, -1, 1.5, True])
 def test_the_number_is_checked(count):
     with pytest.raises(ConfigurationError, match="points_per_call is"):
-        Options(points_per_call=count)
+        RunSettings(points_per_call=count)
 
 
 def test_the_template_is_checked():

@@ -14,9 +14,9 @@ from skeleton_of_thought import (
     Decision,
     Delta,
     Message,
-    Options,
     Prompts,
     RacingSkeletonOfThought,
+    RunSettings,
     SkeletonOfThought,
     Usage,
 )
@@ -33,13 +33,13 @@ WHOLE = "1. Dark room: Text 1.\n\n2. No coffee: Text 2.\n\n3. Same hours: Text 3
 
 
 def race(**options):
-    run = RacingSkeletonOfThought(QUESTION, PROMPTS, Options(**options))
+    run = RacingSkeletonOfThought(QUESTION, PROMPTS, RunSettings(**options))
     assert ids(run.start()) == ["route", "skeleton", "direct"]
     return run
 
 
 def begin(**options):
-    run = SkeletonOfThought(QUESTION, PROMPTS, Options(**options))
+    run = SkeletonOfThought(QUESTION, PROMPTS, RunSettings(**options))
     run.start()
     return run, run.done("skeleton", SKELETON, Usage(10, 5))
 
@@ -326,7 +326,7 @@ async def test_a_race_driven_to_its_end(how, decision):
 @pytest.mark.parametrize("how", ["threads", "asyncio"])
 async def test_a_slow_point_is_hedged_and_the_answer_does_not_wait_for_it(how):
     model = Model(point_2=30.0)
-    run = SkeletonOfThought(QUESTION, PROMPTS, Options(hedge_after=0.2))
+    run = SkeletonOfThought(QUESTION, PROMPTS, RunSettings(hedge_after=0.2))
     await drive(how, run, model)
     assert run.answer.text == WHOLE
     assert model.opened.count("point:2:hedge") == 1

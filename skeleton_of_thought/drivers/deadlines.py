@@ -9,13 +9,13 @@ from skeleton_of_thought.errors import DeadlineError
 from skeleton_of_thought.request import is_hedge
 
 if TYPE_CHECKING:
-    from skeleton_of_thought.options import Options
+    from skeleton_of_thought.options import RunSettings
 
 
 class Deadlines:
     """The deadlines of one run, which starts now; a driver asks how long to wait and who is late."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: RunSettings) -> None:
         self._options = options
         self._end = None if options.timeout is None else time.monotonic() + options.timeout
         self._points: dict[str, float] = {}

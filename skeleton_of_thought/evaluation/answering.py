@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from skeleton_of_thought.clients import Client
     from skeleton_of_thought.drivers.turns import Turns
     from skeleton_of_thought.events import Event
-    from skeleton_of_thought.options import Options
+    from skeleton_of_thought.options import RunSettings
     from skeleton_of_thought.prices import Price
     from skeleton_of_thought.request import Stage
     from skeleton_of_thought.routing import Router
@@ -74,7 +74,7 @@ def answer_one_way(
     client: Client,
     *,
     router: Router,
-    options: Options,
+    options: RunSettings,
     turns: Turns,
     prices: Mapping[Stage, Price | None] | None,
 ) -> dict[str, Any]:

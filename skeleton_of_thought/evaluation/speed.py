@@ -13,7 +13,7 @@ from skeleton_of_thought.evaluation.answering import Way, answer_one_way
 from skeleton_of_thought.evaluation.machine import PeakMemory
 from skeleton_of_thought.limits import Limiter
 from skeleton_of_thought.messages import Message
-from skeleton_of_thought.options import Options
+from skeleton_of_thought.options import RunSettings
 from skeleton_of_thought.prices import Price, Prices
 from skeleton_of_thought.provider_errors import describe
 from skeleton_of_thought.request import Stage
@@ -65,7 +65,7 @@ class SpeedWork:
             requests_per_minute=self.requests_per_minute,
             tokens_per_minute=self.tokens_per_minute,
         )
-        options = Options(max_points=self.max_points, max_stops=client.max_stops)
+        options = RunSettings(max_points=self.max_points, max_stops=client.max_stops)
         price = Prices.load().of(client.name.rpartition(":")[2])
         prices: Mapping[Stage, Price | None] | None = (
             None if price is None else dict.fromkeys(get_args(Stage), price)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from skeleton_of_thought.messages import Message
-    from skeleton_of_thought.options import Options
+    from skeleton_of_thought.options import RunSettings
     from skeleton_of_thought.provider_errors import Quirks
     from skeleton_of_thought.request import Request, Stage
 
@@ -51,7 +51,7 @@ class RacingSkeletonOfThought(SkeletonOfThought):
         self,
         messages: Sequence[Message],
         prompts: Prompts = PROMPTS["instruction"],
-        options: Options | None = None,
+        options: RunSettings | None = None,
         *,
         quirks: Mapping[Stage, Quirks] | None = None,
         clock: Callable[[], float] = time.perf_counter,

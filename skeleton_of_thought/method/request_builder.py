@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from skeleton_of_thought.messages import Message
-    from skeleton_of_thought.options import Options
+    from skeleton_of_thought.options import RunSettings
     from skeleton_of_thought.prompts import Prompts
     from skeleton_of_thought.skeleton import Skeleton
 
@@ -42,7 +42,11 @@ class Asking:
     """
 
     def __init__(
-        self, messages: Sequence[Message], prompts: Prompts, options: Options, quirks: Mapping[Stage, Quirks]
+        self,
+        messages: Sequence[Message],
+        prompts: Prompts,
+        options: RunSettings,
+        quirks: Mapping[Stage, Quirks],
     ) -> None:
         self._messages = tuple(messages)
         self._prompts = prompts

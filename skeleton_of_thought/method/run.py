@@ -30,7 +30,7 @@ from skeleton_of_thought.method.point import Piece, PointGroup, PointRun, begin
 from skeleton_of_thought.method.request_builder import Asking, check_question
 from skeleton_of_thought.method.skeleton_reading import MIN_POINTS, read_skeleton
 from skeleton_of_thought.method.stopwatch import Stopwatch
-from skeleton_of_thought.options import Options
+from skeleton_of_thought.options import RunSettings
 from skeleton_of_thought.prompts import PROMPTS, Prompts
 from skeleton_of_thought.provider_errors import describe, may_pass
 from skeleton_of_thought.request import twin_of
@@ -79,7 +79,7 @@ class SkeletonOfThought:
         self,
         messages: Sequence[Message],
         prompts: Prompts = PROMPTS["instruction"],
-        options: Options | None = None,
+        options: RunSettings | None = None,
         *,
         decision: Decision = _NO_ROUTER,
         quirks: Mapping[Stage, Quirks] | None = None,
@@ -87,7 +87,7 @@ class SkeletonOfThought:
     ) -> None:
         self._messages = tuple(messages)
         check_question(self._messages)
-        self._options = options or Options()
+        self._options = options or RunSettings()
         self._decision = decision
         self._asking = Asking(self._messages, prompts, self._options, quirks or {})
         self._watch = Stopwatch(clock, decision.seconds)
@@ -202,7 +202,7 @@ class SkeletonOfThought:
         return self._display.take_events()
 
     @property
-    def options(self) -> Options:
+    def options(self) -> RunSettings:
         """What the user decided about this run."""
         return self._options
 
@@ -246,7 +246,10 @@ class SkeletonOfThought:
         self._display.tell(SkeletonReady(self._skeleton))
         self._watch.points_start()
         times = {"origin": self._watch.origin, "started": self._watch.points_started}
-        self._points = [PointRun(point, skeleton, self._options.answer_format, **times) for point in skeleton]
+        self._points = [
+            PointRun(point, skeleton, self._options.answer_format or "numbered", **times)
+            for point in skeleton
+        ]
         self._held = tuple(self._asking.all_points(skeleton))
         leads = self._options.leads
         return self._release(1 if leads and leads(self._held) else None)
