@@ -18,7 +18,6 @@ from langchain_sot.settings import models_of, options_of, prices_of, prompts_of
 from skeleton_of_thought.drivers import aanswer_all, answer_all, astream, stream
 from skeleton_of_thought.drivers.turns import Turns
 from skeleton_of_thought.method import SkeletonOfThought
-from skeleton_of_thought.method.race import RacingSkeletonOfThought
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
@@ -80,11 +79,7 @@ class Execution:
             self._whole = self._calls.stream, self._calls.astream
         options = options_of(chain, self._calls.free_stops, leads)
         known = {stage: quirks(model) for stage, model in models.items()}
-        self._run = (
-            RacingSkeletonOfThought(messages, prompts_of(chain), options, quirks=known)
-            if decision is None
-            else SkeletonOfThought(messages, prompts_of(chain), options, decision=decision, quirks=known)
-        )
+        self._run = SkeletonOfThought(messages, prompts_of(chain), options, decision=decision, quirks=known)
         self._prices = prices_of(chain)
         self._run_id = run_manager.run_id
         self._config = config

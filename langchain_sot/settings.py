@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_sot.models import chat_model, is_local, name_of, structured
 from skeleton_of_thought.options import RunSettings
 from skeleton_of_thought.prices import Price, Prices
-from skeleton_of_thought.prompts import PROMPTS, Prompts, get_prompts
+from skeleton_of_thought.prompts import PROMPTS, AnyPrompts, Prompts, get_prompts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,17 +23,20 @@ def models_of(chain: SkeletonOfThoughtChain) -> dict[Stage, Runnable[Any, Any]]:
     """Which model answers a stage."""
     skeleton = chain.skeleton_model or chain.model
     return {
+        "opening": skeleton,
         "skeleton": structured(skeleton) if chain.structured_skeleton else skeleton,
         "point": chain.point_model or chain.model,
         "direct": chain.model,
     }
 
 
-def prompts_of(chain: SkeletonOfThoughtChain) -> Prompts:
+def prompts_of(chain: SkeletonOfThoughtChain) -> AnyPrompts:
     """The prompts: the user's, or those that suit the models."""
     if chain.prompts is not None:
         prompts = get_prompts(chain.prompts)
-        return replace(prompts, skeleton_start="") if chain.structured_skeleton else prompts
+        if chain.structured_skeleton and isinstance(prompts, Prompts):
+            return replace(prompts, skeleton_start="")
+        return prompts
     models = models_of(chain)
     if chain.structured_skeleton:
         return PROMPTS["instruction-json"]

@@ -16,7 +16,7 @@ from skeleton_of_thought.answer import Answer
 from skeleton_of_thought.messages import Message
 from skeleton_of_thought.method import SkeletonOfThought
 from skeleton_of_thought.options import OnPointError, RunSettings
-from skeleton_of_thought.prompts import get_prompts
+from skeleton_of_thought.prompts import Prompts, get_prompts
 from skeleton_of_thought.routing import get_router
 
 if TYPE_CHECKING:
@@ -90,7 +90,8 @@ class SkeletonOfThoughtQueryEngine(BaseQueryEngine):
         self._llm = llm or default_llm()
         super().__init__(callback_manager=callback_manager or self._llm.callback_manager)
         self._router = get_router(router or "always")
-        self._templates = Templates.of(get_prompts(prompts or family(self._llm)))
+        chosen = get_prompts(prompts or family(self._llm))
+        self._templates = Templates.of(chosen if isinstance(chosen, Prompts) else chosen.classic)
         self._options = RunSettings(
             max_points=max_points,
             retries=retries,

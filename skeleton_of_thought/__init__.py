@@ -13,9 +13,8 @@ from skeleton_of_thought.errors import (
 )
 from skeleton_of_thought.messages import Message
 from skeleton_of_thought.method import SkeletonOfThought
-from skeleton_of_thought.method.race import RacingSkeletonOfThought
 from skeleton_of_thought.options import Options, RunSettings
-from skeleton_of_thought.prompts import PROMPTS, Prompts, get_prompts, load_prompts
+from skeleton_of_thought.prompts import PROMPTS, OpeningPrompts, Prompts, get_prompts, load_prompts
 from skeleton_of_thought.request import Delta, Reply, Request
 from skeleton_of_thought.routing.decision import Decision, Router
 from skeleton_of_thought.skeleton import Point, Skeleton, parse_skeleton
@@ -31,12 +30,12 @@ __all__ = [
     "Delta",
     "Message",
     "MissingExtraError",
+    "OpeningPrompts",
     "Options",
     "Point",
     "PointError",
     "PointResult",
     "Prompts",
-    "RacingSkeletonOfThought",
     "Reply",
     "Request",
     "Router",

@@ -35,6 +35,8 @@ class PointResult:
         start: From the start of the answer, router included, to its first request.
         seconds: From its first request to its end, retries included.
         usage: Tokens of all its requests.
+        form: Its form as planned, empty if the plan has none.
+        after: The points whose texts its writer was given.
     """
 
     index: int
@@ -45,6 +47,8 @@ class PointResult:
     start: float = 0.0
     seconds: float = 0.0
     usage: Usage = Usage()
+    form: str = ""
+    after: tuple[int, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """This point in the shape of the contract."""
@@ -60,6 +64,8 @@ class PointResult:
                 "input_tokens": self.usage.input_tokens,
                 "output_tokens": self.usage.output_tokens,
             },
+            "form": self.form,
+            "after": list(self.after),
         }
 
 
@@ -95,6 +101,8 @@ class Answer:
         seconds: Where the time went.
         usage: Tokens of every request of the run.
         bill: The same per stage and point, with calls and retries.
+        opening: What the answer begins with before its points; empty without one, and part of `text`.
+        plan_notes: What had to be mended in the outline, a sentence each.
     """
 
     text: str
@@ -105,6 +113,8 @@ class Answer:
     seconds: Seconds = Seconds()
     usage: Usage = Usage()
     bill: Bill = field(default_factory=Bill)
+    opening: str = ""
+    plan_notes: tuple[str, ...] = ()
 
     def to_dict(self, prices: Mapping[Stage, Price | None] | None = None) -> dict[str, Any]:
         """The contract of `response_metadata["sot"]` and `sot ask --json`: plain JSON types only.
@@ -115,7 +125,9 @@ class Answer:
         return {
             "route": self.route,
             "reason": self.reason,
+            "opening": self.opening,
             "skeleton": self.skeleton,
+            "plan_notes": list(self.plan_notes),
             "points": [point.to_dict() for point in self.points],
             "seconds": {
                 name: round(getattr(self.seconds, name), 6)

@@ -10,7 +10,7 @@ from skeleton_of_thought.drivers import stream
 from skeleton_of_thought.messages import Message
 from skeleton_of_thought.method import SkeletonOfThought
 from skeleton_of_thought.options import RunSettings
-from skeleton_of_thought.prompts import Prompts, get_prompts
+from skeleton_of_thought.prompts import AnyPrompts, get_prompts
 from skeleton_of_thought.provider_errors import quirks_of
 from skeleton_of_thought.request import Request
 from skeleton_of_thought.routing import Decision, get_router
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from skeleton_of_thought.answer import Answer
     from skeleton_of_thought.clients import Client
     from skeleton_of_thought.events import Event
-    from skeleton_of_thought.prompts import Prompts
+    from skeleton_of_thought.prompts import AnyPrompts
 
 
 class RouteChoice(StrEnum):
@@ -33,7 +33,7 @@ class RouteChoice(StrEnum):
     direct = "direct"
 
 
-def choose_prompts(file: Path | None) -> Prompts | None:
+def choose_prompts(file: Path | None) -> AnyPrompts | None:
     """The prompts of `--prompts`; None leaves the choice to the model."""
     return None if file is None else get_prompts(file)
 
@@ -43,7 +43,7 @@ def answer(
     client: Client,
     *,
     route: RouteChoice,
-    prompts: Prompts | None = None,
+    prompts: AnyPrompts | None = None,
     max_points: int | None = None,
     watch: Callable[[Event], None] = lambda _: None,
 ) -> Answer:
@@ -68,7 +68,7 @@ def new_run(
     client: Client,
     options: RunSettings,
     decision: Decision,
-    prompts: Prompts | None = None,
+    prompts: AnyPrompts | None = None,
 ) -> SkeletonOfThought:
     """A run with the prompts that suit a client, unless others are given, and what is known of its model."""
     quirks = quirks_of(client.name)

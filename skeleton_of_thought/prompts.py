@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from skeleton_of_thought.errors import ConfigurationError
 from skeleton_of_thought.messages import Message
+from skeleton_of_thought.parsing.opening import MARK
 from skeleton_of_thought.request import Steering
 
 if TYPE_CHECKING:
@@ -25,7 +26,12 @@ _FIELDS = {
     "skeleton": frozenset({"request"}),
     "point": frozenset({"request", "outline", "point", "point_outline"}),
     "group": frozenset({"request", "outline", "points"}),
+    "opening": frozenset({"request"}),
+    "part": frozenset({"point", "point_outline", "notes", "form"}),
+    "parents": frozenset({"texts"}),
 }
+
+_ANY_FORM = "as it suits the content, about 90 words"
 
 _GROUP = (
     "Now write the texts of several points, one after the other. Begin each with its number and its title on a new "
@@ -132,12 +138,16 @@ class Prompts:
         return (*system, *self.examples, *turns[:-1], asked, *_start(self.skeleton_start))
 
     def point_messages(
-        self, messages: Sequence[Message], skeleton: Skeleton, *points: Point
+        self,
+        messages: Sequence[Message],
+        skeleton: Skeleton,
+        *points: Point,
+        parents: Sequence[tuple[str, str]] = (),
     ) -> tuple[Message, ...]:
         """The request for one point of a skeleton, or for several.
 
         All point requests of a skeleton share everything up to the place where their template first names the
-        point, byte for byte.
+        point, byte for byte; one that follows others begins with their titles and texts, `parents`.
         """
         values = {
             "request": messages[-1].text,
@@ -148,6 +158,8 @@ class Prompts:
         }
         several = len(points) > 1
         text = _fill(self.group, "group", values) if several else _fill(self.point, "point", values)
+        if parents:
+            text = f"{_with_parents(_PARENTS, parents)}\n\n{text}"
         start = _start(_fill(self.point_start, "point", values))
         system, turns = _split_system(messages)
         if not self.continues and not several:
@@ -156,6 +168,107 @@ class Prompts:
         if self.skeleton_start:
             shared = shared[:-1]
         return (*shared, Message("assistant", skeleton.as_text()), Message("user", text), *start)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpeningPrompts:
+    """Templates of the opening protocol: one request decides, opens and plans; then one request per part.
+
+    The reply to the first is the plain answer, or an opening that is shown while it is written, the mark, and a line
+    per part (`skeleton_of_thought.parsing.opening`). A part's request continues that conversation, so whoever keeps
+    a prefix cache reads everything before it once.
+
+    Attributes:
+        opening: Asks for the plain answer or the plan; needs `{request}`.
+        part: Asks for one part; has `{point}` (its number) and `{point_outline}` (its title), of which it needs one,
+            `{notes}` and `{form}`.
+        parents: Stands before `part` where a part follows others; needs `{texts}`.
+        last: Stands behind `part` for the part that ends the answer.
+        max_points: Most parts the template asks for.
+        classic: What a model is asked instead that turned out not to manage the protocol, and where several points
+            are written per request.
+
+    Raises:
+        ConfigurationError: A template lacks a field it needs.
+    """
+
+    opening: str
+    part: str
+    parents: str
+    last: str = ""
+    max_points: int = 6
+    classic: Prompts
+
+    def __post_init__(self) -> None:
+        for name, template, field in (
+            ("opening", self.opening, "request"),
+            ("parents", self.parents, "texts"),
+        ):
+            if f"{{{field}}}" not in template:
+                raise ConfigurationError(f"The {name} template has no {{{field}}}: {template!r}")
+        if "{point}" not in self.part and "{point_outline}" not in self.part:
+            raise ConfigurationError(
+                "The part template has neither {point} nor {point_outline}, so all parts would be the same "
+                f"request: {self.part!r}"
+            )
+
+    def shared_length(self, messages: Sequence[Message]) -> int:
+        """How many messages the opening request and all parts begin with, byte for byte."""
+        return len(messages)
+
+    def opening_messages(self, messages: Sequence[Message]) -> tuple[Message, ...]:
+        """The first request for a conversation that ends with the user's question."""
+        question = messages[-1]
+        asked = question.with_text(_fill(self.opening, "opening", {"request": question.text}))
+        return (*messages[:-1], asked)
+
+    def part_messages(
+        self,
+        messages: Sequence[Message],
+        opening: str,
+        plan: Sequence[Point],
+        point: Point,
+        *,
+        parents: Sequence[tuple[str, str]] = (),
+        last: bool = False,
+    ) -> tuple[Message, ...]:
+        """The request for one part.
+
+        Args:
+            messages: The conversation.
+            opening: What the reader has seen already.
+            plan: The parts that are known when the request goes out: all, or those so far for one that starts early.
+            point: The part.
+            parents: Title and text of each part it follows.
+            last: Whether it is known to be the last.
+        """
+        values = {
+            "point": str(point.index),
+            "point_outline": point.title,
+            "notes": point.description or point.title,
+            "form": point.form or _ANY_FORM,
+        }
+        text = _fill(self.part, "part", values)
+        if parents:
+            text = f"{_with_parents(self.parents, parents)}\n\n{text}"
+        if last and self.last:
+            text = f"{text} {self.last}"
+        lines = "\n".join(map(_planned_line, plan))
+        planned = Message("assistant", f"{opening.strip()}\n\n{MARK}\n{lines}")
+        return (*self.opening_messages(messages), planned, Message("user", text))
+
+
+def _with_parents(template: str, parents: Sequence[tuple[str, str]]) -> str:
+    """The texts of the points another one follows, as its request shows them."""
+    return _fill(template, "parents", {"texts": "\n\n".join(f"{title}\n{text}" for title, text in parents)})
+
+
+def _planned_line(point: Point) -> str:
+    """A part as the plan has it."""
+    fields = [f"{point.index}. {point.title}", point.description, point.form]
+    if point.after:
+        fields.append(f"after {', '.join(map(str, point.after))}")
+    return " | ".join(filter(None, fields))
 
 
 def _split_system(messages: Sequence[Message]) -> tuple[Sequence[Message], Sequence[Message]]:
@@ -293,6 +406,40 @@ _WORKED_EXAMPLES = (
 TITLES_ONLY = Steering(suppress=(":", " -", " –", " —"))
 """Keeps a small model from explaining a point where only its title belongs."""
 
+_OPENING_NOTE = (
+    "{request}\n\n"
+    "(A note on how to reply. Most messages are best served by an ordinary answer, and then you simply give it and "
+    "ignore the rest of this note: greetings and short questions, facts, anything to be calculated, derived or "
+    "debugged, code, one continuous text such as a story, a letter, an essay or a translation, an argument in which "
+    "each step needs the one before, a fixed output format, work on a text the user gave.\n\n"
+    "Only if your best answer has at least three sections that different people could write at the same moment, "
+    "knowing your plan and nothing else, reply with that plan, and with nothing else. First comes the opening, for "
+    "the reader: one or two sentences, at most 40 words, that already give the heart of the answer and, where "
+    "something decisive was left open, what you take for granted. Then a line with the single word OUTLINE. Then one "
+    "line per section, 3 to 6 of them, in the order that serves this reader:\n\n"
+    "1. Title | what it says | form and length\n"
+    "2. Title | what it says | form and length | after 1\n\n"
+    "What it says is a note of at most 10 words to its writer: the two or three things an expert would not leave out "
+    "there, shared out so that nothing comes twice. The form is the one this content asks for, and they need not be "
+    'alike: "2 paragraphs, 120 words", "4 bullets with a reason each, 100 words", "table, 4 rows, 3 columns", '
+    '"numbered steps, 110 words", "week by week, 130 words"; if the user wants a voice, name it here. The lengths add '
+    'up to the answer you would otherwise give. "after" names sections whose text the writer must have seen, such as '
+    "those a recommendation weighs; leave it out otherwise. The last section is short and brings the answer to its "
+    "end: the decision, the first step, what to watch. Titles and notes are in the user's language; OUTLINE stays as "
+    "it is.)"
+)
+_PART = (
+    'Now write section {point} of your plan: "{point_outline}".\n'
+    "It says: {notes}\n"
+    "Form and length: {form}\n\n"
+    "The reader has your opening in front of them and finds this text under its title; the other sections are written "
+    "at the same moment by others who hold the same plan. So begin with the substance: no title, no introduction, "
+    "nothing that the opening says or that belongs to another section. Sound like one person who knows this well "
+    "talking to this reader: few points, each with its reason, in plain sentences that lead on from one another; an "
+    "example or a number only where it is sure and helps. Keep to the form and the length, and stop when it is said."
+)
+_PARENTS = "These sections are written already:\n\n{texts}"
+
 _INSTRUCTION = Prompts(skeleton=_SKELETON + _BEGIN_SKELETON, point=_POINT_TEXT_ONLY)
 _PARTIAL = Prompts(
     skeleton=_SKELETON,
@@ -301,8 +448,14 @@ _PARTIAL = Prompts(
     point_start="{point}. {point_outline}:",
 )
 
-PROMPTS: Mapping[str, Prompts] = MappingProxyType(
+_OPENING = OpeningPrompts(opening=_OPENING_NOTE, part=_PART, parents=_PARENTS, classic=_INSTRUCTION)
+
+AnyPrompts = Prompts | OpeningPrompts
+"""The prompts of either protocol."""
+
+PROMPTS: Mapping[str, AnyPrompts] = MappingProxyType(
     {
+        "opening": _OPENING,
         "instruction": _INSTRUCTION,
         "instruction-examples": replace(
             _INSTRUCTION,
@@ -329,13 +482,41 @@ PROMPTS: Mapping[str, Prompts] = MappingProxyType(
 """The families: with an instruction or with a partial assistant answer, without and with worked examples."""
 
 
-def get_prompts(prompts: Prompts | str | Path) -> Prompts:
+_FOLLOWS_INSTRUCTIONS = (
+    "openai", "azure-openai", "azure_openai", "anthropic", "chat-google", "google", "gemini", "vertexai", "mistral",
+    "amazon_bedrock", "bedrock", "cohere", "chat-deepseek", "deepseek", "groq", "xai", "openrouter", "together",
+    "fireworks", "perplexity", "azureai", "databricks", "watsonx", "nvidia", "grok",
+)  # fmt: skip
+"""How the kinds of hosted chat models begin, whose models are large enough for the opening protocol."""
+
+
+def family_for(kind: str, *, local: bool = False) -> str:
+    """The family of prompts for a model nobody chose prompts for; this is the one table of it.
+
+    Small local models keep the classic protocol with worked examples, hosted ones get the opening protocol, and of
+    what is not known nothing is assumed: the classic protocol with an instruction.
+
+    Args:
+        kind: What the framework calls the model's kind: LangChain's `_llm_type`, LlamaIndex's `class_name`, the
+            command's `openai` and `anthropic`.
+        local: Whether it is our own engine, which continues partial answers.
+
+    Example:
+        >>> family_for("openai-chat"), family_for("transformers", local=True), family_for("my-model")
+        ('opening', 'partial-examples', 'instruction')
+    """
+    if local:
+        return "partial-examples"
+    return "opening" if kind.casefold().startswith(_FOLLOWS_INSTRUCTIONS) else "instruction"
+
+
+def get_prompts(prompts: AnyPrompts | str | Path) -> AnyPrompts:
     """The prompts a name, a file or an object stands for.
 
     Raises:
         ConfigurationError: Neither a family nor a file; the message lists the families.
     """
-    if isinstance(prompts, Prompts):
+    if isinstance(prompts, (Prompts, OpeningPrompts)):
         return prompts
     if isinstance(prompts, str) and prompts in PROMPTS:
         return PROMPTS[prompts]

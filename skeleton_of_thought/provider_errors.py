@@ -100,7 +100,7 @@ def _number(value: Any) -> float | None:
     return number if math.isfinite(number) and number >= 0 else None
 
 
-Feature = Literal["partial answer", "stop", "max_tokens"]
+Feature = Literal["partial answer", "stop", "max_tokens", "opening protocol"]
 """A part of a request that some models refuse, and that an answer can do without."""
 
 _CLIENT_ERRORS = range(400, 500)
@@ -111,7 +111,7 @@ _USED_UP = {"insufficient_quota", "billing_hard_limit_reached"}
 """OpenAI's codes for a 429 that no waiting ends."""
 
 _INVALID = {400, 422}
-_NAMES: dict[Feature, re.Pattern[str]] = {
+_NAMES: dict[str, re.Pattern[str]] = {
     "partial answer": re.compile(
         r"prefill|must end with a user message|last message[^.]*(?:role|assistant|user)", re.IGNORECASE
     ),
@@ -204,10 +204,14 @@ class Quirks:
         feature = refused_feature(error, request)
         if feature is None:
             return False
+        self.refuse(feature)
+        return True
+
+    def refuse(self, feature: Feature) -> None:
+        """Remember that the model does not take something, or does not manage it."""
         if feature not in self._refused:
             _LOG.info("%s does not take %s; leaving it out from now on.", self._model, feature)
         self._refused.add(feature)
-        return True
 
 
 _KNOWN: dict[str, Quirks] = {}

@@ -10,7 +10,7 @@ from skeleton_of_thought.usage import Usage
 if TYPE_CHECKING:
     from skeleton_of_thought.messages import Message
 
-Stage = Literal["skeleton", "point", "direct", "route"]
+Stage = Literal["opening", "skeleton", "point", "direct", "route"]
 
 _HEDGE = ":hedge"
 
@@ -48,8 +48,8 @@ class Request:
     """One request to a chat model.
 
     Attributes:
-        id: `"skeleton"`, `"point:3"`, `"point:3,4"`, `"direct"` or `"route"`; a retry of all of it keeps the id, a
-            hedge has one of its own.
+        id: `"opening"`, `"skeleton"`, `"point:3"`, `"point:3,4"`, `"direct"` or `"route"`; a retry of all of it
+            keeps the id, a hedge has one of its own.
         stage: What the request is for. The answer to a `"route"` request is a router's `Decision`, as `raw`.
         messages: The conversation to send. A last message of the assistant is a partial answer the model
             continues.

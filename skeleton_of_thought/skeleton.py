@@ -24,12 +24,17 @@ class Point:
     Attributes:
         index: Its place in the skeleton, from 1.
         title: What the point is about: one line, without markers and markdown.
-        description: What the model wrote next to the title (`Energy: save power`), often empty.
+        description: What the model wrote next to the title (`Energy: save power`), often empty; in a plan, what the
+            point says.
+        form: Its form and length as planned ("3 bullets, 60 words"), often empty.
+        after: The numbers of the points whose texts its writer must have seen.
     """
 
     index: int
     title: str
     description: str = ""
+    form: str = ""
+    after: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

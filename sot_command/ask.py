@@ -15,6 +15,7 @@ from rich.markup import escape
 from skeleton_of_thought.asking import RouteChoice, answer, choose_prompts
 from skeleton_of_thought.clients import open_client
 from skeleton_of_thought.events import AnswerText, Event
+from skeleton_of_thought.prompts import Prompts
 from sot_command.documents import ask_documents
 from sot_command.live import LiveView
 
@@ -70,7 +71,7 @@ def ask(
             base_url=base_url,
             route=route,
             max_points=max_points,
-            prompts=chosen,
+            prompts=chosen if isinstance(chosen, Prompts) else None,
             as_json=as_json,
         )
         return

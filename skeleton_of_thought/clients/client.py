@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from skeleton_of_thought.prompts import Prompts
+    from skeleton_of_thought.prompts import AnyPrompts
     from skeleton_of_thought.request import Delta, Request
 
 
@@ -21,7 +21,7 @@ class Client(Protocol):
     """
 
     name: str
-    prompts: Prompts
+    prompts: AnyPrompts
     max_stops: int | None
 
     def stream(self, request: Request) -> Iterator[Delta]:

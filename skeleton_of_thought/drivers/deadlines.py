@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 class Deadlines:
     """The deadlines of one run, which starts now; a driver asks how long to wait and who is late."""
 
-    def __init__(self, options: RunSettings) -> None:
-        self._options = options
-        self._end = None if options.timeout is None else time.monotonic() + options.timeout
+    def __init__(self, settings: RunSettings) -> None:
+        self._settings = settings
+        self._end = None if settings.timeout is None else time.monotonic() + settings.timeout
         self._points: dict[str, float] = {}
         self._silent: dict[str, float] = {}
 
@@ -25,10 +25,10 @@ class Deadlines:
         """A request got its turn: the time of its point runs, retries included."""
         if not request_id.startswith("point:") or is_hedge(request_id):
             return
-        if self._options.point_timeout is not None:
-            self._points.setdefault(request_id, time.monotonic() + self._options.point_timeout)
-        if self._options.hedge_after is not None:
-            self._silent[request_id] = time.monotonic() + self._options.hedge_after
+        if self._settings.point_timeout is not None:
+            self._points.setdefault(request_id, time.monotonic() + self._settings.point_timeout)
+        if self._settings.hedge_after is not None:
+            self._silent[request_id] = time.monotonic() + self._settings.hedge_after
 
     def heard(self, request_id: str) -> None:
         """A request's answer has begun."""
@@ -60,7 +60,7 @@ class Deadlines:
         return [
             (
                 request_id,
-                DeadlineError(f"it took longer than point_timeout={self._options.point_timeout:g} s"),
+                DeadlineError(f"it took longer than point_timeout={self._settings.point_timeout:g} s"),
             )
             for request_id in found
         ]
@@ -77,4 +77,4 @@ class Deadlines:
         """The error of the whole run, once its time is over."""
         if self._end is None or time.monotonic() < self._end:
             return None
-        return DeadlineError(f"the answer took longer than timeout={self._options.timeout:g} s")
+        return DeadlineError(f"the answer took longer than timeout={self._settings.timeout:g} s")

@@ -6,8 +6,6 @@ from collections import deque
 from typing import TYPE_CHECKING, Literal
 
 from skeleton_of_thought.drivers.deadlines import Deadlines
-from skeleton_of_thought.errors import EmptyAnswerError, FilteredError
-from skeleton_of_thought.method.race import RacingSkeletonOfThought
 from skeleton_of_thought.request import Delta
 from skeleton_of_thought.usage import Usage
 
@@ -16,6 +14,8 @@ if TYPE_CHECKING:
 
     from skeleton_of_thought.method import SkeletonOfThought
     from skeleton_of_thought.request import Request
+
+_SEEN = ("truncated", "filtered", "other_content")
 
 News = Delta | BaseException | Literal["begun"] | None
 """A request got its turn, a piece of its answer, the error that ended it, or None at its end."""
@@ -29,13 +29,12 @@ class OpenRequests:
 
     def __init__(self, run: SkeletonOfThought, max_concurrency: int | None) -> None:
         self._run = run
-        self._deadlines = Deadlines(run.options)
+        self._deadlines = Deadlines(run.settings)
         self._waiting: deque[Request] = deque()
         self._open: dict[str, Request] = {}
         self._places = max_concurrency
         self._usage: dict[str, Usage | None] = {}  # None until the request had its turn
-        self._truncated: set[str] = set()
-        self._filtered: set[str] = set()
+        self._seen: dict[str, set[str]] = {}  # what the pieces of a request's answer said besides their text
         self._dropped = False
         self._direct: list[tuple[Request, Delta]] = []
         self._direct_begun = False
@@ -68,35 +67,34 @@ class OpenRequests:
 
     def _more(self, request: Request, delta: Delta) -> Sequence[Request]:
         if request.stage == "route":
-            assert isinstance(self._run, RacingSkeletonOfThought)
             self._leave(request)
             return self._run.decide(delta.raw)
         if delta.text:
             self._deadlines.heard(request.id)
         self._usage[request.id] = (self._usage[request.id] or Usage()) + delta.usage
-        if delta.truncated:
-            self._truncated.add(request.id)
-        if delta.filtered and request.stage == "point":
-            self._filtered.add(request.id)
+        seen = self._seen.setdefault(request.id, set())
+        seen.update(name for name in _SEEN if getattr(delta, name))
         if request.stage == "direct":
             self._direct.append((request, delta))
             self._direct_begun = self._direct_begun or not delta.empty
             if not self._direct_begun:
                 return ()
+        elif request.stage == "opening" and self._run.route != "sot":
+            self._direct.append((request, delta))
         return self._run.text(request.id, delta.text)
 
     def _ended(self, request: Request, error: BaseException | None) -> Sequence[Request]:
         self._leave(request)
-        truncated = request.id in self._truncated
-        self._truncated.discard(request.id)
+        seen = self._seen.pop(request.id, set())
         usage = self._usage.pop(request.id) or Usage()
-        if request.id in self._filtered:
-            self._filtered.discard(request.id)
-            error = error or FilteredError()
-        if request.stage == "direct" and not self._direct_begun:
-            error = error or EmptyAnswerError()
         if error is None:
-            released = self._run.done(request.id, usage=usage, truncated=truncated)
+            released = self._run.done(
+                request.id,
+                usage=usage,
+                truncated="truncated" in seen,
+                filtered="filtered" in seen,
+                other_content="other_content" in seen,
+            )
         else:
             released = self._run.failed(request.id, error, usage)
         if all(again.id != request.id for again in released):
@@ -109,9 +107,12 @@ class OpenRequests:
     def direct(self) -> list[tuple[Request, Delta]]:
         """The pieces of a direct answer since the last call, as they came, as far as they may be shown.
 
-        Those before its first word are held back: it is asked for again if that word does not come.
+        Those before its first word are held back: it is asked for again if that word does not come. The pieces of an
+        opening come too, while it may still turn out to be the plain answer: its text is shown by the run, which
+        holds back what may become the mark, so they serve for what is not text.
         """
-        if self._run.route != "direct" or not self._direct_begun:
+        opening = bool(self._direct) and self._direct[0][0].stage == "opening"
+        if not opening and (self._run.route != "direct" or not self._direct_begun):
             return []
         pieces, self._direct = self._direct, []
         return pieces

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from skeleton_of_thought.drivers.open_requests import News, OpenRequests
 from skeleton_of_thought.drivers.turns import Turns
-from skeleton_of_thought.errors import EmptyAnswerError, FilteredError
 from skeleton_of_thought.request import Delta, Reply, Request
 
 if TYPE_CHECKING:
@@ -36,12 +35,15 @@ def tell(run: SkeletonOfThought, requests: Sequence[Request], outcomes: Sequence
     for request, outcome in zip(requests, outcomes, strict=True):
         if isinstance(outcome, Exception):
             released += run.failed(request.id, outcome)
-        elif outcome.filtered and request.stage == "point":
-            released += run.failed(request.id, FilteredError(), outcome.usage)
-        elif outcome.empty and request.stage == "direct":
-            released += run.failed(request.id, EmptyAnswerError(), outcome.usage)
         else:
-            released += run.done(request.id, outcome.text, outcome.usage, truncated=outcome.truncated)
+            released += run.done(
+                request.id,
+                outcome.text,
+                outcome.usage,
+                truncated=outcome.truncated,
+                filtered=outcome.filtered,
+                other_content=outcome.other_content,
+            )
     return released
 
 

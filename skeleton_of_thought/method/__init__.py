@@ -1,11 +1,11 @@
 """Skeleton-of-Thought itself: a state machine that decides what is asked next, and does no I/O (paper, section 2).
 
-To read it: `run` decides; it asks `request_builder` for the requests, reads the model's list with
-`skeleton_reading`, gives every point's text to its `point`, which cleans it with `point_text`, shows text in reading
-order through `answer_stream`, and keeps what is `outstanding`, the bill (`accounting`) and the times (`stopwatch`).
+To read it: `run` decides. It asks `request_builder` for the requests, keeps what the model planned in the outline of
+`plan`, gives every point's text to its `point`, which cleans it with `point_text`, and shows text in reading order
+through `answer_stream`. `race` holds what two ways bring while a router still thinks; `outstanding` knows what was
+sent and not heard the end of; `accounting` and `stopwatch` keep the bill and the times.
 """
 
-from skeleton_of_thought.method.race import RacingSkeletonOfThought
 from skeleton_of_thought.method.run import SkeletonOfThought
 
-__all__ = ["RacingSkeletonOfThought", "SkeletonOfThought"]
+__all__ = ["SkeletonOfThought"]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from skeleton_of_thought.request import Request
 
 
-class Accounts:
+class Accounting:
     """The requests of one run, one line per stage and point."""
 
     def __init__(self, messages: Sequence[Message], *, route: Usage) -> None:
@@ -41,7 +41,7 @@ class Accounts:
                 self._lines[line] = before + Line(usage=part)
             else:
                 self._lines[line] = before.again(part, hedge=is_hedge(request.id), attempt=request.attempt)
-        if request.stage == "skeleton" and usage.input_tokens:
+        if request.stage in {"skeleton", "opening"} and usage.input_tokens:
             added = _characters(request.messages) - _characters(self._messages)
             self._plain_prompt = max(0, usage.input_tokens - added // CHARACTERS_PER_TOKEN)
 
@@ -50,13 +50,21 @@ class Accounts:
         self.usage += usage
         self._route += Line(usage=usage)
 
-    def bill(self, points: int) -> Bill:
-        """The bill of a run with so many points."""
+    def bill(self, points: int, *, direct: bool) -> Bill:
+        """The bill of a run with so many points; the opening request is the direct answer's, if it was that."""
         lines = {index: self._line(f"point:{index}") for index in range(1, points + 1)}
         plain = Usage(self._plain_prompt, total(lines.values()).usage.output_tokens)
+        opening, answered = self._line("opening"), self._line("direct")
         if "direct" in self._lines:
-            plain = self._line("direct").usage
-        return Bill(self._route, self._line("skeleton"), lines, self._line("direct"), plain)
+            plain = answered.usage
+        elif direct and "opening" in self._lines:
+            plain = Usage(self._plain_prompt, opening.usage.output_tokens)
+        skeleton = self._line("skeleton")
+        if direct and "direct" not in self._lines:
+            answered += opening
+        else:
+            skeleton += opening
+        return Bill(self._route, skeleton, lines, answered, plain)
 
     def _line(self, request_id: str) -> Line:
         return self._lines.get(request_id, Line())

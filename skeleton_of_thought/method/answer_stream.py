@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class Display:
+class AnswerStream:
     """Collects what is shown, and tells whoever watches.
 
     Args:
@@ -23,7 +23,7 @@ class Display:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._order = ReadingOrder(0)
+        self._order = ReadingOrder()
         self._text: list[str] = []
         self._events: list[Event] = []
         self.first: float | None = None
@@ -34,11 +34,11 @@ class Display:
         return "".join(self._text)
 
     def tell(self, *events: Event) -> None:
-        """Something has happened."""
+        """Add events for whoever watches the run."""
         self._events += events
 
     def take_events(self) -> list[Event]:
-        """What has happened since the last call."""
+        """The events since the last call."""
         events, self._events = self._events, []
         return events
 
@@ -52,9 +52,9 @@ class Display:
         self._text.append(text)
         self.tell(AnswerText(text))
 
-    def expect(self, points: int) -> None:
-        """So many points will be written at the same time."""
-        self._order = ReadingOrder(points)
+    def expect(self) -> None:
+        """One point more will be written."""
+        self._order.expect()
 
     def is_read(self, index: int) -> bool:
         """Whether it is this point's turn to be read."""
@@ -80,7 +80,7 @@ class ReadingOrder:
     until it is their turn. What comes out, joined, is the points' text in order, whatever order it came in.
 
     Args:
-        count: How many streams there are; they are numbered from 1.
+        count: How many streams there are at first; they are numbered from 1.
 
     Example:
         >>> order = ReadingOrder(2)
@@ -88,10 +88,15 @@ class ReadingOrder:
         ('', 'Hello ', '', 'World')
     """
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int = 0) -> None:
         self._waiting: list[list[str]] = [[] for _ in range(count)]
         self._closed = [False] * count
         self._current = 0
+
+    def expect(self) -> None:
+        """There is one stream more."""
+        self._waiting.append([])
+        self._closed.append(False)
 
     @property
     def current(self) -> int:

@@ -15,7 +15,7 @@ MAX_REFUSALS = 10
 """How often a provider may put off one request (429 or 529) before that is a failure like any other."""
 
 
-class Outbox:
+class Outstanding:
     """The outstanding requests, by id, and what was received of each so far.
 
     Attributes:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from skeleton_of_thought.request import Request
-    from skeleton_of_thought.skeleton import Point, Skeleton
+    from skeleton_of_thought.skeleton import Point
 
 
 class PointRun:
@@ -23,7 +23,6 @@ class PointRun:
     def __init__(
         self,
         point: Point,
-        skeleton: Skeleton,
         answer_format: AnswerFormat,
         *,
         origin: float,
@@ -31,13 +30,13 @@ class PointRun:
     ) -> None:
         self.point = point
         self.outcome: PointResult | None = None
-        self._skeleton = skeleton
         self._format = answer_format
         self._origin = origin
         self._started = self._ended = started
         self._begun = False
         self._usage = Usage()
-        self.restart()
+        self._headed = False
+        self.restart(())
 
     def begin(self, now: float) -> None:
         """Its first request is on its way, after it may have waited for its turn."""
@@ -45,10 +44,30 @@ class PointRun:
             self._begun = True
             self._started = self._ended = now
 
-    def restart(self, *, strict: bool = False) -> None:
-        """Begin the text anew; `strict` if its request writes other points too."""
-        self._cleaner = PointText(self.point, self._skeleton.points, strict=strict)
+    def replan(self, point: Point) -> None:
+        """The outline is complete, and may have mended what this point follows."""
+        self.point = point
+
+    def restart(self, points: Sequence[Point], *, strict: bool = False) -> None:
+        """Begin the text anew.
+
+        Args:
+            points: The points its text may run into; none in a plan, where a list in the text is the text.
+            strict: Whether its request writes other points too.
+        """
+        self._cleaner = PointText(self.point, points, strict=strict)
         self._pieces: list[str] = []
+
+    def open(self) -> str:
+        """What stands before the text, the first time it is asked for; nothing where a function renders the point."""
+        if self._headed or callable(self._format):
+            return ""
+        self._headed = True
+        return SEPARATOR + head(self._format, self.point.index, self.point.title)
+
+    def close(self) -> None:
+        """What stands before the text was taken back."""
+        self._headed = False
 
     @property
     def text(self) -> str:
@@ -91,14 +110,8 @@ class PointRun:
     def _add(self, text: str) -> tuple[str, str]:
         if not text:
             return "", ""
-        before = "" if self.has_text else self._head()
         self._pieces.append(text)
-        return text, "" if callable(self._format) else before + text
-
-    def _head(self) -> str:
-        if callable(self._format):
-            return SEPARATOR
-        return SEPARATOR + head(self._format, self.point.index, self.point.title)
+        return text, "" if callable(self._format) else self.open() + text
 
     def spend(self, usage: Usage, *, ended: float) -> None:
         """An attempt ended and cost this much."""
@@ -116,6 +129,8 @@ class PointRun:
             start=self._started - self._origin,
             seconds=self._ended - self._started,
             usage=self._usage,
+            form=self.point.form,
+            after=self.point.after,
         )
 
     def error(self, cause: BaseException, *, attempts: int) -> PointError:
@@ -135,7 +150,7 @@ class PointRun:
         if result.status == "ok":
             return ""
         note = "[This point could not be written.]"
-        return f" {note}" if self.has_text else self._head() + note
+        return f" {note}" if self.has_text else self.open() + note
 
 
 def begin(points: Sequence[PointRun], request: Request | None, *, now: float) -> None:
@@ -156,14 +171,16 @@ class PointGroup:
 
     Args:
         runs: The points the request asks for, in order; their texts begin anew.
+        points: All points their texts may run into.
     """
 
-    def __init__(self, runs: Sequence[PointRun]) -> None:
+    def __init__(self, runs: Sequence[PointRun], points: Sequence[Point]) -> None:
         self.runs = tuple(runs)
+        self._points = points
         self._left = {run.point.index: run for run in runs[1:]}
         self._current: PointRun | None = runs[0]
         for run in runs:
-            run.restart(strict=len(runs) > 1)
+            run.restart(points, strict=len(runs) > 1)
 
     def feed(self, delta: str) -> Iterator[Piece]:
         """Take what the model wrote."""
@@ -202,7 +219,7 @@ class PointGroup:
         """Go to the point another one has run into; returns what belongs to it already."""
         rest, index = run.rest, run.ended_by
         if not run.has_text:  # it may come later
-            run.restart(strict=True)
+            run.restart(self._points, strict=True)
             self._left[run.point.index] = run
         self._current = self._left.pop(index, None) if index is not None else None
         return rest

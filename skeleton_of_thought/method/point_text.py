@@ -1,7 +1,8 @@
 """The text of one point, cleaned while it is being written.
 
 A model asked for point 3 often repeats "3. Title:" first and runs on into point 4 afterwards. Both are removed
-here, piece by piece: text is let through as soon as it is certain that it belongs to the point, so what was
+here, piece by piece. A numbered line is another point's only if its title follows: lists and code of its own are the
+point's text: text is let through as soon as it is certain that it belongs to the point, so what was
 shown never has to be taken back, and the result is the same however the stream was cut into pieces.
 """
 
@@ -25,6 +26,7 @@ _AFTER_BOLD_NUMBER = re.compile(r"[*_]+(?!\S)")
 _COLONS = re.compile(r"[\s:：]*")
 _MOST_ECHOES = 4
 _SENTENCE_END = ".!?…\"')»”"
+_FENCE = re.compile(r"^[ \t>]*(?:```|~~~)", re.MULTILINE)
 _THINK, _END_THINK = "<think>", "</think>"
 
 
@@ -34,8 +36,8 @@ class PointText:
     Args:
         point: The point that was asked for.
         points: All points of the skeleton: a line that begins another one ends the text.
-        strict: Whether a text that begins with another point's number is that point's; else the model may have
-            counted wrongly, unless it is the next one's.
+        strict: Whether other points are written in the same text: a line that begins with the number of one is
+            that one's then, whatever follows.
 
     Attributes:
         ended_by: The point the text has run into; whatever follows is not this one's. None if it has not.
@@ -53,6 +55,8 @@ class PointText:
         self._pending = ""
         self._last = ""
         self._in_head = True
+        self._in_fence = False
+        self._strict = strict
         self.ended_by: int | None = None
         self.rest = ""
 
@@ -72,6 +76,7 @@ class PointText:
             return ""
         certain = self._certain(final=final)
         text, self._pending = self._pending[:certain], self._pending[certain:]
+        self._in_fence ^= _fences(text, self._last) % 2 == 1
         self._last = text[-1:] or self._last
         return text
 
@@ -99,11 +104,11 @@ class PointText:
                 break
             text = text[consumed:]
         place = _skip(_DECORATION, text, 0)
-        other = _after_number(text, place, self._others)
-        if other is None and not final:
+        other = self._numbered(text, place, self._others, final=final)
+        if other is None:
             return None
         if other:
-            self.ended_by, self.rest = _number_in(text[place:other]), text
+            self.ended_by, self.rest = other, text
             return text
         return text[_skip(_COLONS, text, 0) :]
 
@@ -130,10 +135,17 @@ class PointText:
 
     def _certain(self, *, final: bool) -> int:
         """How much of the pending text belongs to the point for sure."""
+        fenced, counted = self._in_fence, 0
         for space in _SPACE.finditer(self._pending):
             begin, end = space.span()
             if end == len(self._pending):
                 return begin
+            if "\n" in space.group():
+                before = self._pending[counted - 1] if counted else self._last
+                fenced ^= _fences(self._pending[counted:begin], before) % 2 == 1
+                counted = begin
+            if fenced:
+                continue
             before = self._pending[begin - 1] if begin else self._last
             if not before:
                 continue
@@ -156,11 +168,9 @@ class PointText:
         place = _skip(_DECORATION, text, start)
         if place == len(text):
             return None if not final else 0
-        number = _after_number(text, place, self._numbers)
-        if number is None:
-            return None if not final else 0
-        if number:
-            return _number_in(text[place:number])
+        number = self._numbered(text, place, self._numbers, final=final)
+        if number is None or number:
+            return number
         uncertain = False
         for index, title in self._titles.items():
             after = _after_words(text, place, title.words)
@@ -169,6 +179,25 @@ class PointText:
             elif after and title.separator.match(text, after):
                 return int(index)
         return None if uncertain and not final else 0
+
+    def _numbered(self, text: str, place: int, numbers: set[str], *, final: bool) -> int | None:
+        """Which point a numbered line begins: one whose title follows; 0 for none, None if not certain yet."""
+        after = _after_number(text, place, numbers)
+        if after is None:
+            return None if not final else 0
+        if not after:
+            return 0
+        number = _number_in(text[place:after])
+        if self._strict or text[place].lower() == "p":
+            return number
+        title = self._titles.get(str(number))
+        start = _skip(_DECORATION, text, after)
+        if title is None or (start == len(text) and final):
+            return 0
+        found = _after_words(text, start, title.words)
+        if found is None:  # the text ends within the title
+            return None if not final else number
+        return number if found else 0
 
     def _runs_on_in_line(self, start: int, *, final: bool) -> int | None:
         """The next point if it begins in the middle of a line, by its number and its whole title; else 0, or None."""
@@ -201,6 +230,11 @@ class _Title:
 
 _title = lru_cache(maxsize=1024)(_Title)
 """Every point of a skeleton looks for the titles of all others."""
+
+
+def _fences(text: str, before: str) -> int:
+    """How many lines of a text begin or end a block of code; `before` is the character before the text."""
+    return len(_FENCE.findall(text if before in {"", "\n"} else f"x{text}"))
 
 
 def _skip(pattern: re.Pattern[str], text: str, start: int) -> int:

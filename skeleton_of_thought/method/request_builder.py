@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, get_args
 
 from skeleton_of_thought.errors import ConfigurationError
+from skeleton_of_thought.prompts import Prompts
 from skeleton_of_thought.provider_errors import Quirks
 from skeleton_of_thought.request import Request, Stage, Steering
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from skeleton_of_thought.messages import Message
+    from skeleton_of_thought.method.plan import Outline
     from skeleton_of_thought.options import RunSettings
-    from skeleton_of_thought.prompts import Prompts
-    from skeleton_of_thought.skeleton import Skeleton
+    from skeleton_of_thought.prompts import AnyPrompts, OpeningPrompts
 
 
 def check_question(messages: Sequence[Message]) -> None:
@@ -31,32 +33,44 @@ def check_question(messages: Sequence[Message]) -> None:
         raise ConfigurationError(f"The question is empty ({last.content!r}); pass some text.")
 
 
-class Asking:
+class RequestBuilder:
     """Words the requests of one conversation.
 
     Args:
         messages: The conversation.
         prompts: What the model is asked.
-        options: Lengths and stops.
+        settings: Lengths and stops.
         quirks: What the model of each stage does not take; it is left out.
     """
 
     def __init__(
         self,
         messages: Sequence[Message],
-        prompts: Prompts,
-        options: RunSettings,
+        prompts: AnyPrompts,
+        settings: RunSettings,
         quirks: Mapping[Stage, Quirks],
     ) -> None:
         self._messages = tuple(messages)
-        self._prompts = prompts
-        self._options = options
+        self._settings = settings
         self._quirks = {stage: quirks.get(stage, Quirks()) for stage in get_args(Stage)}
+        self._opened: OpeningPrompts | None = None
+        self._opening = ""
+        if isinstance(prompts, Prompts):
+            self._prompts = prompts
+        else:
+            self._prompts = prompts.classic
+            if settings.points_per_call == 1 and not self._quirks["opening"].refuses("opening protocol"):
+                self._opened = prompts
+
+    @property
+    def opens(self) -> bool:
+        """Whether one request decides, opens and plans; else a skeleton is asked for."""
+        return self._opened is not None
 
     @property
     def max_points(self) -> int:
-        """Points of a skeleton beyond this number are dropped."""
-        return self._options.max_points or self._prompts.max_points
+        """Points of an outline beyond this number are dropped."""
+        return self._settings.max_points or (self._opened or self._prompts).max_points
 
     def direct(self) -> Request:
         """The conversation as it is."""
@@ -66,6 +80,20 @@ class Asking:
         """For the router's decision."""
         return Request("route", "route", self._messages)
 
+    def opening(self) -> Request:
+        """For the plain answer, or an opening and a plan."""
+        assert self._opened is not None
+        messages = self._opened.opening_messages(self._messages)
+        return Request("opening", "opening", messages, shared=self._opened.shared_length(self._messages))
+
+    def opened_with(self, opening: str) -> None:
+        """The opening is written; the parts are asked for behind it."""
+        self._opening = opening
+
+    def opening_not_managed(self) -> None:
+        """The model did not keep to the opening protocol: the next question is asked in the classic way."""
+        self._quirks["opening"].refuse("opening protocol")
+
     def skeleton(self) -> Request:
         """For the skeleton."""
         prompts = self._prompts_for("skeleton")
@@ -73,60 +101,107 @@ class Asking:
             "skeleton",
             "skeleton",
             prompts.skeleton_messages(self._messages),
-            stop=self._stops("skeleton", (self.max_points + 1,)),
+            stop=self._stops("skeleton", (f"\n{self.max_points + 1}.",)),
             max_tokens=self._limit("skeleton", prompts.skeleton_max_tokens),
             shared=prompts.shared_length(self._messages),
             steering=prompts.skeleton_steering,
         )
 
-    def all_points(self, skeleton: Skeleton) -> Iterator[Request]:
-        """For every point of a skeleton, so many in a request as the user wants."""
-        indexes = range(1, len(skeleton) + 1)
-        for first in range(0, len(skeleton), self._options.points_per_call):
-            yield self.points(skeleton, indexes[first : first + self._options.points_per_call])
+    def points(
+        self, outline: Outline, indexes: Sequence[int], *, texts: Mapping[int, str] = MappingProxyType({})
+    ) -> Request:
+        """For some points of an outline, by their numbers.
 
-    def points(self, skeleton: Skeleton, indexes: Sequence[int]) -> Request:
-        """For some points of a skeleton, by their numbers."""
+        Args:
+            outline: The points, as far as they are known.
+            indexes: Those to write.
+            texts: The texts of the points they follow, by number.
+        """
+        parents = tuple((outline.points[number - 1].title, text) for number, text in sorted(texts.items()))
+        if self._opened is not None:
+            return self._part(self._opened, outline, indexes[0], parents)
         prompts = self._prompts_for("point")
-        users, several = self._options.point_max_tokens, len(indexes) > 1
+        users, several = self._settings.point_max_tokens, len(indexes) > 1
         longest = users or prompts.point_max_tokens
-        others = [number for number in range(2, len(skeleton) + 2) if number not in indexes[1:]]
+        others = [point for point in outline.points if point.index not in indexes and point.index > 1]
         if several:  # where the group would run on comes first: there may be room for a few only
-            others.sort(key=lambda number: number != indexes[-1] + 1)
+            others.sort(key=lambda point: point.index != indexes[-1] + 1)
         return Request(
             f"point:{','.join(map(str, indexes))}",
             "point",
-            prompts.point_messages(self._messages, skeleton, *(skeleton[index - 1] for index in indexes)),
-            stop=self._stops("point", others),
+            prompts.point_messages(
+                self._messages,
+                outline.skeleton,
+                *(outline.points[index - 1] for index in indexes),
+                parents=parents,
+            ),
+            stop=self._stops("point", (f"\n{point.index}. {point.title}" for point in others)),
             max_tokens=self._limit("point", longest and longest * len(indexes)),
             points=tuple(indexes),
             shared=prompts.shared_length(self._messages),
-            common=prompts.common_length(self._messages, skeleton, several=several),
+            common=prompts.common_length(self._messages, outline.skeleton, several=several),
             steering=Steering() if users or several else prompts.point_steering,
         )
 
-    def again(self, request: Request, skeleton: Skeleton, indexes: Sequence[int]) -> Request:
+    def again(
+        self,
+        request: Request,
+        outline: Outline,
+        indexes: Sequence[int],
+        *,
+        texts: Mapping[int, str] = MappingProxyType({}),
+    ) -> Request:
         """A request once more, for those of its points that it did not bring."""
         if tuple(indexes) == request.points:
             return replace(request, attempt=request.attempt + 1)
-        return replace(self.points(skeleton, indexes), attempt=request.attempt + 1)
+        return replace(self.points(outline, indexes, texts=texts), attempt=request.attempt + 1)
 
-    def renewed(self, request: Request, error: BaseException, skeleton: Skeleton) -> Request | None:
+    def renewed(
+        self,
+        request: Request,
+        error: BaseException,
+        outline: Outline,
+        *,
+        texts: Mapping[int, str] = MappingProxyType({}),
+    ) -> Request | None:
         """The request without what its error says the model does not take; None if it says nothing like it."""
         if not self._quirks[request.stage].learn(error, request):
             return None
-        asked = self.points(skeleton, request.points) if request.points else self.skeleton()
-        return replace(asked, attempt=request.attempt)
+        if request.points:
+            return replace(self.points(outline, request.points, texts=texts), attempt=request.attempt)
+        asked = {"opening": self.opening, "skeleton": self.skeleton}.get(request.stage, self.direct)
+        return replace(asked(), attempt=request.attempt)
+
+    def _part(
+        self, prompts: OpeningPrompts, outline: Outline, index: int, parents: Sequence[tuple[str, str]]
+    ) -> Request:
+        """For one part of a plan: no stops, since a list in it is its text."""
+        last = outline.is_complete and index == len(outline)
+        messages = prompts.part_messages(
+            self._messages,
+            self._opening,
+            outline.points,
+            outline.points[index - 1],
+            parents=parents,
+            last=last,
+        )
+        return Request(
+            f"point:{index}",
+            "point",
+            messages,
+            max_tokens=self._limit("point", self._settings.point_max_tokens),
+            points=(index,),
+            shared=prompts.shared_length(self._messages),
+        )
 
     def _prompts_for(self, stage: Stage) -> Prompts:
         if self._quirks[stage].refuses("partial answer"):
             return self._prompts.without_partial_answers()
         return self._prompts
 
-    def _stops(self, stage: Stage, numbers: Iterable[int]) -> tuple[str, ...]:
-        """Stop where one of these points would begin."""
-        stops = () if self._quirks[stage].refuses("stop") else tuple(f"\n{number}." for number in numbers)
-        return stops[: self._options.max_stops]
+    def _stops(self, stage: Stage, stops: Iterable[str]) -> tuple[str, ...]:
+        """Stop where one of these begins."""
+        return () if self._quirks[stage].refuses("stop") else tuple(stops)[: self._settings.max_stops]
 
     def _limit(self, stage: Stage, max_tokens: int | None) -> int | None:
         return None if self._quirks[stage].refuses("max_tokens") else max_tokens

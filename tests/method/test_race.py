@@ -15,7 +15,6 @@ from skeleton_of_thought import (
     Delta,
     Message,
     Prompts,
-    RacingSkeletonOfThought,
     RunSettings,
     SkeletonOfThought,
     Usage,
@@ -33,7 +32,7 @@ WHOLE = "1. Dark room: Text 1.\n\n2. No coffee: Text 2.\n\n3. Same hours: Text 3
 
 
 def race(**options):
-    run = RacingSkeletonOfThought(QUESTION, PROMPTS, RunSettings(**options))
+    run = SkeletonOfThought(QUESTION, PROMPTS, RunSettings(**options), decision=None)
     assert ids(run.start()) == ["route", "skeleton", "direct"]
     return run
 
@@ -151,12 +150,13 @@ def test_a_failed_loser_does_no_harm_and_a_failed_winner_raises_its_error():
         _ = run.answer
 
 
-def test_a_router_that_fails_ends_the_race_with_its_error():
+def test_a_router_that_fails_costs_the_skeleton_and_not_the_answer():
     run = race(retries=0)
     run.failed("route", ValueError("no router"))
-    assert run.finished
-    with pytest.raises(ValueError, match="no router"):
-        _ = run.answer
+    assert ids(run.abandoned()) == ["skeleton"]
+    run.done("direct", WHOLE)
+    assert run.answer.text == WHOLE
+    assert run.answer.reason == "the router failed: ValueError: no router"
 
 
 def test_a_deadline_during_the_race_returns_what_the_direct_answer_has():
@@ -169,14 +169,14 @@ def test_a_deadline_during_the_race_returns_what_the_direct_answer_has():
 
 
 def test_a_conversation_that_cannot_have_a_skeleton_has_no_race():
-    run = RacingSkeletonOfThought([Message("assistant", "Well?")], PROMPTS)
+    run = SkeletonOfThought([Message("assistant", "Well?")], PROMPTS, decision=None)
     assert ids(run.start()) == ["direct"]
     assert run.route == "direct"
 
 
 @given(st.permutations(["decide", "skeleton", "direct"]), st.sampled_from([SOT, DIRECT]))
 def test_every_order_of_a_race_ends_with_one_whole_answer(order, decision):
-    run = RacingSkeletonOfThought(QUESTION, PROMPTS)
+    run = SkeletonOfThought(QUESTION, PROMPTS, decision=None)
     outstanding = {request.id: request for request in run.start()}
     released = []
     for step in order:
@@ -313,7 +313,7 @@ async def drive(how, run, model):
 @pytest.mark.parametrize("decision", [SOT, DIRECT])
 async def test_a_race_driven_to_its_end(how, decision):
     model = Model(decision, route=0.05, direct=0.03, skeleton=0.03)
-    run = RacingSkeletonOfThought(QUESTION, PROMPTS)
+    run = SkeletonOfThought(QUESTION, PROMPTS, decision=None)
     model.slow["direct"] = 0.5 if decision is SOT else 0.03
     events = await drive(how, run, model)
     assert run.answer.route == decision.route
@@ -348,7 +348,7 @@ def test_what_a_failed_direct_answer_had_shown_is_not_shown_after_all():
             yield Delta("It helps.")
 
     async def run_all():
-        run = RacingSkeletonOfThought(QUESTION, PROMPTS)
+        run = SkeletonOfThought(QUESTION, PROMPTS, decision=None)
         events = [event async for event in astream(run, send)]
         return run.answer, [event for event in events if isinstance(event, tuple)]
 

@@ -36,7 +36,7 @@ def outcomes(run):
 
 
 def test_a_request_asks_for_several_points():
-    _, requests = begin()
+    run, requests = begin()
     assert [request.id for request in requests] == ["point:1,2", "point:3,4", "point:5"]
     assert [request.points for request in requests] == [(1, 2), (3, 4), (5,)]
     assert [request.messages[-1].text for request in requests] == [
@@ -44,8 +44,9 @@ def test_a_request_asks_for_several_points():
         "Write 3 and 4.",
         "Write 5. Short naps",
     ]
-    assert requests[0].stop == ("\n3.", "\n4.", "\n5.", "\n6."), "not where its own second point begins"
-    assert requests[1].stop == ("\n5.", "\n2.", "\n3.", "\n6."), "where it would run on comes first"
+    starts = {point.index: f"\n{point.index}. {point.title}" for point in run.skeleton}
+    assert requests[0].stop == (starts[3], starts[4], starts[5]), "not where its own second point begins"
+    assert requests[1].stop == (starts[5], starts[2]), "where it would run on comes first"
     assert requests[0].messages[:-1] == requests[1].messages[:-1]
     _, (request,) = begin(points_per_call=9, titles=3)
     assert request.messages[-1].text == "Write 1, 2 and 3."
@@ -78,9 +79,9 @@ def test_a_group_is_read_live():
     run, _ = begin(titles=4)
     run.text("point:3,4", "3. Same hours: Every day.\n4. Cool air: Open")
     run.text("point:1,2", "1. Dark room: Curtains.\n2. No coffee: Tea ")
-    assert run._display.text == "1. Dark room: Curtains.\n\n2. No coffee: Tea"
+    assert run._stream.text == "1. Dark room: Curtains.\n\n2. No coffee: Tea"
     run.done("point:1,2", None, Usage(1, 1))
-    assert run._display.text.endswith("2. No coffee: Tea\n\n3. Same hours: Every day.\n\n4. Cool air: Open")
+    assert run._stream.text.endswith("2. No coffee: Tea\n\n3. Same hours: Every day.\n\n4. Cool air: Open")
 
 
 def test_what_a_group_leaves_out_is_asked_for_again_alone():

@@ -91,7 +91,7 @@ def test_a_whole_run():
     assert answer.seconds.skeleton == 2
     assert answer.seconds.points == 6
     assert answer.seconds.total == 8
-    assert answer.seconds.first_token == 5
+    assert answer.seconds.first_token == 2, "the first title is shown as soon as there is a skeleton"
     assert [(point.start, point.seconds) for point in answer.points] == [(2, 3), (2, 6), (2, 1)]
     assert [point.usage for point in answer.points] == [Usage(21, 8), Usage(22, 9), Usage(20, 7)]
 
@@ -121,7 +121,17 @@ def test_the_contract_has_plain_types_and_all_fields():
     run.failed("point:2", FakeFinalError("gone"))
     run.done("point:3", "Every day.")
     told = run.answer.to_dict()
-    assert list(told) == ["route", "reason", "skeleton", "points", "seconds", "usage", "bill"]
+    assert list(told) == [
+        "route",
+        "reason",
+        "opening",
+        "skeleton",
+        "plan_notes",
+        "points",
+        "seconds",
+        "usage",
+        "bill",
+    ]
     assert told["points"][0] == {
         "index": 1,
         "title": "Dark room",
@@ -131,6 +141,8 @@ def test_the_contract_has_plain_types_and_all_fields():
         "start": 0.0,
         "seconds": 0.0,
         "usage": {"input_tokens": 1, "output_tokens": 2},
+        "form": "",
+        "after": [],
     }
     assert told["points"][1]["status"] == "failed"
     assert told["points"][1]["error"] == "FakeFinalError: gone"
@@ -148,11 +160,11 @@ def test_the_events_tell_what_happened_in_order():
     told = run.events()
     assert told[:2] == [SkeletonText("1. A\n"), SkeletonText("2. B")]
     assert isinstance(told[2], SkeletonReady)
-    assert told[3:] == [PointStarted(1, "A", 1), PointStarted(2, "B", 1)]
+    assert told[3:] == [AnswerText("1. A: "), PointStarted(1, "A", 1), PointStarted(2, "B", 1)]
     run.text("point:2", "later words ")
     assert run.events() == [PointText(2, "later words")], "shown to who watches, not yet in the answer"
     run.text("point:1", "first words ")
-    assert run.events() == [PointText(1, "first words"), AnswerText("1. A: first words")]
+    assert run.events() == [PointText(1, "first words"), AnswerText("first words")]
     run.done("point:1")
     kinds = [type(event) for event in run.events()]
     assert kinds == [PointEnded, AnswerText], "point 2 is released as soon as point 1 ends"
@@ -165,7 +177,6 @@ def test_the_events_tell_what_happened_in_order():
 def test_the_answer_text_is_the_same_however_the_pieces_arrive(pieces):
     texts = {1: "Alpha beta gamma.", 2: "Delta.\n\nEpsilon zeta.", 3: "Eta theta iota kappa."}
     run = begin()
-    run.events()
     rest = dict(texts)
     for index, length in [*pieces, (2, 99), (3, 99), (1, 99)]:
         if index in rest:
@@ -250,10 +261,18 @@ def test_a_partial_answer_is_part_of_the_skeleton(received):
 def test_stop_sequences_are_the_other_numbers_and_no_more_than_the_model_takes():
     run = SkeletonOfThought(QUESTION, PROMPTS, RunSettings(max_stops=2))
     run.start()
-    assert {request.stop for request in run.done("skeleton", SKELETON)} == {("\n2.", "\n3.")}
+    assert {request.stop for request in run.done("skeleton", SKELETON)} == {
+        ("\n2. No coffee", "\n3. Same hours"),
+        ("\n3. Same hours",),
+        ("\n2. No coffee",),
+    }
     run = SkeletonOfThought(QUESTION, PROMPTS, RunSettings(max_stops=None))
     run.start()
-    assert {request.stop for request in run.done("skeleton", SKELETON)} == {("\n2.", "\n3.", "\n4.")}
+    assert {request.stop for request in run.done("skeleton", SKELETON)} == {
+        ("\n2. No coffee", "\n3. Same hours"),
+        ("\n3. Same hours",),
+        ("\n2. No coffee",),
+    }
 
 
 def test_the_skeleton_stops_where_a_point_too_many_would_begin():

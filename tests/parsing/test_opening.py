@@ -1,0 +1,157 @@
+"""Replies to the opening request: plain answers stay as they are, plans are read however they are written."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from skeleton_of_thought.parsing.opening import OpeningReader
+
+OPENING = "Most of it is habit: keep the same hours and a dark room."
+PLAN = "1. Light | dark room, why | 2 sentences\n2. Hours | same every day | 3 bullets\n3. First step | one change | 1 sentence | after 1, 2"
+
+
+def read(reply, *, cuts=(), question="How do I sleep better?", truncated=False):
+    reader = OpeningReader(question)
+    places = [0, *sorted({min(cut, len(reply)) for cut in cuts}), len(reply)]
+    shown = [reader.feed(reply[a:b]) for a, b in pairwise(places)]
+    rest, plan = reader.finish(truncated=truncated)
+    return "".join([*shown, rest]), plan
+
+
+@given(st.lists(st.integers(0, 300), max_size=30))
+def test_a_plan_is_read_however_its_stream_is_cut(cuts):
+    shown, plan = read(f"{OPENING}\n\nOUTLINE\n{PLAN}", cuts=cuts)
+    assert shown == OPENING
+    assert [(point.title, point.description, point.form, point.after) for point in plan.points] == [
+        ("Light", "dark room, why", "2 sentences", ()),
+        ("Hours", "same every day", "3 bullets", ()),
+        ("First step", "one change", "1 sentence", (1, 2)),
+    ]
+    assert plan.managed
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [
+        "OUTLINE",
+        "**OUTLINE**",
+        "## OUTLINE",
+        "OUTLINE:",
+        "Outline",
+        "**Outline:**",
+        "GLIEDERUNG",
+        "大纲",
+        "Esquema:",
+        "---OUTLINE---",
+    ],
+)
+def test_the_mark_may_be_decorated_or_translated(mark):
+    shown, plan = read(f"{OPENING}\n\n{mark}\n\n{PLAN}")
+    assert (shown, len(plan.points)) == (OPENING, 3)
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        "1. Light\n2. Hours\n3. First step",
+        "- Light\n- Hours\n- First step",
+        "**1. Light** – dark room\n**2. Hours** – the same\n**3. First step** – one change",
+        "1. Light: dark room\n   - curtains\n2. Hours: the same\n3. First step: one\n\nSleep well!",
+        "| 1 | Light | dark | 2 sentences |\n| 2 | Hours | same | 2 sentences |\n| 3 | First step | one | short |",
+    ],
+)
+def test_parts_without_the_grammar_are_read_as_any_list(plan):
+    _, read_plan = read(f"{OPENING}\n\nOUTLINE\n{plan}")
+    assert [point.title for point in read_plan.points] == ["Light", "Hours", "First step"]
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "Canberra.",
+        "",
+        "  \n",
+        "1. Boil water.\n2. Add the egg.\n3. Wait four minutes.",
+        "## Outline\n\n**Act One: The Ink**\nMara draws a bridge.\n\n**Act Two**\nIt stands.",
+        "# Outline: Why uniforms\n\nI. Introduction\n- Hook",
+        "Use this:\n```text\nOUTLINE\n1. a | b | c\n2. d | e | f\n```\nDone.",
+        "<think>I could reply\nOUTLINE\n1. A | b | c\n2. D | e | f\n</think>\nIt is 4.",
+        "The CSS property is\noutline: none;\nand nothing else.",
+        "A table:\n\n| a | b |\n|---|---|\n| 1 | 2 |\n",
+        "Two steps.\n\n## Plan\n\n1. Go there.\n2. Come back.",
+        "An out\n\nline\n",
+        "Ends in blank lines.\n\n\n",
+        "My outlines\n\nOutlined in red.",
+    ],
+)
+@given(cuts=st.lists(st.integers(0, 200), max_size=20))
+def test_a_plain_answer_is_shown_as_it_is(reply, cuts):
+    shown, plan = read(reply, cuts=cuts)
+    assert shown == reply
+    assert plan.points == ()
+
+
+def test_the_users_own_outline_is_the_answer():
+    reply = "Here is one.\n\n## Outline\n\n1. Introduction: the hook\n2. Body: the reasons\n3. End: the call"
+    shown, plan = read(reply, question="Write me an outline for my essay on uniforms")
+    assert shown == reply
+    assert plan.points == ()
+
+
+def test_only_a_line_that_may_become_the_mark_is_held_back():
+    reader = OpeningReader("Why?")
+    assert reader.feed("First. Ou") == "First. Ou", "not at the beginning of a line"
+    assert reader.feed("t.\nAnd more") == "t.\nAnd more"
+    assert reader.feed("\n\nOUT") == ""
+    assert reader.feed("RAGE!") == "\n\nOUTRAGE!"
+    assert reader.feed("\n1. A full") == "\n1. A full", "a numbered answer flows"
+
+
+def test_full_texts_under_the_mark_are_the_answer():
+    texts = "\n\n".join(
+        f"{n}. **Title {n}**\n" + "Many words of a finished text stand here. " * 9 for n in (1, 2, 3)
+    )
+    shown, plan = read(f"{OPENING}\n\nOUTLINE\n\n{texts}")
+    assert plan.points == ()
+    assert not plan.managed
+    assert shown == f"{OPENING}\n\n{texts}".strip("\n")
+    assert "OUTLINE" not in shown
+
+
+@pytest.mark.parametrize("behind", ["", "\n", "\n\nThat is all.", "\n1. Light | dark | short"])
+def test_a_mark_without_parts_leaves_the_text(behind):
+    shown, plan = read(f"{OPENING}\n\nOUTLINE{behind}")
+    assert plan.points == ()
+    assert not plan.managed
+    assert shown.startswith(OPENING)
+    assert "OUTLINE" not in shown
+
+
+def test_a_line_cut_off_by_the_length_limit_is_no_part():
+    _, plan = read(f"{OPENING}\n\nOUTLINE\n1. A | b | c\n2. D | e | f\n3. G | hal", truncated=True)
+    assert [point.title for point in plan.points] == ["A", "D"]
+    _, plan = read(f"{OPENING}\n\nOUTLINE\n1. A\n2. D\n3. Gha", truncated=True)
+    assert [point.title for point in plan.points] == ["A", "D"]
+
+
+def test_a_plan_without_the_mark_is_noticed():
+    shown, plan = read(f"{OPENING}\n\n{PLAN}")
+    assert plan.points == ()
+    assert not plan.managed, "the model is asked in the classic way from now on"
+    assert shown.startswith(OPENING)
+
+
+@given(
+    st.text(alphabet="OUTLINE outline\n#*|1.2 ab`", max_size=120), st.lists(st.integers(0, 120), max_size=12)
+)
+def test_what_is_shown_does_not_depend_on_the_cuts(reply, cuts):
+    once = read(reply)
+    again = read(reply, cuts=cuts)
+    assert once == again
+    shown, plan = once
+    if not plan.points and plan.managed:
+        assert shown == reply
