@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from llama_index.core.schema import QueryBundle
 
     from skeleton_of_thought.answer import AnswerFormat
-    from skeleton_of_thought.prompts import Prompts
     from skeleton_of_thought.routing.decision import Decision, Router
 
 
