@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from skeleton_of_thought.fake_server.request import ChatRequest
 
 
-StageKind = Literal["skeleton", "point", "router", "direct"]
+StageKind = Literal["opening", "skeleton", "point", "router", "direct"]
 
 _NUMBERS = re.compile(
-    r"\b(?:points?|items?)(?:\s+(?:is|are|numbers?|nos?\.?))?[:\s]+[#*`\"'(]*"
+    r"\b(?:points?|items?|sections?)(?:\s+(?:is|are|numbers?|nos?\.?))?[:\s]+[#*`\"'(]*"
     r"(\d{1,3}(?:\s*(?:,\s*and|,|and|to|&|-|–)\s*#?\d{1,3})*)",
     re.IGNORECASE,
 )
@@ -30,6 +30,8 @@ _CONTINUED = re.compile(r"(?:^|\n)[ \t]*(?:\*\*)?(\d{1,3})[.)][ \t]*(\S[^\n]{2,}
 _SKELETON = re.compile(
     r"\b(?:skeleton|outline|numbered list|list of (?:the )?(?:key |main )?points)\b", re.IGNORECASE
 )
+_OPENING = re.compile(r"\bOUTLINE\b")
+_FORM_WORDS = re.compile(r"(\d+) words")
 _LETTER = re.compile(r"\b(?:one|single|the) letter\b|\bA, B,? or C\b|\bonly A\b", re.IGNORECASE)
 
 
@@ -38,7 +40,8 @@ class Stage:
     """What a request wants.
 
     Attributes:
-        kind: `"skeleton"`, `"point"` (one or several), `"router"` (a choice by letter) or `"direct"`.
+        kind: `"opening"` (the plain answer, or a plan), `"skeleton"`, `"point"` (one or several), `"router"` (a
+            choice by letter) or `"direct"`.
         points: Number and title of every point to write; empty for the other kinds.
     """
 
@@ -51,7 +54,7 @@ def stage_of(request: ChatRequest) -> Stage:
 
     A point request names points of a numbered list that stands in its prompt ("write only point 3"), or ends
     with a partial answer that is a line of such a list. A skeleton request speaks of a skeleton, an outline
-    or a numbered list. A router request wants a letter.
+    or a numbered list, an opening request of the mark OUTLINE. A router request wants a letter.
     """
     points = _points(request)
     if points:
@@ -60,6 +63,8 @@ def stage_of(request: ChatRequest) -> Stage:
     instructions += "\n" + request.question
     if _LETTER.search(instructions):
         return Stage("router")
+    if _OPENING.search(request.question):
+        return Stage("opening")
     if _SKELETON.search(instructions):
         return Stage("skeleton")
     return Stage("direct")
@@ -79,7 +84,7 @@ def _points(request: ChatRequest) -> tuple[tuple[int, str], ...]:
 
 def _plain(title: str) -> str:
     """A title without its colon and the stars around it."""
-    title = title.rstrip(" \t\r:")
+    title = title.partition(" | ")[0].rstrip(" \t\r:")
     return title.strip("*: ") if title.startswith("**") or title.count("**") == 1 else title
 
 
@@ -114,6 +119,11 @@ _REASONS = (
 _OPENINGS = ("It helps", "It pays off", "It matters", "It is worth the effort", "It works", "It lasts")
 
 
+_SHORT_QUESTION = 5
+_PARTS, _OPENING_WORDS, _NOTE_WORDS, _PLANNED_WORDS = 5, 40, 11, 400
+"""What strong models were seen to plan: five parts, an opening of 40 words, notes of 11."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """What the model says.
@@ -136,6 +146,8 @@ class PlausibleAnswers:
     Attributes:
         points: Points of a skeleton; None for 3 to 10, by the prompt.
         sentences: Sentences per point; None for 1 to 3, by the prompt.
+        words: How long a whole answer is, direct or planned; None for as long as its points happen to be.
+        plans: Whether an opening request gets a plan; None says no to short questions and to those with numbers.
 
     Example:
         >>> from skeleton_of_thought.fake_server import FakeServer, PlausibleAnswers
@@ -146,6 +158,8 @@ class PlausibleAnswers:
 
     points: int | None = None
     sentences: int | None = None
+    words: int | None = None
+    plans: bool | None = None
 
     def __call__(self, request: ChatRequest) -> Reply:
         """The reply to a request."""
@@ -162,12 +176,35 @@ class PlausibleAnswers:
             )
         elif stage.kind == "point":
             text = self._points(draw, stage.points, request.prefill)
+            if found := _FORM_WORDS.search(request.question):
+                text = _as_long_as(text, int(found[1]))
+        elif stage.kind == "opening" and self._plans(request.question):
+            text = self._planned(draw, titles)
         else:
             text = " ".join(self._sentences(draw, title) for title in titles)
+            text = _as_long_as(text, self.words) if self.words else text
         thinking = (
             f"Let me think.\n1. {titles[0]}\n2. {titles[1]}\nThat is the order." if request.thinking else ""
         )
         return Reply(text, thinking)
+
+    def _plans(self, question: str) -> bool:
+        if self.plans is not None:
+            return self.plans
+        first = question.partition("\n")[0]
+        return len(first.split()) > _SHORT_QUESTION and not any(map(str.isdigit, first))
+
+    def _planned(self, draw: random.Random, titles: list[str]) -> str:
+        """An opening, the mark, and a plan of about the length that models give theirs."""
+        titles = titles[: self.points or _PARTS]
+        opening = _as_long_as(self._sentences(draw, titles[0]), _OPENING_WORDS)
+        each = ((self.words or _PLANNED_WORDS) - _OPENING_WORDS) // len(titles)
+        lines = (
+            f"{place}. {title} | {_as_long_as(self._sentences(draw, title), _NOTE_WORDS).rstrip('.')} | "
+            f"2 paragraphs, {each} words"
+            for place, title in enumerate(titles, 1)
+        )
+        return "\n".join([opening, "", "OUTLINE", *lines])
 
     def _points(self, draw: random.Random, points: tuple[tuple[int, str], ...], prefill: str) -> str:
         if len(points) == 1:
@@ -181,6 +218,12 @@ class PlausibleAnswers:
         first = f"{subject} {draw.choice(_REASONS)}."
         rest = [f"{draw.choice(_OPENINGS)} {draw.choice(_REASONS)}." for _ in range(number - 1)]
         return " ".join([first, *rest])
+
+
+def _as_long_as(text: str, words: int) -> str:
+    """A text repeated or cut to so many words."""
+    found = text.split()
+    return " ".join((found * (words // len(found) + 1))[:words]).rstrip(".,") + "."
 
 
 def _titles(draw: random.Random, number: int) -> list[str]:
