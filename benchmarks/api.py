@@ -16,6 +16,7 @@ import gc
 import multiprocessing
 import statistics
 import time
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -32,15 +33,22 @@ from rich.table import Table
 
 from langchain_sot import SkeletonOfThoughtChain
 from llamaindex_sot import LangChainLLM
-from skeleton_of_thought import PROMPTS, Message, parse_skeleton
+from skeleton_of_thought import PROMPTS, Message, Options, parse_skeleton
 from skeleton_of_thought.fake_server import Entry, FakeServer, Ledger, Pace, PlausibleAnswers
 from skeleton_of_thought.limits import Limiter
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 
+PLAIN_TOKENS = 650
+"""Length of the plain answer that the opening protocol is measured against."""
+WORDS = 528
+"""The same, in the words of the fake server."""
+UNSUITABLE = "What is the capital of Australia?"
 QUESTION = "How can a small team write good documentation?"
 PACE = Pace(first_token=0.3, per_token=0.02)
+STEADY = Pace(first_token=1.0, per_token=1 / 45)
+"""The same pace with every request alike."""
 HOSTED = Pace(first_token=1.0, per_token=0.022, spread=0.3)
 """As large hosted models write in 2026: first token after about a second, 45 tokens a second, no two requests alike."""
 STRESS_FAULTS: tuple[dict[str, Any], ...] = (
@@ -95,11 +103,13 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(*, pace: Pace, points: int, sentences: int | None = None) -> Iterator[Server]:
-    """A server that writes so many points of so many sentences, at this pace."""
+def serving(
+    *, pace: Pace, points: int | None = None, sentences: int | None = None, words: int | None = None
+) -> Iterator[Server]:
+    """A server that writes so many points of so many sentences, or answers of so many words, at this pace."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    answers = PlausibleAnswers(points=points, sentences=sentences)
+    answers = PlausibleAnswers(points=points, sentences=sentences, words=words)
     process = context.Process(target=_serve, args=(theirs, pace, answers), daemon=True)
     process.start()
     try:
@@ -154,7 +164,7 @@ def _first_text(chain: Any, question: Any, started: float) -> float | None:
 async def one_answer(server: Server, rounds: int) -> None:
     """Ten points: every way to ask, and what people do without Skeleton-of-Thought."""
     model = server.model()
-    chain = SkeletonOfThoughtChain(model=model)
+    chain = SkeletonOfThoughtChain(model=model, prompts="instruction")
     await chain.ainvoke(QUESTION)  # connections are open
     print("\nOne answer of 10 points                  wall / (skeleton + slowest point)")
     whole: list[float] = []
@@ -179,6 +189,52 @@ async def one_answer(server: Server, rounds: int) -> None:
         print(f"  {name:38} {seconds / sot:.2f}")
     ratio = statistics.median(first) / statistics.median(start for start, _ in plain)
     print(f"\nFirst visible text / a plain answer's: {ratio:.2f}")
+
+
+async def opening_protocol(server: Server, rounds: int) -> None:
+    """One request decides, opens and plans: against a plain answer of the same length, at a hosted model's pace."""
+    model = server.model()
+    chains = {
+        f"{early} points start early": SkeletonOfThoughtChain(
+            model=model, prompts="opening", options=Options(early_points=count)
+        )
+        for early, count in (("all", None), ("2", 2), ("1", 1), ("0", 0))
+    }
+    ways: dict[str, Any] = {"plain answer": model, **chains}
+    times: dict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
+    words: dict[str, int] = {}
+    requests: dict[tuple[str, str], int] = {}
+    for way in ways.values():
+        await way.ainvoke(UNSUITABLE)  # connections are open
+    for _ in range(rounds):
+        for question in (QUESTION, UNSUITABLE):
+            for name, way in ways.items():
+                server.clear()
+                times[name, question].append(await timed("astream", way, question))
+                requests[name, question] = len(server.ledger().entries)
+    for name, way in ways.items():
+        words[name] = len((await way.ainvoke(QUESTION)).text.split())
+    table = Table(
+        "way", "first word", "whole (least to most)", "words", "unsuitable question", "its requests",
+        title=f"Opening protocol against a plain answer of {PLAIN_TOKENS} tokens (plain = 1)",
+    )  # fmt: skip
+    plain = {
+        question: [statistics.median(column) for column in zip(*times["plain answer", question], strict=True)]
+        for question in (QUESTION, UNSUITABLE)
+    }
+    for name in chains:
+        firsts, wholes = zip(*times[name, QUESTION], strict=True)
+        others = statistics.median(whole for _, whole in times[name, UNSUITABLE])
+        least, middle, most = (each(wholes) / plain[QUESTION][1] for each in (min, statistics.median, max))
+        table.add_row(
+            name,
+            f"{statistics.median(firsts) / plain[QUESTION][0]:.2f}",
+            f"{middle:.2f} ({least:.2f} to {most:.2f})",
+            f"{words[name] / words['plain answer']:.2f}",
+            f"{others / plain[UNSUITABLE][1]:.2f}",
+            str(requests[name, UNSUITABLE]),
+        )
+    Console(width=110).print(table)
 
 
 def _point_prompt(number: int) -> list[HumanMessage]:
@@ -284,7 +340,7 @@ async def many_answers(server: Server, questions: int, rounds: int, *, title: st
     for name, client in http.items():
         model = server.model(http_async_client=client)
         ways |= {
-            f"chain, {name}": SkeletonOfThoughtChain(model=model).ainvoke,
+            f"chain, {name}": SkeletonOfThoughtChain(model=model, prompts="instruction").ainvoke,
             f"by hand, {name}": by_hand(model),
         }
     for answer in ways.values():
@@ -319,7 +375,13 @@ async def prompt_prices(server: Server) -> None:
         found = {}
         for cached in (None, False, True):
             server.clear()
-            chain = model if cached is None else SkeletonOfThoughtChain(model=model, prompt_cache=cached)
+            chain = (
+                model
+                if cached is None
+                else SkeletonOfThoughtChain(
+                    model=model, prompts="instruction", options=Options(prompt_cache=cached)
+                )
+            )
             await chain.ainvoke(context)
             server.forget()
             found[cached] = sum(
@@ -334,7 +396,8 @@ async def stress(server: Server, count: int) -> None:
     """Many answers, one request in five failing."""
     server.clear()
     server.fail(STRESS_FAULTS)
-    chain = SkeletonOfThoughtChain(model=server.model(), retries=3, limiter=Limiter(max_concurrency=64))
+    limiter = Limiter(max_concurrency=64)
+    chain = SkeletonOfThoughtChain(model=server.model(), prompts="instruction", retries=3, limiter=limiter)
     questions = [f"What should one know about subject {number}?" for number in range(count)]
     started = time.perf_counter()
     answers = await chain.abatch(questions, return_exceptions=True)
@@ -360,6 +423,8 @@ async def main(options: argparse.Namespace) -> None:
     gc.freeze()  # the modules of all these measurements are not searched for garbage during each, as in a server
     with serving(pace=PACE, points=10) as server:
         await one_answer(server, options.rounds)
+    with serving(pace=STEADY, words=WORDS) as server:
+        await opening_protocol(server, options.rounds)
     for name, pace in (("a hosted model's pace", HOSTED), ("all in step, and fast", PACE)):
         title = f"{options.questions} answers of 7 points at once, {name}: wall / (skeleton + slowest point)"
         with serving(pace=pace, points=7, sentences=4) as server:
