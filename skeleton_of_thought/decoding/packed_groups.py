@@ -10,6 +10,7 @@ from torch import nn
 
 from skeleton_of_thought.decoding.packed import PackedLinear
 from skeleton_of_thought.decoding.quantized import GROUP, QuantizedLinear, unpacked
+from skeleton_of_thought.decoding.threads import in_passing
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -88,6 +89,10 @@ def few_rows() -> int:
 @cache
 def has_kernel() -> bool:
     """Whether this build of torch multiplies 4-bit groups on a CPU, and rightly."""
+    return in_passing(_is_right)
+
+
+def _is_right() -> bool:
     codes = torch.arange(16 * GROUP).remainder(251).view(16, GROUP) - 125
     layer = QuantizedLinear(codes.to(torch.int8), torch.full((16, 1), 0.25))
     inputs = torch.linspace(-1, 1, GROUP).to(torch.bfloat16).view(1, -1)

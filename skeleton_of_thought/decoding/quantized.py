@@ -201,11 +201,14 @@ def prepare_empty(model: nn.Module, bits: dict[str, int], dtype: torch.dtype) ->
 
 
 def retie(model: nn.Module) -> None:
-    """Give the head the embedding's weights again, after those were loaded."""
+    """Give a head without weights those of the embedding, after they were loaded."""
     embedding = cast("Any", model).get_input_embeddings()
     head = cast("Any", model).get_output_embeddings()
     if isinstance(embedding, QuantizedEmbedding) and isinstance(head, QuantizedLinear):
-        head.codes, head.scale = embedding.codes, embedding.scale
+        if head.codes.device.type == "meta":
+            head.codes, head.scale = embedding.codes, embedding.scale
+    elif type(head) is nn.Linear and head.weight.device.type == "meta":
+        head.weight = embedding.weight
 
 
 def _tied(model: nn.Module) -> bool:
