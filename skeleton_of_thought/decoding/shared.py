@@ -6,7 +6,7 @@ import threading
 from typing import Any
 
 from skeleton_of_thought.decoding.engine import Engine
-from skeleton_of_thought.decoding.loading import pick_device, pick_dtype
+from skeleton_of_thought.decoding.loading import pick_device, pick_dtype, pick_precision
 
 _engines: dict[tuple[Any, ...], Engine] = {}
 _loading = threading.Lock()
@@ -37,4 +37,6 @@ def find_engine(
 
 def _key(name: str, dtype: str, device: str, revision: str | None) -> tuple[Any, ...]:
     target = pick_device(device)
-    return name, pick_dtype(dtype, target), target, revision
+    precision = pick_precision(dtype, target, name)
+    kind = pick_dtype("auto" if precision else dtype, target)
+    return name, precision, kind, target, revision

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -10,8 +11,10 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
 from skeleton_of_thought.decoding.attention import Fill, FlatPass
+from skeleton_of_thought.decoding.fused import FusedDecoder, is_fusable
 from skeleton_of_thought.decoding.memory import LayerShape, Layout, Segment, Slots
-from skeleton_of_thought.decoding.packed import pack
+from skeleton_of_thought.decoding.products import pack
+from skeleton_of_thought.decoding.quantized import QuantizedLinear
 from skeleton_of_thought.decoding.rows import DecodeRow
 from skeleton_of_thought.errors import ConfigurationError
 
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torch import Tensor
+
+logger = logging.getLogger(__name__)
 
 _NAME = "skeleton_of_thought"
 _UNSUPPORTED = ("softcap", "s_aux", "position_bias")  # arguments of attention functions that ours has not
@@ -50,8 +55,8 @@ class ModelView:
         shared = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
         self._model = copy.deepcopy(model, shared).eval()
         self._model.set_attn_implementation(_NAME)
-        pack(self._model)
-        self._device = model.get_input_embeddings().weight.device
+        self._fused: FusedDecoder | None = None
+        self._device = _device_of(model.get_input_embeddings())
         self.context = _context(model.config)
         self.vocabulary: int = model.config.get_text_config().vocab_size
         recorder = _Recorder()
@@ -59,7 +64,7 @@ class ModelView:
         _check_layers(model, recorder)
         self.layout = Layout(recorder.shapes)
         self.windows = any(recorder.windows.values())
-        self._compare(model)
+        self._make_fast(model, recorder)
 
     def run(self, flat: FlatPass) -> Tensor:
         """Logits of the last token of each text in the pass (or of its last ones), shape `(texts, vocabulary)`."""
@@ -69,27 +74,55 @@ class ModelView:
     def _logits(
         self, tokens: Sequence[int], positions: Sequence[int], last: Sequence[int], step: FlatPass | _Recorder
     ) -> Tensor:
+        ids = torch.tensor([tokens], device=self._device)
+        places = torch.tensor([positions], device=self._device)
+        wanted = torch.tensor(last, device=self._device)
+        if self._fused is not None:
+            return self._fused.logits(ids, places, wanted, step)
         output = self._model(
-            input_ids=torch.tensor([tokens], device=self._device),
-            position_ids=torch.tensor([positions], device=self._device),
-            use_cache=False,
-            logits_to_keep=torch.tensor(last, device=self._device),
-            sot_step=step,
+            input_ids=ids, position_ids=places, use_cache=False, logits_to_keep=wanted, sot_step=step
         )
         logits: Tensor = output.logits[0]
         return logits if len(logits) == len(last) else logits[list(last)]
 
-    def _compare(self, model: Any) -> None:
-        """Two texts through the model alone and through the view together, in a fill and a step."""
-        count = max(3, min(self.vocabulary, 50_000))
-        texts = [[(7 + 31 * i) % count for i in range(9)], [(5 + 17 * i) % count for i in range(13)]]
+    def _make_fast(self, model: Any, recorder: _Recorder) -> None:
+        """Lay the weights out, and see that the model still says what it said."""
+        texts = self._texts()
         with torch.inference_mode():
-            alone = torch.cat(
-                [
-                    model(input_ids=torch.tensor([text], device=self._device), use_cache=False).logits[0, -2:]
-                    for text in texts
-                ]
-            ).float()
+            alone = model(input_ids=torch.tensor(texts, device=self._device), use_cache=False).logits[:, -2:]
+        exact = alone.dtype == torch.float32 and not _is_quantized(self._model)
+        alone = alone.flatten(0, 1).float()
+        tolerance = 0.01 if exact else 0.2
+        if is_fusable(self._model):
+            self._fused = FusedDecoder(self._model, scales=recorder.scales, windows=recorder.windows)
+            if self._error(texts, alone) <= tolerance:
+                self._model = None
+                return
+            logger.warning("%s is not what it was: decoding it module by module", type(model).__name__)
+            self._fused = None
+        pack(self._model)
+        error = self._error(texts, alone)
+        if not error <= tolerance:
+            raise ConfigurationError(
+                f"{type(model).__name__} gives other results when its attention is replaced "
+                f"(error {error:.3g} of the logits' spread), so this engine cannot serve it."
+            )
+
+    def _texts(self) -> list[list[int]]:
+        """Two texts of equal length."""
+        count = max(3, min(self.vocabulary, 50_000))
+        return [[(7 + 31 * i) % count for i in range(13)], [(5 + 17 * i) % count for i in range(13)]]
+
+    def _error(self, texts: Sequence[list[int]], alone: Tensor) -> float:
+        """How far the last two tokens' logits of texts, in a fill and a step together, are from those alone.
+
+        Args:
+            texts: The texts.
+            alone: The model's logits, shape `(2 * texts, vocabulary)`.
+
+        Returns:
+            The mean difference in units of the logits' spread.
+        """
         slots = Slots(self.layout)
         slots.fit(0, 0, more=(2, 16))
         segments = []
@@ -104,13 +137,7 @@ class ModelView:
         rows = [DecodeRow(text[-1], len(text) - 1, len(text) - 1, ()) for text in texts]
         second = self.run(FlatPass(self.layout, slots, rows, []))
         together = torch.stack([first[0], second[0], first[1], second[1]]).float()
-        error = float((together - alone).abs().mean() / alone.std())
-        tolerance = 0.01 if alone.dtype == torch.float32 and first.dtype == torch.float32 else 0.2
-        if not error <= tolerance:
-            raise ConfigurationError(
-                f"{type(model).__name__} gives other results when its attention is replaced "
-                f"(error {error:.3g} of the logits' spread), so this engine cannot serve it."
-            )
+        return float((together - alone).abs().mean() / alone.std())
 
 
 class _Recorder:
@@ -119,6 +146,7 @@ class _Recorder:
     def __init__(self) -> None:
         self.shapes: dict[int, LayerShape] = {}
         self.windows: dict[int, int | None] = {}
+        self.scales: dict[int, float | None] = {}
         self.options: set[str] = set()
 
     def attend(
@@ -133,6 +161,7 @@ class _Recorder:
     ) -> Tensor:
         self.shapes[layer] = LayerShape(key.shape[1], key.shape[3], value.shape[3], key.dtype, key.device)
         self.windows[layer] = window
+        self.scales[layer] = scale
         out = scaled_dot_product_attention(query, key, value, is_causal=True, scale=scale, enable_gqa=True)
         return out.transpose(1, 2)
 
@@ -157,6 +186,16 @@ def _attend(
 
 
 AttentionInterface.register(_NAME, _attend)
+
+
+def _device_of(module: Any) -> torch.device:
+    """Where a module's weights are, parameters or buffers."""
+    device: torch.device = next(iter((*module.parameters(), *module.buffers()))).device
+    return device
+
+
+def _is_quantized(model: Any) -> bool:
+    return any(isinstance(module, QuantizedLinear) for module in model.modules())
 
 
 def _check_config(model: Any) -> None:

@@ -20,7 +20,8 @@ from transformers import (
 from skeleton_of_thought.decoding.attention import Fill, FlatPass
 from skeleton_of_thought.decoding.kernels import attention_and_weight, merged, product_attention
 from skeleton_of_thought.decoding.memory import Chain, Segment, Slots
-from skeleton_of_thought.decoding.packed import PackedLinear, PackedPart, pack
+from skeleton_of_thought.decoding.packed import PackedLinear
+from skeleton_of_thought.decoding.products import PackedPart, pack
 from skeleton_of_thought.decoding.rows import DecodeRow
 from skeleton_of_thought.decoding.view import ModelView
 from skeleton_of_thought.errors import ConfigurationError
@@ -87,12 +88,37 @@ def test_the_context_ends_where_the_angles_would_change(rope: str) -> None:
 
 
 def test_weights_are_shared_but_for_packed_ones(tiny_model) -> None:
-    model = tiny_model("llama")
+    model = tiny_model("gemma3, mixed windows")
     view = ModelView(model)
     assert view._model.get_input_embeddings().weight is model.get_input_embeddings().weight
     kinds = Counter(type(module) for module in view._model.modules())
     # In two layers: query, key and value as one, gate and up as one, two more; and the head.
     assert (kinds[PackedPart], kinds[PackedLinear], kinds[torch.nn.Linear]) == (2 * 5, 2 * 2 + 1, 0)
+
+
+@pytest.mark.parametrize("kind", ["llama grouped-query", "qwen2 multi-query", "qwen3", "mistral, window 7"])
+def test_the_llama_family_is_decoded_without_modules(kind: str, tiny_model) -> None:
+    model = tiny_model(kind)
+    view = ModelView(model)
+    assert view._model is None
+    assert view._fused._embed.weight is model.get_input_embeddings().weight
+
+
+def test_a_block_that_is_not_what_it_was_is_decoded_module_by_module(caplog) -> None:
+    class Changed(LlamaForCausalLM):
+        """Has a block of the family, and something more."""
+
+        def forward(self, *inputs, **options):
+            output = super().forward(*inputs, **options)
+            output.logits = output.logits * torch.linspace(0.1, 2, 64)
+            return output
+
+    Changed.__name__, Changed.__module__ = "LlamaForCausalLM", "transformers.models.llama"
+    torch.manual_seed(0)
+    view = ModelView(Changed(LlamaConfig(**SHAPE)))
+    assert view._fused is None
+    assert view._model is not None
+    assert "module by module" in caplog.text
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

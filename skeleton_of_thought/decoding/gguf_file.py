@@ -1,0 +1,89 @@
+"""GGUF files: the models other tools leave on people's disks, in the precision the file has."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+from transformers.utils import logging as transformers_logging
+
+from skeleton_of_thought.decoding.quantized import quantize_model
+from skeleton_of_thought.decoding.quiet import quiet
+from skeleton_of_thought.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from skeleton_of_thought.decoding.quantized import Precision
+
+_FLOAT_TYPES = {0, 1, 32}  # of `general.file_type`: float32, float16, bfloat16
+
+
+def is_gguf(name: str) -> bool:
+    """Whether a model's name is that of a GGUF file."""
+    return name.lower().endswith(".gguf")
+
+
+def read_gguf(file: Path, dtype: torch.dtype) -> tuple[Any, Any]:
+    """A GGUF file's model with its weights as numbers, and its tokenizer with its chat template.
+
+    While the weights are read, a terminal sees transformers' progress bar.
+
+    Raises:
+        ConfigurationError: There is no such file, it is none, or transformers cannot read its architecture.
+    """
+    if not file.is_file():
+        raise ConfigurationError(f"There is no file {str(file)!r}.")
+    try:
+        with _bars_on_terminals_only():
+            model = AutoModelForCausalLM.from_pretrained(
+                file.parent,
+                gguf_file=file.name,
+                dtype=dtype,
+                quantization_config=GgufConfig(dequantize=True),
+            )
+            tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
+    except (ValueError, KeyError, NotImplementedError) as error:
+        raise ConfigurationError(
+            f"transformers {version('transformers')} cannot read {str(file)!r}: {error} "
+            "Give a folder or a Hub id of the same model, or a file of an architecture it reads."
+        ) from error
+    return model.eval(), tokenizer
+
+
+def quantized_gguf(file: Path, precision: Precision) -> tuple[Any, Any]:
+    """A GGUF file's model in 4 and 8 bits, and its tokenizer.
+
+    `"file"` keeps what torch's kernels can hold: Q4_0, Q4_1 and Q4_K weights keep their 4 bits and Q8_0 its 8,
+    nothing is rounded; Q5 and Q6 become 8 bits in groups of 32, which moves a weight by at most 1/254 of its
+    group's largest. Needs memory for the weights in float32, once.
+    """
+    model, tokenizer = read_gguf(file, torch.float32)
+    quantize_model(model, precision)
+    return model, tokenizer
+
+
+def has_float_weights(file: Path) -> bool:
+    """Whether a file's weights are not quantised: then there is no precision of its own to keep."""
+    from gguf import GGUFReader
+
+    try:
+        field = GGUFReader(file).get_field("general.file_type")
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"{str(file)!r} is not a GGUF file: {error}") from error
+    return field is not None and int(field.contents()) in _FLOAT_TYPES
+
+
+@contextlib.contextmanager
+def _bars_on_terminals_only() -> Any:
+    """transformers writes a progress bar that its own switch does not reach."""
+    if sys.stderr is not None and sys.stderr.isatty() and transformers_logging.is_progress_bar_enabled():
+        yield
+        return
+    with quiet(), contextlib.redirect_stderr(io.StringIO()):
+        yield
