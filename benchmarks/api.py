@@ -32,7 +32,7 @@ from rich.table import Table
 
 from langchain_sot import SkeletonOfThoughtChain
 from llamaindex_sot import LangChainLLM
-from skeleton_of_thought import PROMPTS, Message, parse_skeleton
+from skeleton_of_thought import PROMPTS, Message, Options, parse_skeleton
 from skeleton_of_thought.fake_server import Entry, FakeServer, Ledger, Pace, PlausibleAnswers
 from skeleton_of_thought.limits import Limiter
 
@@ -319,7 +319,7 @@ async def prompt_prices(server: Server) -> None:
         found = {}
         for cached in (None, False, True):
             server.clear()
-            chain = model if cached is None else SkeletonOfThoughtChain(model=model, prompt_cache=cached)
+            chain = model if cached is None else SkeletonOfThoughtChain(model=model, options=Options(prompt_cache=cached))
             await chain.ainvoke(context)
             server.forget()
             found[cached] = sum(
