@@ -35,6 +35,7 @@ from rich.console import Console
 from rich.table import Table
 
 from langchain_sot import ChatTransformers, SkeletonOfThoughtChain
+from skeleton_of_thought import Options
 from skeleton_of_thought.decoding import Engine, load_model
 from skeleton_of_thought.decoding.threads import in_passing
 
@@ -166,7 +167,7 @@ def measure_throughput(engine: Engine, options: argparse.Namespace) -> dict:
     """Many questions at once through `chain.abatch`, against one after another."""
     chat = _chat(engine, options)
     chain = SkeletonOfThoughtChain(model=chat)
-    aware = SkeletonOfThoughtChain(model=chat, load_aware=True)
+    aware = SkeletonOfThoughtChain(model=chat, options=Options(load_aware=True))
     questions = QUESTIONS[: options.at_once]
 
     async def in_turn(way: Any) -> list[float]:

@@ -1,12 +1,13 @@
-"""Sends a run's requests through a LangChain chat model, each as a child run of its own."""
+"""Sends a run's requests through LangChain chat models, and tells callbacks of each."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any
+from contextlib import AsyncExitStack, ExitStack
+from typing import TYPE_CHECKING, Any, Literal
 
-from langchain_core.runnables.config import ContextThreadPoolExecutor, patch_config
+from langchain_core.runnables.config import ContextThreadPoolExecutor
 
 from langchain_sot.messages import (
     has_other_content,
@@ -16,22 +17,25 @@ from langchain_sot.messages import (
     was_filtered,
     was_truncated,
 )
-from langchain_sot.models import is_local, mixes_up_batches, own_stops
+from langchain_sot.models import addressed, is_local, mixes_up_batches, own_stops
 from skeleton_of_thought.request import Delta, Request
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
 
-    from langchain_core.callbacks import BaseCallbackManager
     from langchain_core.messages import BaseMessage
-    from langchain_core.runnables import Runnable, RunnableConfig
+    from langchain_core.runnables import Runnable
 
     from langchain_sot.prompt_cache import PromptCaching
+    from langchain_sot.reporting import ModelRuns, Steps
     from skeleton_of_thought.drivers import Outcome
     from skeleton_of_thought.drivers.turns import Turns
     from skeleton_of_thought.request import Stage
     from skeleton_of_thought.routing.decision import Decision
 
+
+NOTHING = object()
+"""In the place of a direct answer that is not there; None is one that a parser may make."""
 
 MOST_STOPS = 4
 """Stop sequences OpenAI takes in a request."""
@@ -42,8 +46,7 @@ class Calls:
 
     Args:
         models: Who answers the requests of a stage.
-        config: The chain's config; every call gets a copy with a name, a tag and a parent run.
-        get_child: Makes the callback manager of a child run.
+        reports: Tells callbacks of the requests.
         kwargs: What the caller passed on to the model.
         turns: What a request waits for that is not part of a batch.
         caching: Marks what the provider's prompt cache should keep; None marks nothing.
@@ -54,8 +57,7 @@ class Calls:
     def __init__(
         self,
         models: Mapping[Stage, Runnable[Any, Any]],
-        config: RunnableConfig,
-        get_child: Callable[[str], BaseCallbackManager],
+        reports: ModelRuns | Steps,
         kwargs: dict[str, Any],
         *,
         turns: Turns,
@@ -64,17 +66,16 @@ class Calls:
         aroute: Callable[[], Awaitable[Decision]] | None = None,
     ) -> None:
         self._models = models
-        self._config = config
-        self._get_child = get_child
+        self._reports = reports
         self._kwargs = kwargs
         self._turns = turns
         self._caching = caching
         self._route = route
         self._aroute = aroute
         self._sent: set[str] = set()
-        self.direct: Any = None
+        self.direct: Any = NOTHING
         """The model's own message, where the answer is direct."""
-        self.model_name: str | None = None
+        self.heard = Heard()
 
     @property
     def free_stops(self) -> int | None:
@@ -90,12 +91,18 @@ class Calls:
             with ContextThreadPoolExecutor(max_workers=len(requests)) as pool:
                 return list(pool.map(self._try, requests))
         sent = time.monotonic()
-        outputs = self._models[requests[0].stage].batch(
-            [self._input(request) for request in requests],
-            [self._config_for(request, max_concurrency=len(requests)) for request in requests],
-            return_exceptions=True,
-            **self._kwargs_for(requests[0]),
-        )
+        inputs = [self._input(request) for request in requests]
+        model, kwargs = self._addressed(requests[0])
+        with ExitStack() as stack:
+            told = [
+                stack.enter_context(self._reports.report(request, messages, max_concurrency=len(requests)))
+                for request, messages in zip(requests, inputs, strict=True)
+            ]
+            with self._reports.around():
+                configs = [each.config for each in told]
+                outputs = model.batch(inputs, configs, return_exceptions=True, **kwargs)
+            for each, output in zip(told, outputs, strict=True):
+                each.ended(output)
         return self._outcomes(requests, outputs, sent)
 
     async def asend_all(self, requests: Sequence[Request]) -> Sequence[Outcome]:
@@ -105,12 +112,18 @@ class Calls:
                 tasks = [group.create_task(self._atry(request)) for request in requests]
             return [task.result() for task in tasks]
         sent = time.monotonic()
-        outputs = await self._models[requests[0].stage].abatch(
-            [self._input(request) for request in requests],
-            [self._config_for(request) for request in requests],
-            return_exceptions=True,
-            **self._kwargs_for(requests[0]),
-        )
+        inputs = [self._input(request) for request in requests]
+        model, kwargs = self._addressed(requests[0])
+        async with AsyncExitStack() as stack:
+            told = [
+                await stack.enter_async_context(self._reports.report(request, messages))
+                for request, messages in zip(requests, inputs, strict=True)
+            ]
+            with self._reports.around():
+                configs = [each.config for each in told]
+                outputs = await model.abatch(inputs, configs, return_exceptions=True, **kwargs)
+            for each, output in zip(told, outputs, strict=True):
+                each.ended(output)
         return self._outcomes(requests, outputs, sent)
 
     def call(self, request: Request) -> Generator[Delta]:
@@ -118,9 +131,11 @@ class Calls:
         if request.stage == "route" and self._route is not None:
             yield Delta(raw=self._route())
             return
-        output = self._models[request.stage].invoke(
-            self._input(request), self._config_for(request), **self._kwargs_for(request)
-        )
+        messages, (model, kwargs) = self._input(request), self._addressed(request)
+        with self._reports.report(request, messages) as told:
+            with self._reports.around():
+                output = model.invoke(messages, told.config, **kwargs)
+            told.ended(output)
         yield self._whole(request, output)
 
     async def acall(self, request: Request) -> AsyncGenerator[Delta]:
@@ -128,9 +143,11 @@ class Calls:
         if request.stage == "route" and self._aroute is not None:
             yield Delta(raw=await self._aroute())
             return
-        output = await self._models[request.stage].ainvoke(
-            self._input(request), self._config_for(request), **self._kwargs_for(request)
-        )
+        messages, (model, kwargs) = self._input(request), self._addressed(request)
+        async with self._reports.report(request, messages) as told:
+            with self._reports.around():
+                output = await model.ainvoke(messages, told.config, **kwargs)
+            told.ended(output)
         yield self._whole(request, output)
 
     def stream(self, request: Request) -> Generator[Delta]:
@@ -138,10 +155,11 @@ class Calls:
         if request.stage == "route":
             yield from self.call(request)
             return
-        for chunk in self._models[request.stage].stream(
-            self._input(request), self._config_for(request), **self._kwargs_for(request)
-        ):
-            yield self._delta(chunk)
+        messages, (model, kwargs) = self._input(request), self._addressed(request)
+        with self._reports.report(request, messages) as told, self._reports.around():
+            for chunk in model.stream(messages, told.config, **kwargs):
+                told.grew(chunk)
+                yield self._delta(chunk)
 
     async def astream(self, request: Request) -> AsyncGenerator[Delta]:
         """Like `stream`, with asyncio."""
@@ -149,10 +167,12 @@ class Calls:
             async for delta in self.acall(request):
                 yield delta
             return
-        async for chunk in self._models[request.stage].astream(
-            self._input(request), self._config_for(request), **self._kwargs_for(request)
-        ):
-            yield self._delta(chunk)
+        messages, (model, kwargs) = self._input(request), self._addressed(request)
+        async with self._reports.report(request, messages) as told:
+            with self._reports.around():
+                async for chunk in model.astream(messages, told.config, **kwargs):
+                    told.grew(chunk)
+                    yield self._delta(chunk)
 
     def _is_batch(self, requests: Sequence[Request]) -> bool:
         """Whether requests go out as one batch: several new ones; what is sent again waits for its own turn."""
@@ -187,7 +207,7 @@ class Calls:
         return self._delta(output)
 
     def _delta(self, chunk: Any) -> Delta:
-        self._notice_model(chunk)
+        self.heard.notice(chunk)
         return Delta(
             text_of(chunk),
             usage_of(chunk),
@@ -197,21 +217,13 @@ class Calls:
             other_content=has_other_content(chunk),
         )
 
-    def _notice_model(self, output: Any) -> None:
-        name = (getattr(output, "response_metadata", None) or {}).get("model_name")
-        self.model_name = name or self.model_name
-
-    def _config_for(self, request: Request, *, max_concurrency: int | None = None) -> RunnableConfig:
-        return patch_config(
-            self._config,
-            callbacks=self._get_child(f"sot:{request.id}"),
-            run_name=request.id.replace(":", " "),
-            max_concurrency=max_concurrency,
-        )
-
     def _input(self, request: Request) -> list[BaseMessage]:
         messages = to_langchain(request.messages)
         return self._caching.messages(request, messages) if self._caching else messages
+
+    def _addressed(self, request: Request) -> tuple[Runnable[Any, Any], dict[str, Any]]:
+        """Who is called for a request, and with which options."""
+        return addressed(self._models[request.stage], self._kwargs_for(request))
 
     def _kwargs_for(self, request: Request) -> dict[str, Any]:
         kwargs = dict(self._kwargs)
@@ -224,3 +236,45 @@ class Calls:
         if is_local(self._models[request.stage]):
             kwargs = {**request.steering.to_dict(), **kwargs}
         return kwargs
+
+
+class Heard:
+    """What the models said of themselves, for the message that is made of their answers.
+
+    Attributes:
+        metadata: `model_name`, `model_provider`.
+        end: The key under which the model says why it stopped; None if it does not say.
+        truncated: Whether a length limit stopped a point.
+        usage: Whether any answer said what it used.
+        cached: Whether every answer came from LangChain's cache.
+    """
+
+    def __init__(self) -> None:
+        self.metadata: dict[str, str] = {}
+        self.end: Literal["finish_reason", "stop_reason"] | None = None
+        self.truncated = False
+        self.usage = False
+        self.cached: bool | None = None
+
+    def notice(self, output: Any) -> None:
+        """A model returned this, whole or a piece of it."""
+        said = getattr(output, "response_metadata", None) or {}
+        for name in ("model_name", "model_provider"):
+            if isinstance(said.get(name), str):
+                self.metadata[name] = said[name]
+        if said.get("finish_reason"):
+            self.end = "finish_reason"
+        elif said.get("stop_reason"):
+            self.end = "stop_reason"
+        self.truncated = self.truncated or was_truncated(output)
+        if usage := getattr(output, "usage_metadata", None):
+            self.usage = self.usage or "input_tokens" in usage
+            self.cached = usage.get("total_cost") == 0 and self.cached is not False
+
+    def ending(self) -> dict[str, str]:
+        """Why the answer ended, in the model's own words."""
+        if self.end is None:
+            return {}
+        if self.end == "stop_reason":
+            return {self.end: "max_tokens" if self.truncated else "end_turn"}
+        return {self.end: "length" if self.truncated else "stop"}

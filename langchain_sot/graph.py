@@ -25,7 +25,7 @@ def draw(chain: SkeletonOfThoughtChain, config: RunnableConfig | None) -> Graph:
     question = graph.add_node(chain.get_input_schema(config))
     skeleton = node("skeleton", chain.skeleton_model or chain.model)
     direct, answer = node("direct"), node("answer", None)
-    if chain.router is None:
+    if chain.chosen_router() is None:
         graph.add_edge(question, skeleton)
     else:
         route = node("route", None)

@@ -10,6 +10,7 @@ from langchain_core.messages import (
     ChatMessage,
     HumanMessage,
     SystemMessage,
+    ToolMessage,
     convert_to_messages,
 )
 from langchain_core.messages.ai import InputTokenDetails, UsageMetadata
@@ -58,6 +59,14 @@ def _role(message: BaseMessage) -> Role:
     return "assistant" if isinstance(message, AIMessage) else "other"
 
 
+def calls_tools(messages: Sequence[Message]) -> bool:
+    """Whether tools were called in a conversation: its next message belongs to that talk."""
+    return any(
+        isinstance(message.original, ToolMessage) or bool(getattr(message.original, "tool_calls", None))
+        for message in messages
+    )
+
+
 def to_langchain(messages: Sequence[Message]) -> list[BaseMessage]:
     """The messages a request sends: the caller's own where their content did not change."""
     return [_to_langchain(message) for message in messages]
@@ -80,7 +89,7 @@ def text_of(output: Any) -> str:
 def usage_of(output: Any) -> Usage:
     """The tokens a message reports; zero if it reports none."""
     usage = getattr(output, "usage_metadata", None)
-    if not usage:
+    if not usage or "input_tokens" not in usage:  # LangChain's cache leaves nothing but a cost of such a message
         return Usage()
     details = usage.get("input_token_details") or {}
     return Usage(

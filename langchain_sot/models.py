@@ -5,7 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from langchain_core.language_models import BaseLanguageModel
-from langchain_core.runnables import RunnableSequence
+from langchain_core.output_parsers import BaseLLMOutputParser, StrOutputParser
+from langchain_core.runnables import (
+    Runnable,
+    RunnableAssign,
+    RunnableBranch,
+    RunnableGenerator,
+    RunnableLambda,
+    RunnableParallel,
+    RunnablePassthrough,
+    RunnableSequence,
+)
 from langchain_core.runnables.base import RunnableBindingBase
 from langchain_core.runnables.configurable import DynamicRunnable, RunnableConfigurableAlternatives
 from langchain_core.runnables.fallbacks import RunnableWithFallbacks
@@ -16,8 +26,6 @@ from skeleton_of_thought.provider_errors import Quirks, quirks_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-    from langchain_core.runnables import Runnable
 
 
 _NAMES = ("model_name", "model", "model_id")
@@ -35,6 +43,10 @@ def layers(model: Any) -> Iterator[Any]:
         inner = list(model.runnables)
     elif isinstance(model, RunnableSequence):
         inner = list(model.steps)
+    elif isinstance(model, RunnableParallel):
+        inner = list(model.steps__.values())
+    elif isinstance(model, RunnableAssign):
+        inner = [model.mapper]
     elif isinstance(model, RunnableConfigurableAlternatives):
         inner = [model.default, *model.alternatives.values()]
     elif isinstance(model, DynamicRunnable):
@@ -63,11 +75,112 @@ def mixes_up_batches(model: Any) -> bool:
     return any(isinstance(layer, RunnableRetry) for layer in layers(model))
 
 
-def has_tools(model: Any) -> bool:
-    """Whether tools are bound: such an answer may be a tool call, which has no skeleton."""
-    return any(
-        isinstance(layer, RunnableBindingBase) and bool(layer.kwargs.get("tools")) for layer in layers(model)
-    )
+_FORMS = {
+    "tools": "tools are bound",
+    "functions": "functions are bound",
+    "tool_choice": "a tool is asked for",
+    "response_format": "a response format is asked for",
+    "response_schema": "a response format is asked for",
+    "response_mime_type": "a response format is asked for",
+    "output_config": "a response format is asked for",
+    "output_format": "a response format is asked for",
+    "ls_structured_output_format": "a response format is asked for",
+    "format": "a response format is asked for",
+}
+"""Options of providers that make an answer something else than text for a reader."""
+
+
+def form_of(model: Any, kwargs: Mapping[str, Any]) -> str | None:
+    """Why an answer will not be text for a reader, so that no skeleton of it can be made; None if nothing says so.
+
+    A tool call, JSON that follows a schema, or what an output parser makes of an answer has no points.
+    """
+    given = [kwargs, *_bound(model)]
+    for options in given:
+        for name, reason in _FORMS.items():
+            if options.get(name) and options[name] != {"type": "text"} and not _is_effort(name, options[name]):
+                return reason
+    if any(_is_parser(layer) for layer in layers(model)):
+        return "the model's output is parsed"
+    return None
+
+
+def _bound(model: Any) -> Iterator[Mapping[str, Any]]:
+    """The options a call will have besides its own: bound ones, and those a model keeps in its fields."""
+    for layer in layers(model):
+        if isinstance(layer, RunnableBindingBase):
+            yield layer.kwargs
+        elif isinstance(layer, BaseLanguageModel):
+            yield getattr(layer, "model_kwargs", None) or {}
+            json = getattr(layer, "format", None)
+            yield {"format": json} if isinstance(json, (str, dict)) else {}
+
+
+def _is_effort(name: str, value: Any) -> bool:
+    """Whether Anthropic's `output_config` says nothing of a format."""
+    return name == "output_config" and isinstance(value, dict) and "format" not in value
+
+
+def _is_parser(layer: Any) -> bool:
+    return isinstance(layer, BaseLLMOutputParser) and not isinstance(layer, StrOutputParser)
+
+
+_WITHOUT_OPTIONS = (
+    RunnableAssign,
+    RunnableBranch,
+    RunnableGenerator,
+    RunnableLambda,
+    RunnableParallel,
+    RunnablePassthrough,
+    RunnableSequence,
+)
+"""Runnables that hand a call's options to something else than the chat model in them, or fail for them."""
+
+
+def takes_options(model: Any) -> bool:
+    """Whether the options of a call reach the chat models in it."""
+    if isinstance(model, RunnableBindingBase):
+        return takes_options(model.bound)
+    if isinstance(model, RunnableWithFallbacks):
+        return all(takes_options(each) for each in model.runnables)
+    if isinstance(model, RunnableConfigurableAlternatives):
+        others = (each for each in model.alternatives.values() if isinstance(each, Runnable))
+        return takes_options(model.default) and all(takes_options(each) for each in others)
+    if isinstance(model, DynamicRunnable):
+        return takes_options(model.default)
+    return not isinstance(model, _WITHOUT_OPTIONS)
+
+
+def addressed(model: Runnable[Any, Any], kwargs: dict[str, Any]) -> tuple[Runnable[Any, Any], dict[str, Any]]:
+    """Whom to call so that the options reach the chat model, and what to call it with.
+
+    A sequence hands them to its first step, which is not the model; there they are bound to the model inside. Where
+    no model can be seen, as in a function, they are left out.
+    """
+    if not kwargs or takes_options(model):
+        return model, kwargs
+    return _with_options(model, kwargs), {}
+
+
+def _with_options(model: Any, kwargs: dict[str, Any]) -> Any:
+    """The runnable with these options bound to its last chat model; itself where there is none to see."""
+    if isinstance(model, RunnableSequence):
+        steps = list(model.steps)
+        place = next((i for i in reversed(range(len(steps))) if chat_model(steps[i]) is not None), None)
+        if place is None:
+            return model
+        steps[place] = _with_options(steps[place], kwargs)
+        return RunnableSequence(*steps, name=model.name)
+    if takes_options(model):
+        return model.bind(**kwargs)
+    if isinstance(model, RunnableBindingBase):
+        return model.model_copy(update={"bound": _with_options(model.bound, kwargs)})
+    if isinstance(model, RunnableWithFallbacks):
+        others = [_with_options(each, kwargs) for each in model.fallbacks]
+        return model.model_copy(
+            update={"runnable": _with_options(model.runnable, kwargs), "fallbacks": others}
+        )
+    return model
 
 
 def own_stops(model: Any, kwargs: Mapping[str, Any]) -> list[str]:
@@ -85,6 +198,11 @@ def is_local(model: Any) -> bool:
         getattr(layer, "_llm_type", None) for layer in layers(model) if isinstance(layer, BaseLanguageModel)
     }
     return kinds == {"chat-transformers"}
+
+
+def answers_in_blocks(model: Any) -> bool:
+    """Whether the model's messages have a list of standard blocks as content."""
+    return getattr(chat_model(model), "output_version", None) == "v1"
 
 
 def name_of(model: Any) -> str | None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from langchain_core.messages import AIMessage, AIMessageChunk
-from langchain_core.messages.ai import add_usage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.messages.ai import UsageMetadata, add_usage
 
+from langchain_sot.calls import NOTHING
 from langchain_sot.messages import usage_metadata, usage_of
 from skeleton_of_thought.events import AnswerText, Event, PointEnded, PointStarted, SkeletonReady
 from skeleton_of_thought.prices import Price
@@ -26,55 +27,104 @@ if TYPE_CHECKING:
 StagePrices = Mapping[Stage, Price | None] | None
 
 
-def message_of(answer: Answer, calls: Calls, run_id: UUID, prices: StagePrices = None) -> AIMessage:
-    """The answer as a message; a direct one is the model's own message with the bill added."""
-    direct = calls.direct
-    if answer.route == "direct" and isinstance(direct, AIMessage):
-        rest = answer.usage - usage_of(direct)
-        usage = add_usage(direct.usage_metadata, usage_metadata(rest)) if rest != Usage() else None
-        return direct.model_copy(
-            update={
-                "response_metadata": {**direct.response_metadata, **_metadata(answer, None, prices)},
-                "usage_metadata": usage or direct.usage_metadata,
-            }
-        )
-    return AIMessage(
-        answer.text,
-        id=_message_id(run_id),
-        response_metadata=_metadata(answer, calls.model_name, prices),
-        usage_metadata=usage_metadata(answer.usage),
-    )
+class Rendering:
+    """How one call's answer is reported.
 
+    Args:
+        run_id: The run whose answer it is; its message gets an id of it, as a chat model's does.
+        calls: The calls it was made of.
+        prices: What each stage costs; None if nobody asked.
+        blocks: Whether content is a list of blocks, as `output_version="v1"` asks for.
+    """
 
-class StreamedAnswer:
-    """Turns a run's events into message chunks, and keeps what a direct answer's own chunks reported."""
-
-    def __init__(self, run_id: UUID) -> None:
-        self._id = _message_id(run_id)
+    def __init__(
+        self, run_id: UUID | None, calls: Calls, prices: StagePrices = None, *, blocks: bool = False
+    ) -> None:
+        self._calls = calls
+        self._prices = prices
+        self._blocks = blocks
+        self._id = None if run_id is None else f"lc_run--{run_id}"
+        self._shown_id: str | None = None
         self._reported = Usage()
         self._raw = False
 
-    def chunks(self, event: Event | tuple[Request, Delta]) -> Iterator[AIMessageChunk]:
-        """The chunks this event is worth: text of the answer, or a direct answer's own chunks."""
+    def message(self, answer: Answer) -> Any:
+        """The whole answer: a direct one is what the model returned, with the bill added if it is a message."""
+        direct = self._calls.direct
+        if answer.route == "direct" and direct is not NOTHING and not isinstance(direct, str):
+            if not isinstance(direct, AIMessage):
+                return direct
+            rest = answer.usage - usage_of(direct)
+            usage = (
+                add_usage(direct.usage_metadata, usage_metadata(rest))
+                if rest != Usage()
+                else direct.usage_metadata
+            )
+            return direct.model_copy(
+                update={
+                    "response_metadata": {**direct.response_metadata, **self._sot(answer)},
+                    "usage_metadata": usage,
+                }
+            )
+        return AIMessage(
+            self._content(answer.text),
+            id=self._id,
+            response_metadata={**self._sot(answer), **self._of_a_model()},
+            usage_metadata=self._usage(answer.usage),
+        )
+
+    def chunks(self, event: Event | tuple[Request, Delta]) -> Iterator[Any]:
+        """What of a streamed answer this event is worth: text of it, or a direct answer's own pieces."""
         if isinstance(event, tuple):
             _, delta = event
             if isinstance(delta.raw, AIMessageChunk):
                 self._raw = True
                 self._reported += usage_of(delta.raw)
+                self._shown_id = self._shown_id or delta.raw.id
                 yield delta.raw.model_copy(update={"chunk_position": None})  # the bill comes behind it
-        elif isinstance(event, AnswerText) and not self._raw:
-            yield AIMessageChunk(content=event.text, id=self._id)
+            elif not isinstance(delta.raw, (str, BaseMessage)):
+                self._calls.direct = delta.raw
+                yield delta.raw
+        elif isinstance(event, AnswerText) and not self._raw and self._is_text:
+            yield AIMessageChunk(content=self._content(event.text), id=self._id)
 
-    def last(self, answer: Answer, calls: Calls, prices: StagePrices = None) -> AIMessageChunk:
+    def last(self, answer: Answer) -> Iterator[AIMessageChunk]:
         """The chunk with the bill: metadata of several chunks would be added up, so it is on one."""
+        if not self._is_text:
+            return
         rest = answer.usage - self._reported
-        return AIMessageChunk(
-            content="",
-            id=None if self._raw else self._id,
-            response_metadata=_metadata(answer, None if self._raw else calls.model_name, prices),
-            usage_metadata=None if self._raw and rest == Usage() else usage_metadata(rest),
+        yield AIMessageChunk(
+            content=[] if self._blocks else "",
+            id=self._shown_id if self._raw else self._id,
+            response_metadata={**self._sot(answer), **({} if self._raw else self._of_a_model())},
+            usage_metadata=None if self._raw and rest == Usage() else self._usage(rest),
             chunk_position="last",
         )
+
+    @property
+    def _is_text(self) -> bool:
+        """Whether the answer is text; a direct one of a model with a parser behind it is whatever that makes."""
+        return self._calls.direct is NOTHING or isinstance(self._calls.direct, (str, BaseMessage))
+
+    def _content(self, text: str) -> Any:
+        return [{"type": "text", "text": text, "index": 0}] if self._blocks else text
+
+    def _sot(self, answer: Answer) -> dict[str, Any]:
+        free = self._calls.heard.cached is True and self._prices is not None
+        prices = dict.fromkeys(self._prices, Price(input=0, output=0)) if free and self._prices else self._prices
+        return {"sot": answer.to_dict(prices)}
+
+    def _of_a_model(self) -> dict[str, str]:
+        """What a plain model's message would say of itself."""
+        heard = self._calls.heard
+        return {**heard.metadata, **heard.ending()}
+
+    def _usage(self, usage: Usage) -> UsageMetadata | None:
+        """Tokens; None if no answer said what it used. An answer from LangChain's cache costs nothing, as there."""
+        if not self._calls.heard.usage:
+            return None
+        told: Any = usage_metadata(usage)
+        return {**told, "total_cost": 0} if self._calls.heard.cached else told  # type: ignore[return-value]
 
 
 def custom_events(event: Event | tuple[Request, Delta]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -87,12 +137,3 @@ def custom_events(event: Event | tuple[Request, Delta]) -> Iterator[tuple[str, d
             yield "sot_point_start", {"index": index, "title": title, "attempt": attempt}
         case PointEnded(result):
             yield "sot_point_end", result.to_dict()
-
-
-def _metadata(answer: Answer, model_name: str | None, prices: StagePrices) -> dict[str, Any]:
-    return {"sot": answer.to_dict(prices), **({"model_name": model_name} if model_name else {})}
-
-
-def _message_id(run_id: UUID) -> str:
-    """The id LangChain gives to a chat model's message: replaced by a provider's own where there is one."""
-    return f"lc_run--{run_id}"

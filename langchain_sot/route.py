@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, get_args
 
 from langchain_core.runnables import Runnable
@@ -11,18 +13,21 @@ from langchain_core.runnables.config import patch_config
 from langchain_sot.messages import text_of, to_langchain, usage_of
 from langchain_sot.models import is_chat_model
 from skeleton_of_thought.errors import ConfigurationError
+from skeleton_of_thought.messages import Message
+from skeleton_of_thought.provider_errors import describe
 from skeleton_of_thought.request import Reply
 from skeleton_of_thought.routing import get_router
 from skeleton_of_thought.routing.decision import Decision, Route, Router
 from skeleton_of_thought.routing.prompting import ANSWER_TOKENS, PromptingRouter
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from langchain_core.callbacks import AsyncCallbackManagerForChainRun, CallbackManagerForChainRun
+    from langchain_core.messages import BaseMessage
     from langchain_core.runnables import RunnableConfig
 
-    from skeleton_of_thought.messages import Message
+logger = logging.getLogger(__name__)
 
 RouterLike = Any
 """A name such as `"lexical"`, a `Router`, a chat model, or a runnable from messages to "sot" or "direct"."""
@@ -30,7 +35,13 @@ RouterLike = Any
 CONFIG_KEY = "sot_route"
 """`config={"configurable": {"sot_route": "direct"}}` decides for one call."""
 
+QUESTION_KEY = "sot_question"
+"""`config={"configurable": {"sot_question": "..."}}` names the question in the messages of one call."""
+
 _ROUTES = get_args(Route)
+
+_FALLBACK = "lexical"
+"""Decides where the router itself fails: it needs no model."""
 
 
 def check_router(router: RouterLike | None) -> None:
@@ -48,24 +59,36 @@ def check_router(router: RouterLike | None) -> None:
         )
 
 
-def decide(router: RouterLike | None, messages: Sequence[Message], config: RunnableConfig) -> Decision:
-    """What the router says; `decided` knows where none has to be asked."""
-    if is_chat_model(router):
-        return _prompting(router, config).route(messages)
-    if isinstance(router, Runnable):
-        started = time.perf_counter()
-        return _read(router.invoke(to_langchain(messages), config), started)
-    return _named(router).route(messages)
+def decide(router: RouterLike, messages: Sequence[Message], config: RunnableConfig) -> Decision:
+    """What the router says, or the lexical one where it fails; `decided` knows where none has to be asked."""
+    try:
+        if is_chat_model(router):
+            return _prompting(router, config).route(messages)
+        if isinstance(router, Runnable):
+            started = time.perf_counter()
+            return _read(router.invoke(to_langchain(messages), config), started)
+        return get_router(router).route(messages)
+    except Exception as error:  # noqa: BLE001 - whatever a router dies of, the question can be answered
+        return _without_router(error, messages)
 
 
-async def adecide(router: RouterLike | None, messages: Sequence[Message], config: RunnableConfig) -> Decision:
+async def adecide(router: RouterLike, messages: Sequence[Message], config: RunnableConfig) -> Decision:
     """Like `decide`, with asyncio."""
-    if is_chat_model(router):
-        return await _prompting(router, config).aroute(messages)
-    if isinstance(router, Runnable):
-        started = time.perf_counter()
-        return _read(await router.ainvoke(to_langchain(messages), config), started)
-    return await _named(router).aroute(messages)
+    try:
+        if is_chat_model(router):
+            return await _prompting(router, config).aroute(messages)
+        if isinstance(router, Runnable):
+            started = time.perf_counter()
+            return _read(await router.ainvoke(to_langchain(messages), config), started)
+        return await get_router(router).aroute(messages)
+    except Exception as error:  # noqa: BLE001 - whatever a router dies of, the question can be answered
+        return _without_router(error, messages)
+
+
+def _without_router(error: Exception, messages: Sequence[Message]) -> Decision:
+    logger.warning("The router failed, the %s one decides: %s", _FALLBACK, describe(error))
+    instead = get_router(_FALLBACK).route(messages)
+    return replace(instead, reason=f"the router failed ({describe(error)}); {instead.reason}")
 
 
 def _prompting(model: Runnable[Any, Any], config: RunnableConfig) -> PromptingRouter:
@@ -84,8 +107,30 @@ def _prompting(model: Runnable[Any, Any], config: RunnableConfig) -> PromptingRo
     return PromptingRouter(complete, acomplete=acomplete)
 
 
-def _named(router: RouterLike) -> Router:
-    return get_router(router)
+def for_router(
+    messages: Sequence[Message],
+    finder: Callable[[Sequence[BaseMessage]], str] | None,
+    config: RunnableConfig,
+) -> Sequence[Message]:
+    """The conversation as the router reads it: where the caller named the question, it is the last message's text.
+
+    Raises:
+        ConfigurationError: What was named is no text.
+    """
+    named = config.get("configurable", {}).get(QUESTION_KEY)
+    if named is None and finder is not None:
+        named = finder(to_langchain(messages))
+    if named is None:
+        return messages
+    if not isinstance(named, str):
+        raise ConfigurationError(
+            f"The question is {named!r}; {QUESTION_KEY} in the config, or what question= returns, is text, or None "
+            "where the package shall find it."
+        )
+    asked = next((i for i in reversed(range(len(messages))) if messages[i].role == "user"), None)
+    if asked is None:
+        return messages
+    return [*messages[:asked], Message("user", named), *messages[asked + 1 :]]
 
 
 def child_config(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
-
-from pydantic import ConfigDict
+from typing import ClassVar
 
 from langchain_sot.chain import SkeletonOfThoughtChain
 
@@ -15,12 +13,12 @@ class SkeletonOfThoughtRouter(SkeletonOfThoughtChain):
     The chain with a router switched on. A question the router calls unsuitable is answered by one call of the
     plain model, streamed, traced and billed as when called alone; `response_metadata["sot"]` tells the route
     and the reason. `config={"configurable": {"sot_route": "sot"}}` decides for one call. While the local engine's
-    batch or the limiter is full, every answer is direct, unless `load_aware=False`.
+    batch or the limiter is full, every answer is direct, unless `options=Options(load_aware=False)`.
 
     Attributes:
-        router: `"lexical"` (default, under a millisecond, no dependency), `"embedding"`, any other name of
-            `get_router`, a `Router`, a chat model, which is asked for one letter (`race=True` hides the time that
-            takes), or a runnable that returns "sot" or "direct".
+        router: `"lexical"` (under a millisecond, no dependency; the choice of None for a model that does not decide
+            by itself), `"embedding"`, any other name of `get_router`, a `Router`, a chat model, which is asked for
+            one letter (`race=True` hides the time that takes), or a runnable that returns "sot" or "direct".
 
     Example:
         ```python
@@ -31,7 +29,4 @@ class SkeletonOfThoughtRouter(SkeletonOfThoughtChain):
         ```
     """
 
-    router: Any = "lexical"
-    load_aware: bool = True
-
-    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+    routes_by_default: ClassVar[bool] = True

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from langchain_sot import SkeletonOfThoughtChain
+from skeleton_of_thought import Options
 
 from .conftest import chat_model
 from .ways import QUESTION, WAYS, ask
@@ -83,7 +84,7 @@ async def test_points_may_think_less(server, bodies, way, api):
 
 @pytest.mark.parametrize("way", WAYS)
 async def test_a_skeleton_as_json(server, bodies, model, way):
-    chain = SkeletonOfThoughtChain(model=model, structured_skeleton=True)
+    chain = SkeletonOfThoughtChain(model=model, options=Options(structured_skeleton=True))
     answer = await ask(way, chain)
     sot = answer.response_metadata["sot"]
     assert (sot["route"], len(sot["points"])) == ("sot", 4)
@@ -99,7 +100,7 @@ async def test_a_skeleton_as_json(server, bodies, model, way):
 def test_a_model_that_follows_no_schema_says_so(server):
     model = chat_model(server, profile={"structured_output": False})
     with pytest.raises(ValueError, match="structured_skeleton=True needs a model that follows a JSON schema"):
-        SkeletonOfThoughtChain(model=model, structured_skeleton=True)
+        SkeletonOfThoughtChain(model=model, options=Options(structured_skeleton=True))
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -107,7 +108,7 @@ async def test_several_points_per_call(server, bodies, model, way):
     alone = await ask(way, SkeletonOfThoughtChain(model=model))
     once = server.ledger.usage().input_tokens
     server.ledger.clear()
-    answer = await ask(way, SkeletonOfThoughtChain(model=model, points_per_call=3))
+    answer = await ask(way, SkeletonOfThoughtChain(model=model, options=Options(points_per_call=3)))
     sot, before = answer.response_metadata["sot"], alone.response_metadata["sot"]
     assert len(server.ledger.entries) == 1 + 2
     assert server.ledger.usage().input_tokens < 0.8 * once

@@ -48,7 +48,7 @@ async def test_points_go_out_as_one_batch_with_a_config_each(call):
     assert len(parents) == 1
     assert None not in parents
     tags = [config["callbacks"].tags for config in configs]
-    assert tags == [[f"sot:point:{n}"] for n in range(1, 9)]
+    assert tags == [[f"sot:point:{n}", "nostream"] for n in range(1, 9)]
 
 
 @pytest.mark.parametrize("call", ["invoke", "ainvoke"])

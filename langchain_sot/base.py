@@ -1,0 +1,192 @@
+"""What everything in this package that answers by skeleton has in common: its options, and what they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from langchain_core.messages import BaseMessage
+from langchain_core.runnables import Runnable
+from langchain_core.runnables.utils import ConfigurableFieldSpec, get_unique_config_specs
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from langchain_sot.models import chat_model, is_local, name_of, structured
+from langchain_sot.route import CONFIG_KEY, QUESTION_KEY, RouterLike, check_router
+from skeleton_of_thought.answer import AnswerFormat
+from skeleton_of_thought.limits import Limiter
+from skeleton_of_thought.options import OnPointError, Options, RunSettings
+from skeleton_of_thought.prices import Price, Prices
+from skeleton_of_thought.prompts import PROMPTS, AnyPrompts, Prompts, get_prompts
+
+if TYPE_CHECKING:
+    from skeleton_of_thought.request import Request, Stage
+
+
+class SkeletonOfThoughtBase(BaseModel):
+    """The everyday options of the chain, the router and the chat model.
+
+    Attributes:
+        model: A chat model, or any runnable around one (`bind`, `with_retry`, `with_fallbacks`, `prompt | model`).
+        router: Decides per question whether a skeleton pays: `"lexical"`, a `Router`, a chat model, which is
+            asked for one letter, or a runnable that returns "sot" or "direct"; `"always"` gives every question a
+            skeleton. None chooses by the model. A router that fails is replaced by `"lexical"` for that question.
+        prompts: A family (`"instruction"`, `"partial"`, ... , see `PROMPTS`), a JSON file in the format of
+            the paper's code, or `Prompts`. None chooses by the model: a local model is given worked examples
+            and a partial answer to continue, any other an instruction.
+        skeleton_model: Writes the skeleton instead of `model`.
+        point_model: Writes the points instead of `model`: often a smaller one, or the same with less thinking:
+            `model.bind(reasoning_effort="low")`, or a `ChatAnthropic` with a smaller `thinking` budget. `model`
+            still gives the direct answers.
+        max_points: Points beyond this number are dropped; None takes what the prompts ask for.
+        point_max_tokens: Longest point.
+        answer_format: `"sections"`, `"numbered"`, `"headings"`, `"prose"`, or a function from a `PointResult` to
+            text; None takes what suits the prompts.
+        on_point_error: `"mark"` leaves a note in the place of a failed point, `"skip"` leaves it out,
+            `"raise"` raises `PointError`, which carries the other points.
+        retries: How often a failed request is sent again.
+        timeout: Seconds the answer may take; it is returned with the points that are there, the others
+            failed. `DeadlineError` if there is none.
+        point_timeout: Seconds a point may take, retries included; a late point has failed.
+        hedge_after: Seconds after which a point that shows nothing yet is asked for a second time; whichever
+            begins to answer first stays. In `invoke` and `batch` a point shows nothing before its end.
+        race: Start router, skeleton and direct answer together and cancel the loser, for a router that takes
+            time because it asks a model. The loser's tokens are in the bill.
+        limiter: What every request has to pass, a `skeleton_of_thought.limits.Limiter`; one object may serve
+            any number of chains. With it, or with a deadline or `max_concurrency`, points go out one by one.
+            The config's `max_concurrency` holds for all chains of a batch, and of a parent run, together.
+        prices: Makes the bill name money: a `Prices` table, a JSON file of one, or `"default"` for the small
+            table that comes with the package.
+        question: Finds the question for the router in the messages of a call, where it stands in a place the
+            package does not know. One call names its own with `{"configurable": {"sot_question": "..."}}`.
+        options: The rare options, `skeleton_of_thought.Options`.
+    """
+
+    model: Runnable[Any, Any]
+    router: RouterLike | None = None
+    prompts: AnyPrompts | Path | str | None = None
+    skeleton_model: Runnable[Any, Any] | None = None
+    point_model: Runnable[Any, Any] | None = None
+    max_points: int | None = None
+    point_max_tokens: int | None = None
+    answer_format: AnswerFormat | None = None
+    on_point_error: OnPointError = "mark"
+    retries: int = 1
+    timeout: float | None = None
+    point_timeout: float | None = None
+    hedge_after: float | None = None
+    race: bool = False
+    limiter: Limiter | None = None
+    prices: Prices | Path | str | None = None
+    question: Callable[[Sequence[BaseMessage]], str] | None = None
+    options: Options = Options()
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        extra="forbid", arbitrary_types_allowed=True, protected_namespaces=()
+    )
+
+    routes_by_default: ClassVar[bool] = False
+    """Whether `router=None` means a router, where the model does not decide by itself; else every question is split."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Any:
+        """Find mistakes before any token is paid for."""
+        self.run_settings()
+        self.stage_prompts()
+        self.stage_prices()
+        check_router(self.router)
+        return self
+
+    def stage_models(self) -> dict[Stage, Runnable[Any, Any]]:
+        """Which model answers a stage."""
+        skeleton = self.skeleton_model or self.model
+        return {
+            "opening": skeleton,
+            "skeleton": structured(skeleton) if self.options.structured_skeleton else skeleton,
+            "point": self.point_model or self.model,
+            "direct": self.model,
+        }
+
+    def stage_prompts(self) -> AnyPrompts:
+        """The prompts: the user's, or those that suit the models."""
+        if self.prompts is not None:
+            prompts = get_prompts(self.prompts)
+            if self.options.structured_skeleton and isinstance(prompts, Prompts):
+                return replace(prompts, skeleton_start="")
+            return prompts
+        if self.options.structured_skeleton:
+            return PROMPTS["instruction-json"]
+        models = self.stage_models()
+        local = is_local(models["skeleton"]) and is_local(models["point"])
+        return PROMPTS["partial-examples" if local else "instruction"]
+
+    def stage_prices(self) -> dict[Stage, Price | None] | None:
+        """What each stage costs; None if nobody asked."""
+        if self.prices is None:
+            return None
+        table = self.prices
+        if not isinstance(table, Prices):
+            table = Prices.load(None if table == "default" else table)
+        return {stage: table.of(name_of(model)) for stage, model in self.stage_models().items()}
+
+    def run_settings(
+        self, max_stops: int | None = None, leads: Callable[[Sequence[Request]], bool] | None = None
+    ) -> RunSettings:
+        """What a run decides by, checked.
+
+        Raises:
+            ConfigurationError: A value is out of range.
+        """
+        return self.options.settings(
+            max_points=self.max_points,
+            point_max_tokens=self.point_max_tokens,
+            answer_format=self.answer_format,
+            on_point_error=self.on_point_error,
+            retries=self.retries,
+            timeout=self.timeout,
+            point_timeout=self.point_timeout,
+            hedge_after=self.hedge_after,
+            leads=leads,
+            max_stops=max_stops,
+        )
+
+    def chosen_router(self) -> RouterLike | None:
+        """The router of a question; None where every question gets a skeleton."""
+        if self.router == "always":
+            return None
+        if self.router is None and self.routes_by_default:
+            return "lexical"
+        return self.router
+
+    def load(self) -> float:
+        """Share of what the points may use that is in use: of the local engine's batch, of the limiter's places."""
+        points = self.stage_models()["point"]
+        local = chat_model(points).occupancy if is_local(points) else 0.0
+        return max(local, 0.0 if self.limiter is None else self.limiter.load)
+
+    def is_load_aware(self) -> bool:
+        """Whether a full batch or limiter makes answers direct: what the options say, else where a router decides."""
+        said = self.options.load_aware
+        return self.routes_by_default if said is None else said
+
+    def own_config_specs(self) -> list[ConfigurableFieldSpec]:
+        """What can be configured per call: the models' own fields, the route, and which part is the question."""
+        own = [
+            ConfigurableFieldSpec(
+                id=CONFIG_KEY,
+                annotation=str,
+                name="Route",
+                description="'sot' or 'direct' decides for one call; 'auto' asks the router.",
+                default="auto",
+            ),
+            ConfigurableFieldSpec(
+                id=QUESTION_KEY,
+                annotation=str,
+                name="Question",
+                description="The question in the messages of one call, for the router.",
+                default=None,
+            ),
+        ]
+        models = {id(model): model for model in self.stage_models().values()}
+        return get_unique_config_specs([*(spec for m in models.values() for spec in m.config_specs), *own])
