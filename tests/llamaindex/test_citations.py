@@ -113,7 +113,7 @@ def test_shown_text_is_never_taken_back(pieces):
 
 
 def test_false_citations_are_not_recorded():
-    text = "items[1], [0-9], `[2]`, [2](https://example.org), [2019], [1, 9] and at last [3]."
+    text = "items[1], [0-9], `[2]`, [2](https://example.org), [2019], [1, 12] and at last [3]."
     assert cited_in(text, 3) == [3]
 
 
