@@ -43,7 +43,7 @@ class Asked:
 
     def _describe(self, answer: Answer) -> dict[str, Any]:
         """The contract, and where the answer comes from."""
-        cited = cited_in(answer.text) if answer.route == "sot" else []
+        cited = cited_in(answer.text, len(self.node_ids)) if answer.route == "sot" else []
         nodes = dict(enumerate(self.node_ids, start=1))
         return {
             **answer.to_dict(),

@@ -5,15 +5,21 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
+
+from rich.console import Console
 
 from skeleton_of_thought.asking import RouteChoice
 from skeleton_of_thought.errors import require
 from skeleton_of_thought.routing import FixedRouter, get_router
 
 if TYPE_CHECKING:
+    from llamaindex_sot.documents.progress import Progress
     from skeleton_of_thought.prompts import Prompts
     from skeleton_of_thought.routing import Router
+
+_VERBS = {"reading": "Files read", "embedding": "Chunks embedded"}
+_EVERY = 1000
 
 
 def ask_documents(
@@ -27,34 +33,82 @@ def ask_documents(
     prompts: Prompts | None,
     as_json: bool,
 ) -> None:
-    """Answer from the text, Markdown and PDF files of a folder, and name the files cited.
+    """Answer from the documents of a folder, or from one, and name those cited, or all that were given.
 
     Raises:
         ConfigurationError: No such model, no such folder, or nothing to read in it.
         MissingExtraError: The extra `docs` or one the model needs is not installed.
     """
     require("llama_index.core", extra="docs", needed_for="--docs")
-    from llamaindex_sot.documents.folder import ask_folder, cited_files, named_llm
+    from llamaindex_sot.documents.folder import ask_folder, cited_files, given_files, named_llm
 
-    response: Any = ask_folder(
-        question,
-        folder,
-        llm=named_llm(model, base_url=base_url),
-        router=_router(route),
-        max_points=max_points,
-        prompts=prompts,
-        streaming=not as_json,
-    )
+    with ProgressLine(Console(stderr=True)) as progress:
+        response: Any = ask_folder(
+            question,
+            folder,
+            llm=named_llm(model, base_url=base_url),
+            router=_router(route),
+            max_points=max_points,
+            prompts=prompts,
+            streaming=not as_json,
+            watch=progress.watch,
+        )
     if as_json:
         about = {"question": question, "model": model, "answer": str(response)}
-        print(json.dumps({**about, **response.metadata["sot"], "files": cited_files(response)}))
+        files = {"files": cited_files(response), "given_files": given_files(response)}
+        print(json.dumps({**about, **response.metadata["sot"], **files}))
         return
     for text in response.response_gen:
         sys.stdout.write(text)
         sys.stdout.flush()
     files = cited_files(response)
-    print("\n" + "".join(f"\n[{number}] {file}" for number, file in files.items()))
+    print("\n" + "".join(f"\n[{number}] {file}" for number, file in files.items()), end="")
+    print("" if files else f"\nWritten from: {', '.join(given_files(response))}")
     print(f"\n{_footer(response.metadata['sot'])} · {model}")
+
+
+class ProgressLine:
+    """Says on standard error what the documents' reader is doing.
+
+    On a terminal it is one line that changes and goes away; else a line when something begins, and one every so
+    often while it lasts. Nothing is said of an index that is up to date, except what the folder has and is not read.
+
+    Args:
+        console: Where to say it.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._status = console.status("Reading the documents ...") if console.is_terminal else None
+        self._next = {"reading": 0, "embedding": 0}
+
+    def __enter__(self) -> Self:
+        if self._status is not None:
+            self._status.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._status is not None:
+            self._status.stop()
+
+    def watch(self, progress: Progress) -> None:
+        """Take note of how far the work has come."""
+        if progress.stage == "reading" and progress.done == progress.total and progress.skipped:
+            from llamaindex_sot.documents.files import SUFFIXES
+
+            kinds = ", ".join(
+                f"{n} {suffix or 'without a suffix'}" for suffix, n in sorted(progress.skipped.items())
+            )
+            self._say(f"Not read: {kinds}. What is read: {', '.join(SUFFIXES)}.")
+        line = f"{_VERBS[progress.stage]}: {progress.done:,} of {progress.total:,}"
+        if self._status is not None:
+            self._status.update(line)
+        elif progress.done < progress.total and progress.done >= self._next[progress.stage]:
+            self._next[progress.stage] = progress.done + _EVERY
+            self._say(line)
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _router(route: RouteChoice) -> Router:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def named_in(title: str, texts: Mapping[int, str], count: int) -> list[int]:
     """The chunks the skeleton names behind a point, `count` at most; all if it names none."""
-    named = [number for number in cited_in(title) if number in texts]
+    named = [number for number in cited_in(title, max(texts, default=0)) if number in texts]
     return named[:count] or list(texts)
 
 

@@ -12,7 +12,7 @@ from llamaindex_sot.calls import tagged
 from llamaindex_sot.fallback_usage import open_ledger
 from llamaindex_sot.llms.blocking import in_thread
 from llamaindex_sot.sources.choosing import named_in
-from llamaindex_sot.sources.citations import CitationFilter
+from llamaindex_sot.sources.citations import CitationFilter, brackets_in
 from llamaindex_sot.sources.retelling import Retelling
 from llamaindex_sot.sources.sources import place
 from skeleton_of_thought.request import Delta, Request
@@ -135,7 +135,9 @@ class SourcedRequests:
         if self._skeleton is not None:
             own = named_in(self._title(request), self._sources.texts, 1)
             retelling = Retelling(self._sources.as_text(numbers), quote=self._sources.as_quote(own))
-        self._texts[request.id] = _Text(CitationFilter(numbers), retelling)
+        quoted = brackets_in([*(self._sources.texts[number] for number in numbers), self._direct.query])
+        citations = CitationFilter(numbers, count=self._sources.count, quoted=quoted)
+        self._texts[request.id] = _Text(citations, retelling)
         return self._texts[request.id]
 
     def _sourced(self, request: Request, numbers: Collection[int]) -> Request:
@@ -185,7 +187,7 @@ class Direct:
         blocking: bool,
     ) -> None:
         self._synthesizer = synthesizer
-        self._query = query
+        self.query = query
         self._chunks = chunks
         self._kwargs = kwargs
         self._blocking = blocking
@@ -194,7 +196,7 @@ class Direct:
     def send(self, request: Request) -> Iterator[Delta]:
         """Write the answer; its last piece carries the tokens of all the LLM calls it took."""
         with open_ledger() as ledger, tagged(request, self._span):
-            written: Any = self._synthesizer.get_response(self._query, self._chunks, **self._kwargs)
+            written: Any = self._synthesizer.get_response(self.query, self._chunks, **self._kwargs)
             for text in written if isinstance(written, Generator) else [written]:
                 yield Delta(str(text))
         yield Delta(usage=ledger.usage)
@@ -206,7 +208,7 @@ class Direct:
                 yield delta
             return
         with open_ledger() as ledger, tagged(request, self._span):
-            written: Any = await self._synthesizer.aget_response(self._query, self._chunks, **self._kwargs)
+            written: Any = await self._synthesizer.aget_response(self.query, self._chunks, **self._kwargs)
             if isinstance(written, AsyncGenerator):
                 async for text in written:
                     yield Delta(str(text))

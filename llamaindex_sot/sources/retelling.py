@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 
-from llamaindex_sot.sources.citations import CITATION
+from llamaindex_sot.sources.citations import without_citations
 
 _WORD = re.compile(r"[^\W\d_]{4,}")
-_BETWEEN_SENTENCES = re.compile(r"(?<=[.!?])(?=\s+\S)")
+_WORD_OR_BLANKS = re.compile(r"\s+|\S+")
+_ENDS = (".", "!", "?")
 _STEM = 4  # letters
 _FEWEST = 0.25
+_MOST_CHUNKS = 99
 
 
 class Retelling:
@@ -38,19 +40,37 @@ class Retelling:
     def __init__(self, source: str, *, quote: str) -> None:
         self._known = _stems(source)
         self.quote = quote
-        self._pending = self._empty = ""
+        self._sentence: list[str] = []
+        self._ended = False  # whether the sentence has its full stop, and blanks behind it
         self._written: set[str] = set()
         self.removed = 0
 
     def feed(self, delta: str) -> str:
         """Take the next piece; returns the sentences that are complete and kept."""
-        *sentences, self._pending = _BETWEEN_SENTENCES.split(self._pending + delta)
-        return "".join(map(self._checked, sentences))
+        kept: list[str] = []
+        for piece in _WORD_OR_BLANKS.findall(delta):
+            if piece.isspace():
+                self._ended = bool(self._sentence) and (self._ended or self._sentence[-1].endswith(_ENDS))
+            elif self._ended:
+                blanks = self._blanks()
+                kept.append(self._checked("".join(self._sentence)))
+                self._sentence, self._ended = blanks, False
+            self._sentence.append(piece)
+        return "".join(kept)
 
     def finish(self) -> str:
         """The text has ended; returns the rest."""
-        rest = self._checked(self._pending)
+        rest = self._checked("".join(self._sentence))
         return rest if self._written else self.quote
+
+    def _blanks(self) -> list[str]:
+        """Take the blanks from the end of the sentence: they belong to the next one."""
+        start = len(self._sentence)
+        while start and self._sentence[start - 1].isspace():
+            start -= 1
+        blanks = self._sentence[start:]
+        del self._sentence[start:]
+        return blanks
 
     def _checked(self, sentence: str) -> str:
         stems, said = _stems(sentence), _said(sentence)
@@ -64,7 +84,7 @@ class Retelling:
 
 def _said(sentence: str) -> str:
     """The sentence without its citations and its end."""
-    return " ".join(CITATION.sub("", sentence).lower().split()).rstrip(".!?: ")
+    return " ".join(without_citations(sentence, _MOST_CHUNKS).lower().split()).rstrip(".!?: ")
 
 
 def _stems(text: str) -> set[str]:

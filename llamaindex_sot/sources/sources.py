@@ -41,6 +41,11 @@ class Sources:
     shortened: int | None = None
     left_out: tuple[int, ...] = ()
 
+    @property
+    def count(self) -> int:
+        """How many chunks there are, those left out included."""
+        return len(self.texts) + len(self.left_out)
+
     def as_text(self, numbers: Collection[int] | None = None, *, cited_throughout: bool = False) -> str:
         """The chunks with these numbers, or all, as a request shows them.
 

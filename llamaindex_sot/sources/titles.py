@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _LONGEST, _SHORTEST = 9, 3  # words
+_LONGEST_TITLE = 300  # characters
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 _CLAUSE_END = re.compile(r"\s*[,;:(]\s*|\s(?=(?:and|because|so that|which|when|where|while)\s)")
 _METADATA = re.compile(r"\A(?:[\w .-]+: \S.*\n)+\n(?=\S)")
@@ -37,7 +38,7 @@ def title_of(text: str) -> str:
 
     A heading over it is passed over: a small model that is to write about "Watering" does not look further.
     """
-    first = _SENTENCE_END.split(_without_heading(text))[0].rstrip(".!?: ")
+    first = _SENTENCE_END.split(_without_heading(text), maxsplit=1)[0].rstrip(".!?: ")[:_LONGEST_TITLE]
     ends = [clause.start() for clause in _CLAUSE_END.finditer(first)]
     whole = next((first[:end] for end in ends if len(first[:end].split()) >= _SHORTEST), first)
     words = whole.split()[:_LONGEST]
