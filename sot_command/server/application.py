@@ -270,7 +270,6 @@ class _Exchange:
         if outcome == "200" and self._answering:
             answer = self._answering.answer
             told |= {
-                "reason": answer.reason,
                 "points": len(answer.points),
                 "failed_points": sum(point.status != "ok" for point in answer.points),
                 "first_token": round(answer.seconds.first_token, 6),

@@ -290,6 +290,9 @@ def test_logs_are_json_and_say_neither_words_nor_keys(serving, fake, caplog):
     body = {"messages": [{"role": "user", "content": "My password is hunter2, what is yours?"}]}
     post(serving, body, headers={"authorization": "Bearer hunter2"})
     post(serving, {"messages": [{"role": "hunter2", "content": "x"}]})
+    until = time.monotonic() + 5
+    while len(caplog.records) < 2 and time.monotonic() < until:
+        time.sleep(0.01)  # a line is written after the answer is out
     told = [json.loads(record.message) for record in caplog.records if record.name == "sot_command.server"]
     assert [line["outcome"] for line in told] == ["200", "400"]
     assert told[0]["seconds"] > 0

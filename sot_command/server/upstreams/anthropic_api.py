@@ -53,7 +53,9 @@ class AnthropicUpstream:
     async def astream(self, request: Request, fields: Mapping[str, Any]) -> AsyncGenerator[Delta]:
         """The answer to a request, as it is written."""
         system = "\n\n".join(m.text for m in request.messages if m.role == "system")
-        sent = {name: fields[name] for name in ("temperature", "top_p", "top_k") if fields.get(name) is not None}
+        sent: dict[str, Any] = {}
+        # Not every version of the SDK has them as parameters; models that take none say so.
+        sampling = {name: fields[name] for name in ("temperature", "top_p", "top_k") if fields.get(name) is not None}
         if system:
             sent["system"] = system
         stop = request.stop or fields.get("stop") or ()
@@ -65,6 +67,7 @@ class AnthropicUpstream:
             messages=self._messages(request),
             max_tokens=longest or LONGEST_ANSWER,
             stream=True,
+            extra_body=sampling,
             **sent,
         )
         async with events:
