@@ -113,16 +113,17 @@ class Answering:
     async def _once(self) -> AsyncGenerator[Piece]:
         limiter = self._answerer.limiter
         turns = Turns(limiter) if limiter else Turns()
+        relaying = False  # the same text comes as an event, too
         async with contextlib.aclosing(astream(self._run, self._send, turns=turns)) as events:
             async for event in events:
                 if isinstance(event, tuple):
-                    delta = event[1]
+                    delta, relaying = event[1], True
                     self.truncated = self.truncated or delta.truncated
                     if delta.raw is not None:
                         yield delta.raw
                     elif delta.text:
                         yield delta.text
-                elif isinstance(event, AnswerText) and self._run.route == "sot":
+                elif isinstance(event, AnswerText) and not relaying:
                     yield event.text
 
     def _send(self, request: Request) -> AsyncGenerator[Delta]:

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+_IDLE_SECONDS = 120
+"""Clients keep connections for a while, too; who closes first, breaks a request that is just being sent."""
+
+
 def serve(
     app: Any,
     *,
@@ -45,6 +49,7 @@ def serve(
         access_log=False,
         server_header=False,
         ws="none",
+        timeout_keep_alive=_IDLE_SECONDS,
         timeout_graceful_shutdown=max(1, round(grace)),
     )
     ready(f"http://{host}:{listening.getsockname()[1]}")

@@ -20,7 +20,7 @@ class Serving:
         self.address = "http://127.0.0.1:{}".format(listening.getsockname()[1])
         self.url = f"{self.address}/v1"
         config = uvicorn.Config(
-            self.service.application(), log_config=None, ws="none", timeout_graceful_shutdown=20
+            self.service.application(), log_config=None, ws="none", timeout_graceful_shutdown=20, timeout_keep_alive=120
         )
         self.server = uvicorn.Server(config)
         self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [listening]}, daemon=True)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from skeleton_of_thought.clients.anthropic import LONGEST_ANSWER
+from skeleton_of_thought.clients.anthropic import LONGEST_ANSWER, AnthropicClient
 from skeleton_of_thought.errors import ConfigurationError, require
-from skeleton_of_thought.prompts import PROMPTS
 from skeleton_of_thought.request import Delta
 from skeleton_of_thought.usage import CHARACTERS_PER_TOKEN, Usage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
+    from skeleton_of_thought.prompts import AnyPrompts
     from skeleton_of_thought.request import Request
 
 _SHORTEST_PREFIX = 1024
@@ -33,7 +33,7 @@ class AnthropicUpstream:
     """
 
     max_stops: int | None = 4
-    prompts = PROMPTS["instruction"]
+    prompts: AnyPrompts = AnthropicClient.prompts
     relays = False
 
     def __init__(self, model: str, *, base_url: str | None = None, prompt_cache: bool = False) -> None:

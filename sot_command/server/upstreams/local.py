@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from skeleton_of_thought.clients.local import LONGEST_ANSWER
+from skeleton_of_thought.clients.local import LONGEST_ANSWER, LocalClient
 from skeleton_of_thought.decoding import GenerationRequest, get_engine
-from skeleton_of_thought.prompts import PROMPTS
 from skeleton_of_thought.request import Delta
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
+    from skeleton_of_thought.prompts import AnyPrompts
     from skeleton_of_thought.request import Request
 
 _SAMPLING = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "seed")
@@ -25,7 +25,7 @@ class LocalUpstream:
     """
 
     max_stops: int | None = None
-    prompts = PROMPTS["partial-examples"]
+    prompts: AnyPrompts = LocalClient.prompts
     relays = False
 
     def __init__(self, model: str = "local") -> None:

@@ -8,8 +8,8 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
+from skeleton_of_thought.clients.openai import OpenAIClient
 from skeleton_of_thought.errors import ConfigurationError, SkeletonOfThoughtError, require
-from skeleton_of_thought.prompts import PROMPTS
 from skeleton_of_thought.request import Delta
 from skeleton_of_thought.usage import CHARACTERS_PER_TOKEN, Usage
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
     from skeleton_of_thought.messages import Message
+    from skeleton_of_thought.prompts import AnyPrompts
     from skeleton_of_thought.request import Request
 
 _SHORTEST_PREFIX = 1024
@@ -57,7 +58,7 @@ class OpenAIUpstream:
     """
 
     max_stops: int | None = 4
-    prompts = PROMPTS["instruction"]
+    prompts: AnyPrompts = OpenAIClient.prompts
     relays = True
 
     def __init__(self, model: str, *, base_url: str | None = None, prompt_cache: bool = False) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
-    from skeleton_of_thought.prompts import Prompts
+    from skeleton_of_thought.prompts import AnyPrompts
     from skeleton_of_thought.request import Delta, Request
 
 
@@ -23,7 +23,7 @@ class Upstream(Protocol):
     """
 
     name: str
-    prompts: Prompts
+    prompts: AnyPrompts
     max_stops: int | None
     relays: bool
 
