@@ -7,7 +7,7 @@ import sys
 import typer
 from rich.console import Console
 
-from sot_command import ask, compare, demo_command, evaluate, router, serve
+from sot_command import ask, compare, demo_command, evaluate, router, serve, serve_command
 from sot_command.problems import explain
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app.command("demo")(demo_command.demo)
 app.add_typer(router.app, name="router", help="Train, measure and explain the router.")
 app.add_typer(evaluate.app, name="eval")
 app.command("report")(evaluate.report)
+app.command("serve")(serve_command.serve)
 app.command("serve-fake")(serve.serve_fake)
 
 

@@ -1,0 +1,63 @@
+"""A model on this machine, through the batched engine, without a thread per request."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from skeleton_of_thought.clients.local import LONGEST_ANSWER, LocalClient
+from skeleton_of_thought.decoding import GenerationRequest, get_engine
+from skeleton_of_thought.request import Delta
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Mapping
+
+    from skeleton_of_thought.prompts import AnyPrompts
+    from skeleton_of_thought.request import Request
+
+_SAMPLING = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "seed")
+
+
+class LocalUpstream:
+    """The engine's requests as a run sends them.
+
+    Args:
+        model: `"local"`, a folder, or an id on the Hub.
+    """
+
+    max_stops: int | None = None
+    prompts: AnyPrompts = LocalClient.prompts
+    relays = False
+
+    def __init__(self, model: str = "local") -> None:
+        self.name = "local" if model == "local" else f"hf:{model}"
+        self._engine = get_engine(model)
+
+    async def astream(self, request: Request, fields: Mapping[str, Any]) -> AsyncGenerator[Delta]:
+        """The answer to a request, as it is written."""
+        messages = [{"role": message.role, "content": message.text} for message in request.messages]
+        longest = request.max_tokens or fields.get("max_completion_tokens") or fields.get("max_tokens")
+        generation = self._engine.submit(
+            GenerationRequest(
+                messages=messages,
+                continue_final_message=messages[-1]["role"] == "assistant",
+                max_tokens=longest or LONGEST_ANSWER,
+                stop=request.stop or _stops(fields),
+                **{name: fields[name] for name in _SAMPLING if fields.get(name) is not None},
+                **request.steering.to_dict(),
+            )
+        )
+        try:
+            async for text in generation:
+                yield Delta(text)
+            result = await generation.aresult()
+            yield Delta(usage=result.usage, truncated=result.finish_reason == "length")
+        finally:
+            generation.cancel()
+
+    async def aclose(self) -> None:
+        """The engine belongs to the process, not to a server in it."""
+
+
+def _stops(fields: Mapping[str, Any]) -> tuple[str, ...]:
+    stop = fields.get("stop") or ()
+    return (stop,) if isinstance(stop, str) else tuple(stop)

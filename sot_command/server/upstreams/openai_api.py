@@ -1,0 +1,148 @@
+"""A server that speaks OpenAI's language: chunks go through as they come, so that nothing in them is lost."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+from skeleton_of_thought.clients.openai import OpenAIClient
+from skeleton_of_thought.errors import ConfigurationError, SkeletonOfThoughtError, require
+from skeleton_of_thought.request import Delta
+from skeleton_of_thought.usage import CHARACTERS_PER_TOKEN, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Mapping
+
+    from skeleton_of_thought.messages import Message
+    from skeleton_of_thought.prompts import AnyPrompts
+    from skeleton_of_thought.request import Request
+
+_SHORTEST_PREFIX = 1024
+"""Tokens below which OpenAI caches nothing."""
+
+
+class BrokenStreamError(SkeletonOfThoughtError):
+    """An upstream's stream ended before its answer did."""
+
+
+class UpstreamError(SkeletonOfThoughtError):
+    """An upstream reported an error in the middle of an answer.
+
+    Attributes:
+        status_code: What the upstream would have answered, where it says so.
+    """
+
+    def __init__(self, error: Any) -> None:
+        told = error if isinstance(error, dict) else {"message": error}
+        super().__init__(str(told.get("message") or "the upstream reported an error"))
+        code = told.get("code")
+        self.status_code = code if isinstance(code, int) else None
+
+
+class OpenAIUpstream:
+    """Chat completions, streamed.
+
+    The SDK makes the connection and the errors; the events are read here, because its objects for chunks cost more
+    than the rest of a relay.
+
+    Args:
+        model: The model's name at the upstream.
+        base_url: Address of another server; the key may then be missing.
+        prompt_cache: Send OpenAI's `prompt_cache_key`, by which requests with one prefix find the same cache.
+
+    Raises:
+        ConfigurationError: OPENAI_API_KEY is not set.
+    """
+
+    max_stops: int | None = 4
+    prompts: AnyPrompts = OpenAIClient.prompts
+    relays = True
+
+    def __init__(self, model: str, *, base_url: str | None = None, prompt_cache: bool = False) -> None:
+        openai = require("openai", extra="openai", needed_for=f"The model openai:{model}")
+        base_url = base_url or os.environ.get("OPENAI_BASE_URL")
+        key = os.environ.get("OPENAI_API_KEY") or ("none" if base_url else None)
+        if key is None:
+            raise ConfigurationError(
+                f"The model openai:{model} needs a key. Set OPENAI_API_KEY, or give --base-url for a server "
+                "without one."
+            )
+        self.name = f"openai:{model}"
+        self._model = model
+        self._prompt_cache = prompt_cache
+        # A run decides itself what is sent again.
+        self._client = openai.AsyncOpenAI(api_key=key, base_url=base_url, max_retries=0)
+
+    async def astream(self, request: Request, fields: Mapping[str, Any]) -> AsyncGenerator[Delta]:
+        """The answer to a request, as it is written."""
+        sent = {"stream_options": {"include_usage": True}, **fields, **self._cache_key(request)}
+        if request.max_tokens:
+            sent["max_completion_tokens"] = request.max_tokens
+        if request.stop:
+            sent["stop"] = list(request.stop)
+        opening = self._client.chat.completions.with_streaming_response.create(
+            model=self._model,
+            messages=[to_wire(message) for message in request.messages],
+            stream=True,
+            extra_body=sent,
+        )
+        usage, ended = Usage(), False
+        async with opening as response, contextlib.aclosing(response.iter_lines()) as lines:
+            async for line in lines:
+                if not line.startswith("data:"):
+                    continue
+                data = line[5:].strip()
+                if data == "[DONE]":
+                    ended = True
+                    break
+                chunk = json.loads(data)
+                if chunk.get("error"):
+                    raise UpstreamError(chunk["error"])
+                if chunk.get("usage"):
+                    usage = _usage(chunk["usage"])  # some servers tell the sum so far with every chunk
+                if chunk.get("choices"):
+                    delta = _delta(chunk)
+                    ended = ended or delta.raw["choices"][0].get("finish_reason") is not None
+                    yield delta
+        if not ended:
+            raise BrokenStreamError(f"The upstream's answer to {request.id} broke off in the middle.")
+        yield Delta(usage=usage)
+
+    def _cache_key(self, request: Request) -> dict[str, str]:
+        prefix = "\0".join(message.text for message in request.messages[: request.shared])
+        if not self._prompt_cache or len(prefix) // CHARACTERS_PER_TOKEN < _SHORTEST_PREFIX:
+            return {}
+        return {"prompt_cache_key": "sot-" + hashlib.sha256(prefix.encode()).hexdigest()[:32]}
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+
+def to_wire(message: Message) -> dict[str, Any]:
+    """A message as the caller sent it, with whatever the run made of its content."""
+    if isinstance(message.original, dict):
+        kept = message.original.get("content")
+        return {**message.original, "content": kept if message.content == (kept or "") else message.content}
+    return {"role": message.role, "content": message.content}
+
+
+def _delta(chunk: dict[str, Any]) -> Delta:
+    choice = chunk["choices"][0]
+    said = choice.get("delta") or {}
+    finish = choice.get("finish_reason")
+    return Delta(
+        text=said.get("content") or "",
+        truncated=finish == "length",
+        raw=chunk,
+        filtered=finish == "content_filter" or bool(said.get("refusal")),
+        other_content=any(said.get(name) for name in ("tool_calls", "function_call", "audio")),
+    )
+
+
+def _usage(told: dict[str, Any]) -> Usage:
+    cached = (told.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
+    return Usage(told.get("prompt_tokens") or 0, told.get("completion_tokens") or 0, cached)
