@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from langchain_core.runnables.config import ContextThreadPoolExecutor
 
 from langchain_sot.messages import (
+    end_of,
     has_other_content,
     text_of,
     to_langchain,
@@ -215,6 +216,7 @@ class Calls:
             raw=chunk,
             filtered=was_filtered(chunk),
             other_content=has_other_content(chunk),
+            finish_reason=end_of(chunk),
         )
 
     def _input(self, request: Request) -> list[BaseMessage]:

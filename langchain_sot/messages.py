@@ -89,7 +89,9 @@ def text_of(output: Any) -> str:
 def usage_of(output: Any) -> Usage:
     """The tokens a message reports; zero if it reports none."""
     usage = getattr(output, "usage_metadata", None)
-    if not usage or "input_tokens" not in usage:  # LangChain's cache leaves nothing but a cost of such a message
+    if (
+        not usage or "input_tokens" not in usage
+    ):  # LangChain's cache leaves nothing but a cost of such a message
         return Usage()
     details = usage.get("input_token_details") or {}
     return Usage(
@@ -114,7 +116,7 @@ def usage_metadata(usage: Usage) -> UsageMetadata:
 
 def was_truncated(output: Any) -> bool:
     """Whether the model was stopped by its length limit."""
-    return _end_of(output) in {"length", "max_tokens"}
+    return end_of(output) in {"length", "max_tokens"}
 
 
 def has_other_content(output: Any) -> bool:
@@ -129,9 +131,10 @@ def has_other_content(output: Any) -> bool:
 def was_filtered(output: Any) -> bool:
     """Whether the provider broke the answer off for its content policy, or its model refused in a field of its own."""
     refusal = (getattr(output, "additional_kwargs", None) or {}).get("refusal")
-    return bool(refusal) or _end_of(output) in {"content_filter", "refusal"}
+    return bool(refusal) or end_of(output) in {"content_filter", "refusal"}
 
 
-def _end_of(output: Any) -> Any:
+def end_of(output: Any) -> Any:
+    """Why an answer ended, in the provider's word; None before its last piece."""
     metadata = getattr(output, "response_metadata", None) or {}
     return metadata.get("finish_reason") or metadata.get("stop_reason")

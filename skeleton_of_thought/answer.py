@@ -37,6 +37,8 @@ class PointResult:
         usage: Tokens of all its requests.
         form: Its form as planned, empty if the plan has none.
         after: The points whose texts its writer was given.
+        finish_reason: Why its text ended, in the provider's word (`"length"` if a limit cut it off); None if the
+            provider did not say.
     """
 
     index: int
@@ -49,6 +51,7 @@ class PointResult:
     usage: Usage = Usage()
     form: str = ""
     after: tuple[int, ...] = ()
+    finish_reason: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """This point in the shape of the contract."""
@@ -66,6 +69,7 @@ class PointResult:
             },
             "form": self.form,
             "after": list(self.after),
+            "finish_reason": self.finish_reason,
         }
 
 

@@ -6,6 +6,8 @@ SkeletonOfThoughtError
 ├── PointError                             points failed and the policy is "raise"
 ├── DeadlineError (also TimeoutError)      a point, or the whole answer, took longer than allowed
 ├── EmptyAnswerError                       the model answered a request with nothing
+├── FilteredError                          the provider's content filter stopped a point
+├── BrokenOffError                         a stream ended without an error and without a reason
 └── DecodingError                          the local inference engine could not do a request
     ├── ContextOverflowError               prompt and answer do not fit the model's context
     ├── QueueFullError                     more requests wait than the engine accepts
@@ -59,6 +61,18 @@ class FilteredError(SkeletonOfThoughtError):
 
     def __init__(self) -> None:
         super().__init__("the provider's content filter stopped it")
+
+
+class BrokenOffError(SkeletonOfThoughtError):
+    """A stream ended without an error and without saying why, from a model that says why: half an answer.
+
+    Handled by the failure policy, and worth a retry.
+    """
+
+    is_retryable = True
+
+    def __init__(self) -> None:
+        super().__init__("its stream ended without a finish reason, so it is probably half an answer")
 
 
 class DeadlineError(SkeletonOfThoughtError, TimeoutError):

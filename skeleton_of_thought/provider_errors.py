@@ -194,10 +194,16 @@ class Quirks:
     def __init__(self, model: str = "the model") -> None:
         self._model = model
         self._refused: set[Feature] = set()
+        self._gives_reasons = False
 
     def refuses(self, feature: Feature) -> bool:
         """Whether the model is known not to take something."""
         return feature in self._refused
+
+    def breaks_off(self, finish_reason: str | None) -> bool:
+        """Whether an answer without a reason for its end is half of one: the model is known to give reasons."""
+        self._gives_reasons = self._gives_reasons or finish_reason is not None
+        return finish_reason is None and self._gives_reasons
 
     def learn(self, error: BaseException, request: Request) -> bool:
         """Read a failure; True if the request can be sent again without what the model does not take."""

@@ -85,6 +85,7 @@ class Reply:
         raw: The framework's own object.
         filtered: Whether the provider broke it off for its content policy.
         other_content: Whether it has content that is not text: tool calls, thoughts, pictures.
+        finish_reason: Why it ended, in the provider's word; None if it did not say, as pieces before the last do.
     """
 
     text: str
@@ -93,6 +94,7 @@ class Reply:
     raw: Any = None
     filtered: bool = False
     other_content: bool = False
+    finish_reason: str | None = None
 
     @property
     def empty(self) -> bool:

@@ -31,7 +31,7 @@ class AnthropicClient:
     """
 
     max_stops: int | None = 4
-    prompts = PROMPTS["instruction"]
+    prompts = PROMPTS["opening"]
 
     def __init__(self, model: str, *, base_url: str | None = None) -> None:
         anthropic = require("anthropic", extra="anthropic", needed_for=f"The model anthropic:{model}")
@@ -68,6 +68,7 @@ class AnthropicClient:
                 yield Delta(
                     usage=Usage(output_tokens=event.usage.output_tokens),
                     truncated=event.delta.stop_reason == "max_tokens",
+                    finish_reason=event.delta.stop_reason,
                     filtered=event.delta.stop_reason == "refusal",
                 )
 

@@ -47,6 +47,10 @@ class LocalClient:
             for text in generation:
                 yield Delta(text)
             result = generation.result()
-            yield Delta(usage=result.usage, truncated=result.finish_reason == "length")
+            yield Delta(
+                usage=result.usage,
+                truncated=result.finish_reason == "length",
+                finish_reason=result.finish_reason,
+            )
         finally:
             generation.cancel()

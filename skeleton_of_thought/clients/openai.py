@@ -28,7 +28,7 @@ class OpenAIClient:
     """
 
     max_stops: int | None = 4
-    prompts = PROMPTS["instruction"]
+    prompts = PROMPTS["opening"]
 
     def __init__(self, model: str, *, base_url: str | None = None) -> None:
         openai = require("openai", extra="openai", needed_for=f"The model openai:{model}")
@@ -63,6 +63,7 @@ class OpenAIClient:
                 text=(choice.delta.content or "") if choice else "",
                 usage=_usage(chunk.usage) if chunk.usage else Usage(),
                 truncated=choice is not None and choice.finish_reason == "length",
+                finish_reason=choice.finish_reason if choice else None,
                 filtered=choice is not None
                 and (choice.finish_reason == "content_filter" or bool(choice.delta.refusal)),
             )

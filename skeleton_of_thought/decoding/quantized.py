@@ -221,9 +221,7 @@ def _tie(model: nn.Module, *, tied: bool) -> None:
     embedding = cast("Any", model).get_input_embeddings()
     if tied and isinstance(embedding, QuantizedEmbedding):
         bias = cast("Any", model).get_output_embeddings().bias
-        cast("Any", model).set_output_embeddings(
-            QuantizedLinear(embedding.codes, embedding.scale, bias=bias)
-        )
+        cast("Any", model).set_output_embeddings(QuantizedLinear(embedding.codes, embedding.scale, bias=bias))
 
 
 def _quantizable(model: nn.Module) -> Iterator[tuple[nn.Module, str, Any]]:
@@ -231,11 +229,7 @@ def _quantizable(model: nn.Module) -> Iterator[tuple[nn.Module, str, Any]]:
     embedding = cast("Any", model).get_input_embeddings()
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
-            if type(child) is nn.Linear:
-                rows, columns = child.weight.shape
-                if rows % _OUTPUTS == 0 and columns % GROUP == 0:
-                    yield parent, name, child
-            elif type(child) is nn.Embedding and child is embedding:
+            if type(child) is nn.Linear or (type(child) is nn.Embedding and child is embedding):
                 rows, columns = child.weight.shape
                 if rows % _OUTPUTS == 0 and columns % GROUP == 0:
                     yield parent, name, child

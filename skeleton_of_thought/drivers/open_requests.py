@@ -35,6 +35,7 @@ class OpenRequests:
         self._places = max_concurrency
         self._usage: dict[str, Usage | None] = {}  # None until the request had its turn
         self._seen: dict[str, set[str]] = {}  # what the pieces of a request's answer said besides their text
+        self._reasons: dict[str, str | None] = {}
         self._dropped = False
         self._direct: list[tuple[Request, Delta]] = []
         self._direct_begun = False
@@ -74,6 +75,7 @@ class OpenRequests:
         self._usage[request.id] = (self._usage[request.id] or Usage()) + delta.usage
         seen = self._seen.setdefault(request.id, set())
         seen.update(name for name in _SEEN if getattr(delta, name))
+        self._reasons[request.id] = delta.finish_reason or self._reasons.get(request.id)
         if request.stage == "direct":
             self._direct.append((request, delta))
             self._direct_begun = self._direct_begun or not delta.empty
@@ -85,7 +87,7 @@ class OpenRequests:
 
     def _ended(self, request: Request, error: BaseException | None) -> Sequence[Request]:
         self._leave(request)
-        seen = self._seen.pop(request.id, set())
+        seen, reason = self._seen.pop(request.id, set()), self._reasons.pop(request.id, None)
         usage = self._usage.pop(request.id) or Usage()
         if error is None:
             released = self._run.done(
@@ -94,6 +96,7 @@ class OpenRequests:
                 truncated="truncated" in seen,
                 filtered="filtered" in seen,
                 other_content="other_content" in seen,
+                finish_reason=reason,
             )
         else:
             released = self._run.failed(request.id, error, usage)

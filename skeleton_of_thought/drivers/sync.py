@@ -43,6 +43,7 @@ def tell(run: SkeletonOfThought, requests: Sequence[Request], outcomes: Sequence
                 truncated=outcome.truncated,
                 filtered=outcome.filtered,
                 other_content=outcome.other_content,
+                finish_reason=outcome.finish_reason,
             )
     return released
 

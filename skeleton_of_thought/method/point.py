@@ -17,6 +17,13 @@ if TYPE_CHECKING:
     from skeleton_of_thought.skeleton import Point
 
 
+_CUT = " […]"
+"""What marks a point that its length limit cut off in the middle of a sentence."""
+
+_CUT_OFF = {"length", "max_tokens"}
+_SENTENCE_ENDS = frozenset(".!?…\"')»”。！？|`")
+
+
 class PointRun:
     """Collects a point's text, and says how it stands in the answer."""
 
@@ -30,6 +37,7 @@ class PointRun:
     ) -> None:
         self.point = point
         self.outcome: PointResult | None = None
+        self.finish_reason: str | None = None
         self._format = answer_format
         self._origin = origin
         self._started = self._ended = started
@@ -131,6 +139,7 @@ class PointRun:
             usage=self._usage,
             form=self.point.form,
             after=self.point.after,
+            finish_reason=self.finish_reason,
         )
 
     def error(self, cause: BaseException, *, attempts: int) -> PointError:
@@ -148,7 +157,7 @@ class PointRun:
             rendered = self._format(result)
             return SEPARATOR + rendered if rendered else ""
         if result.status == "ok":
-            return ""
+            return _CUT if result.finish_reason in _CUT_OFF and self.text[-1:] not in _SENTENCE_ENDS else ""
         note = "[This point could not be written.]"
         return f" {note}" if self.has_text else self.open() + note
 

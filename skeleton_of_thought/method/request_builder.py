@@ -90,6 +90,10 @@ class RequestBuilder:
         """The opening is written; the parts are asked for behind it."""
         self._opening = opening
 
+    def breaks_off(self, request: Request, finish_reason: str | None) -> bool:
+        """Whether an answer that ended so is half of one, by what is known of the model."""
+        return self._quirks[request.stage].breaks_off(finish_reason)
+
     def opening_not_managed(self) -> None:
         """The model did not keep to the opening protocol: the next question is asked in the classic way."""
         self._quirks["opening"].refuse("opening protocol")

@@ -18,7 +18,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from skeleton_of_thought.answer import Answer, PointResult
-from skeleton_of_thought.errors import DeadlineError, EmptyAnswerError, FilteredError, PointError
+from skeleton_of_thought.errors import (
+    BrokenOffError,
+    DeadlineError,
+    EmptyAnswerError,
+    FilteredError,
+    PointError,
+)
 from skeleton_of_thought.events import (
     Event,
     PointEnded,
@@ -159,6 +165,7 @@ class SkeletonOfThought:
         truncated: bool = False,
         filtered: bool = False,
         other_content: bool = False,
+        finish_reason: str | None = None,
     ) -> Sequence[Request]:
         """A request is answered; returns requests this releases.
 
@@ -169,6 +176,8 @@ class SkeletonOfThought:
             truncated: Whether the model was stopped by its length limit.
             filtered: Whether the provider stopped it for its content policy: a point has then failed.
             other_content: Whether it has content that is not text, such as a tool call: it is then not empty.
+            finish_reason: Why it ended, in the provider's word; a point that ends without one has failed, if its
+                model gave reasons before.
         """
         received = self._outstanding.received[request_id]
         if text is not None and (rest := text[len("".join(received)) :]):
@@ -181,7 +190,13 @@ class SkeletonOfThought:
         return (
             *released,
             *self._answered(
-                request, pieces, usage, truncated=truncated, filtered=filtered, other_content=other_content
+                request,
+                pieces,
+                usage,
+                truncated=truncated,
+                filtered=filtered,
+                other_content=other_content,
+                finish_reason=finish_reason,
             ),
         )
 
@@ -297,13 +312,17 @@ class SkeletonOfThought:
         truncated: bool,
         filtered: bool,
         other_content: bool,
+        finish_reason: str | None,
     ) -> Sequence[Request]:
-        """An answer is complete, or so it says: a filtered point and an answer of nothing have failed."""
+        """An answer is complete, or so it says: a filtered or broken point and an answer of nothing have failed."""
         received = "".join(pieces)
+        streamed = len(pieces) > 1  # a whole answer has no end to miss
+        broken = streamed and self._builder.breaks_off(request, finish_reason)
         if request.stage == "point":
-            if filtered:
-                return self._ended_badly(request, pieces, FilteredError(), usage)
-            return self._points_done(request, usage)
+            if filtered or (broken and received):
+                error = FilteredError() if filtered else BrokenOffError()
+                return self._ended_badly(request, pieces, error, usage, finish_reason=finish_reason)
+            return self._points_done(request, usage, finish_reason or ("length" if truncated else None))
         something = received or truncated or filtered or other_content
         if not something and request.stage in {"direct", "opening"}:
             return self._ended_badly(request, pieces, EmptyAnswerError(), usage)
@@ -342,9 +361,17 @@ class SkeletonOfThought:
         return self._outline_done()
 
     def _ended_badly(
-        self, request: Request, pieces: Sequence[str], error: BaseException, usage: Usage | None
+        self,
+        request: Request,
+        pieces: Sequence[str],
+        error: BaseException,
+        usage: Usage | None,
+        *,
+        finish_reason: str | None = None,
     ) -> Sequence[Request]:
         self._spend(request, usage)
+        for run in self._group(request).runs if request.points else ():
+            run.finish_reason = finish_reason
         if not pieces and (again := self._without_losing_a_retry(request, error)):
             return (again,)
         if request.stage == "point":
@@ -505,9 +532,11 @@ class SkeletonOfThought:
             if run.complete and run.shows_text:
                 self._stream.close(run.point.index)
 
-    def _points_done(self, request: Request, usage: Usage) -> Sequence[Request]:
+    def _points_done(self, request: Request, usage: Usage, finish_reason: str | None) -> Sequence[Request]:
         self._outstanding.abandon(twin_of(request.id))
         group = self._group(request)
+        for run in group.runs:
+            run.finish_reason = finish_reason
         self._point_text(group.finish())
         self._spend(request, usage)
         released = [*self._follow_lead(request), *self._close_well(run for run in group.runs if run.has_text)]

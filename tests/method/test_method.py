@@ -26,6 +26,7 @@ from skeleton_of_thought.events import (
     SkeletonReady,
     SkeletonText,
 )
+from skeleton_of_thought.provider_errors import Quirks
 from skeleton_of_thought.request import Steering
 
 PROMPTS = Prompts(skeleton="List: {request}", point="Write {point}. {point_outline}")
@@ -143,6 +144,7 @@ def test_the_contract_has_plain_types_and_all_fields():
         "usage": {"input_tokens": 1, "output_tokens": 2},
         "form": "",
         "after": [],
+        "finish_reason": None,
     }
     assert told["points"][1]["status"] == "failed"
     assert told["points"][1]["error"] == "FakeFinalError: gone"
@@ -579,3 +581,50 @@ def test_options_name_the_value_and_what_is_allowed(options):
     ((name, value),) = options.items()
     assert name in str(caught.value)
     assert repr(value) in str(caught.value)
+
+
+class Ended:
+    """A streamed point whose stream says why it ended, or does not."""
+
+    def __init__(self, **options):
+        self.run = SkeletonOfThought(QUESTION, PROMPTS, RunSettings(**options), quirks={"point": Quirks()})
+        self.run.start()
+        self.run.done("skeleton", SKELETON)
+
+    def point(self, index, text, reason, **said):
+        half = len(text) // 2
+        self.run.text(f"point:{index}", text[:half])
+        self.run.text(f"point:{index}", text[half:])
+        return self.run.done(f"point:{index}", finish_reason=reason, **said)
+
+
+def test_a_stream_that_ends_without_a_reason_is_half_an_answer_if_others_gave_one():
+    ended = Ended()
+    ended.point(3, "Every day, also on Sunday.", "stop")
+    (again,) = ended.point(2, "Tea is", None)
+    assert (again.id, again.attempt) == ("point:2", 2)
+    ended.run.done("point:2", "Tea is fine.", finish_reason="stop")
+    assert ended.point(1, "Curtains and", None) == (), "it was read already"
+    assert [(point.status, point.finish_reason) for point in ended.run.answer.points] == [
+        ("failed", None),
+        ("ok", "stop"),
+        ("ok", "stop"),
+    ]
+    assert "Curtains and [This point could not be written.]" in ended.run.answer.text
+
+
+def test_models_that_never_give_reasons_are_believed():
+    ended = Ended()
+    for index in (1, 2, 3):
+        ended.point(index, "A sentence that ends.", None)
+    assert {point.status for point in ended.run.answer.points} == {"ok"}
+
+
+def test_a_point_cut_off_by_its_length_limit_is_marked():
+    ended = Ended()
+    ended.point(1, "Curtains keep the light", "length", truncated=True)
+    ended.point(2, "Tea is fine.", "length", truncated=True)
+    ended.point(3, "Every day.", "stop")
+    assert [point.finish_reason for point in ended.run.answer.points] == ["length", "length", "stop"]
+    assert "Curtains keep the light […]\n" in ended.run.answer.text
+    assert "Tea is fine.\n" in ended.run.answer.text
