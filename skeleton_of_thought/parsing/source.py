@@ -4,23 +4,9 @@ from __future__ import annotations
 
 import re
 
-# A thought is opened at the start of a line (a title may speak of the <think> tag) and closed anywhere.
-_THOUGHT = re.compile(
-    r"(?P<open>^[ \t]{0,8}(?:<(?:think|thinking|thoughts?|reasoning|reflection|analysis|scratchpad)>"
-    r"|\[THINK\]|◁think▷|<\|begin_of_thought\|>|(?:<\|start\|>assistant)?<\|channel\|>analysis<\|message\|>))"
-    r"|</(?:think|thinking|thoughts?|reasoning|reflection|analysis|scratchpad)>"
-    r"|\[/THINK\]|◁/think▷|<\|end_of_thought\|>|<\|channel\|>final<\|message\|>|assistantfinal"
-    r"|\.\.\.done thinking\.",
-    re.IGNORECASE | re.MULTILINE,
-)
+from skeleton_of_thought.parsing.thoughts import without_thoughts
+
 _WRAPPER = re.compile(r"</?(?:answer|skeleton|outline|output|response|solution)>", re.IGNORECASE)
-_END = re.compile(
-    r"<\|(?:im_end|eot_id|eom_id|end|endoftext|end_of_text|return)\|>|</s>|<eos>|<end_of_turn>|<｜end▁of▁sentence｜>"
-)
-_CONTROL_TOKEN = re.compile(
-    r"<\|start_header_id\|>\w{1,20}<\|end_header_id\|>|<\|im_start\|>(?:assistant)?|<start_of_turn>(?:model)?"
-    r"|<\|[\w/]{1,40}\|>|<｜[\w▁]{1,40}｜>|<s>|<bos>|\[/?INST\]"
-)
 # An element starts a line or follows another one; a title may speak of the <li> element.
 _HTML_LIST = re.compile(
     r"(?:^[ \t]{0,20}|(?<=>)\s{0,20})<(?P<item>li|(?:point|item|step)[_-]?\d{0,3})\b[^<>]{0,200}>"
@@ -44,8 +30,7 @@ _INVISIBLE = re.compile(
 def visible_text(text: str) -> str:
     """The answer within a model's output, as plain lines."""
     text = _INVISIBLE.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
-    text = _without_thoughts(text)
-    text = _within_wrapper(_one_turn(text))
+    text = _within_wrapper(without_thoughts(text))
     if (
         "\n" not in text
         and text.strip()[:1] not in {"[", "{"}
@@ -53,33 +38,6 @@ def visible_text(text: str) -> str:
     ):
         text = text.replace("\\n", "\n")  # the model wrote the escape sequence instead of a new line
     return _html_as_lines(text)
-
-
-def _without_thoughts(text: str) -> str:
-    """Drop `<think>…</think>` and its like; one never closed reaches to the end, one never opened from the start."""
-    kept: list[str] = []
-    start, thinking = 0, False
-    for tag in _THOUGHT.finditer(text):
-        if tag["open"]:
-            if not thinking:
-                kept.append(text[start : tag.start()])
-            thinking = True
-        elif thinking:
-            thinking = False
-        elif text[tag.end() : tag.end() + 2000].strip():
-            kept.clear()
-        else:
-            kept.append(text[start : tag.start()])
-        start = tag.end()
-    if not thinking:
-        kept.append(text[start:])
-    return "\n".join(kept)
-
-
-def _one_turn(text: str) -> str:
-    """Drop control tokens of chat templates, and everything after the end of the first turn that says anything."""
-    turns = (_CONTROL_TOKEN.sub("\n", turn) for turn in _END.split(text))
-    return next((turn for turn in turns if turn.strip()), "")
 
 
 def _within_wrapper(text: str) -> str:

@@ -7,6 +7,7 @@ from html import unescape
 from typing import TYPE_CHECKING
 
 from skeleton_of_thought.parsing.markers import counts_only, find_marker
+from skeleton_of_thought.parsing.thoughts import without_marks
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -82,6 +83,8 @@ def title_and_description(body: str, numbers: Container[int | None] = ()) -> tup
         if head == title:
             break
         title = head
+    if (plain := without_marks(title)) != title:
+        title = _clean(plain)
     return (title, description) if any(map(_is_readable, title)) else ("", "")
 
 
