@@ -89,7 +89,9 @@ def text_of(output: Any) -> str:
 def usage_of(output: Any) -> Usage:
     """The tokens a message reports; zero if it reports none."""
     usage = getattr(output, "usage_metadata", None)
-    if not usage or "input_tokens" not in usage:  # LangChain's cache leaves nothing but a cost of such a message
+    if (
+        not usage or "input_tokens" not in usage
+    ):  # LangChain's cache leaves nothing but a cost of such a message
         return Usage()
     details = usage.get("input_token_details") or {}
     return Usage(
