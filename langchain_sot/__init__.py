@@ -9,12 +9,14 @@ from skeleton_of_thought.errors import require
 
 if TYPE_CHECKING:
     from langchain_sot.chain import SkeletonOfThoughtChain
+    from langchain_sot.chat import ChatSkeletonOfThought
     from langchain_sot.chat_transformers import ChatTransformers
     from langchain_sot.router import SkeletonOfThoughtRouter
 
-__all__ = ["ChatTransformers", "SkeletonOfThoughtChain", "SkeletonOfThoughtRouter"]
+__all__ = ["ChatSkeletonOfThought", "ChatTransformers", "SkeletonOfThoughtChain", "SkeletonOfThoughtRouter"]
 
 _HOMES = {
+    "ChatSkeletonOfThought": "langchain_sot.chat",
     "ChatTransformers": "langchain_sot.chat_transformers",
     "SkeletonOfThoughtChain": "langchain_sot.chain",
     "SkeletonOfThoughtRouter": "langchain_sot.router",

@@ -12,13 +12,13 @@ from langchain_core.runnables import Runnable
 from langchain_core.runnables.utils import ConfigurableFieldSpec, get_unique_config_specs
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from langchain_sot.models import chat_model, is_local, name_of, structured
+from langchain_sot.models import chat_model, is_local, kind_of, name_of, structured
 from langchain_sot.route import CONFIG_KEY, QUESTION_KEY, RouterLike, check_router
 from skeleton_of_thought.answer import AnswerFormat
 from skeleton_of_thought.limits import Limiter
 from skeleton_of_thought.options import OnPointError, Options, RunSettings
 from skeleton_of_thought.prices import Price, Prices
-from skeleton_of_thought.prompts import PROMPTS, AnyPrompts, Prompts, get_prompts
+from skeleton_of_thought.prompts import PROMPTS, AnyPrompts, OpeningPrompts, Prompts, family_for, get_prompts
 
 if TYPE_CHECKING:
     from skeleton_of_thought.request import Request, Stage
@@ -30,11 +30,13 @@ class SkeletonOfThoughtBase(BaseModel):
     Attributes:
         model: A chat model, or any runnable around one (`bind`, `with_retry`, `with_fallbacks`, `prompt | model`).
         router: Decides per question whether a skeleton pays: `"lexical"`, a `Router`, a chat model, which is
-            asked for one letter, or a runnable that returns "sot" or "direct"; `"always"` gives every question a
-            skeleton. None chooses by the model. A router that fails is replaced by `"lexical"` for that question.
-        prompts: A family (`"instruction"`, `"partial"`, ... , see `PROMPTS`), a JSON file in the format of
-            the paper's code, or `Prompts`. None chooses by the model: a local model is given worked examples
-            and a partial answer to continue, any other an instruction.
+            asked for one letter, or a runnable that returns "sot" or "direct"; `"self"` lets the model decide in the
+            request that also opens and plans the answer, `"always"` gives every question a skeleton. None chooses by
+            the model: `"self"` for hosted ones. A router that fails is replaced by `"lexical"` for that question.
+        prompts: A family (`"opening"`, `"instruction"`, `"partial"`, ... , see `PROMPTS`), a JSON file in the format
+            of the paper's code, `Prompts` or `OpeningPrompts`. None chooses by the model: a local model is given
+            worked examples and a partial answer to continue, a hosted one the opening protocol, any other an
+            instruction.
         skeleton_model: Writes the skeleton instead of `model`.
         point_model: Writes the points instead of `model`: often a smaller one, or the same with less thinking:
             `model.bind(reasoning_effort="low")`, or a `ChatAnthropic` with a smaller `thinking` budget. `model`
@@ -117,9 +119,13 @@ class SkeletonOfThoughtBase(BaseModel):
             return prompts
         if self.options.structured_skeleton:
             return PROMPTS["instruction-json"]
+        if self.router == "self":
+            return PROMPTS["opening"]
         models = self.stage_models()
         local = is_local(models["skeleton"]) and is_local(models["point"])
-        return PROMPTS["partial-examples" if local else "instruction"]
+        suited = PROMPTS[family_for(kind_of(models["skeleton"]), local=local)]
+        # Where somebody else decides, the model is asked for a skeleton, and not to decide once more.
+        return suited.classic if self.router is not None and isinstance(suited, OpeningPrompts) else suited
 
     def stage_prices(self) -> dict[Stage, Price | None] | None:
         """What each stage costs; None if nobody asked."""
@@ -152,10 +158,13 @@ class SkeletonOfThoughtBase(BaseModel):
         )
 
     def chosen_router(self) -> RouterLike | None:
-        """The router of a question; None where every question gets a skeleton."""
-        if self.router == "always":
+        """The router of a question; None where every question goes to the model that writes skeletons.
+
+        In the opening protocol that model decides by itself.
+        """
+        if self.router in ("always", "self"):
             return None
-        if self.router is None and self.routes_by_default:
+        if self.router is None and self.routes_by_default and isinstance(self.stage_prompts(), Prompts):
             return "lexical"
         return self.router
 

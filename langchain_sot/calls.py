@@ -203,7 +203,7 @@ class Calls:
         ]
 
     def _whole(self, request: Request, output: Any) -> Delta:
-        if request.stage == "direct":
+        if request.stage in {"direct", "opening"}:  # an opening may turn out to be the plain answer
             self.direct = output
         return self._delta(output)
 

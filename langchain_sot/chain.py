@@ -12,14 +12,14 @@ from langchain_core.runnables.utils import ConfigurableFieldSpec
 from pydantic import ConfigDict
 
 from langchain_sot.base import SkeletonOfThoughtBase
-from langchain_sot.concurrency import share_places
+from langchain_sot.concurrency import SharedPlaces
 from langchain_sot.execution import Execution
 from langchain_sot.graph import draw
 from langchain_sot.listeners import ToldAnswer, wants_stream
 from langchain_sot.messages import from_input, to_langchain
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 
     from langchain_core.callbacks import (
         AsyncCallbackManagerForChainRun,
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from langchain_core.runnables.graph import Graph
 
 
-class SkeletonOfThoughtChain(SkeletonOfThoughtBase, RunnableSerializable[LanguageModelInput, AIMessage]):
+class SkeletonOfThoughtChain(
+    SkeletonOfThoughtBase, SharedPlaces, RunnableSerializable[LanguageModelInput, AIMessage]
+):
     """Answers with a skeleton first and all points at the same time (arXiv 2307.15337).
 
     Takes what a chat model takes and returns what a chat model returns: an `AIMessage`, or `AIMessageChunk`s
@@ -65,60 +67,6 @@ class SkeletonOfThoughtChain(SkeletonOfThoughtBase, RunnableSerializable[Languag
     ) -> AIMessage:
         """Answer, all points in one `batch`."""
         return self._call_with_config(self._answer, input, config, **kwargs)
-
-    def batch(
-        self,
-        inputs: list[LanguageModelInput],
-        config: RunnableConfig | list[RunnableConfig] | None = None,
-        *,
-        return_exceptions: bool = False,
-        **kwargs: Any,
-    ) -> list[AIMessage]:
-        """Answer several questions at the same time; `max_concurrency` limits their model calls together."""
-        configs = share_places(config, len(inputs))
-        return super().batch(inputs, configs, return_exceptions=return_exceptions, **kwargs)
-
-    async def abatch(
-        self,
-        inputs: list[LanguageModelInput],
-        config: RunnableConfig | list[RunnableConfig] | None = None,
-        *,
-        return_exceptions: bool = False,
-        **kwargs: Any,
-    ) -> list[AIMessage]:
-        """Like `batch`, with asyncio."""
-        configs = share_places(config, len(inputs))
-        return await super().abatch(inputs, configs, return_exceptions=return_exceptions, **kwargs)
-
-    def batch_as_completed(  # type: ignore[override]
-        self,
-        inputs: Sequence[LanguageModelInput],
-        config: RunnableConfig | Sequence[RunnableConfig] | None = None,
-        *,
-        return_exceptions: bool = False,
-        **kwargs: Any,
-    ) -> Iterator[tuple[int, AIMessage | Exception]]:
-        """Like `batch`, each answer when it is complete."""
-        configs = share_places(config, len(inputs))
-        yield from super().batch_as_completed(
-            inputs, configs, return_exceptions=cast("Any", return_exceptions), **kwargs
-        )
-
-    async def abatch_as_completed(  # type: ignore[override]
-        self,
-        inputs: Sequence[LanguageModelInput],
-        config: RunnableConfig | Sequence[RunnableConfig] | None = None,
-        *,
-        return_exceptions: bool = False,
-        **kwargs: Any,
-    ) -> AsyncIterator[tuple[int, AIMessage | Exception]]:
-        """Like `batch_as_completed`, with asyncio."""
-        configs = share_places(config, len(inputs))
-        answers = super().abatch_as_completed(
-            inputs, configs, return_exceptions=cast("Any", return_exceptions), **kwargs
-        )
-        async for answer in answers:
-            yield answer
 
     async def ainvoke(
         self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any

@@ -8,15 +8,18 @@ chains called from the same parent run.
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakValueDictionary
 
+from langchain_core.language_models import LanguageModelInput
+from langchain_core.messages import AIMessage
+from langchain_core.runnables import Runnable
 from langchain_core.runnables.config import get_config_list
 
 from skeleton_of_thought.limits import Limiter
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Iterator, Sequence
     from uuid import UUID
 
     from langchain_core.runnables import RunnableConfig
@@ -48,3 +51,61 @@ def places_of(config: RunnableConfig, parent_run_id: UUID | None) -> Limiter | N
         return Limiter(max_concurrency=limit)
     with _lock:
         return _siblings.setdefault((parent_run_id, limit), Limiter(max_concurrency=limit))
+
+
+class SharedPlaces(Runnable[LanguageModelInput, AIMessage]):
+    """Batches whose questions share their places."""
+
+    def batch(
+        self,
+        inputs: list[LanguageModelInput],
+        config: RunnableConfig | list[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any,
+    ) -> list[AIMessage]:
+        """Answer several questions at the same time; `max_concurrency` limits their model calls together."""
+        configs = share_places(config, len(inputs))
+        return super().batch(inputs, configs, return_exceptions=return_exceptions, **kwargs)
+
+    async def abatch(
+        self,
+        inputs: list[LanguageModelInput],
+        config: RunnableConfig | list[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any,
+    ) -> list[AIMessage]:
+        """Like `batch`, with asyncio."""
+        configs = share_places(config, len(inputs))
+        return await super().abatch(inputs, configs, return_exceptions=return_exceptions, **kwargs)
+
+    def batch_as_completed(  # type: ignore[override]
+        self,
+        inputs: Sequence[LanguageModelInput],
+        config: RunnableConfig | Sequence[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any,
+    ) -> Iterator[tuple[int, AIMessage | Exception]]:
+        """Like `batch`, each answer when it is complete."""
+        configs = share_places(config, len(inputs))
+        yield from super().batch_as_completed(
+            inputs, configs, return_exceptions=cast("Any", return_exceptions), **kwargs
+        )
+
+    async def abatch_as_completed(  # type: ignore[override]
+        self,
+        inputs: Sequence[LanguageModelInput],
+        config: RunnableConfig | Sequence[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any,
+    ) -> AsyncIterator[tuple[int, AIMessage | Exception]]:
+        """Like `batch_as_completed`, with asyncio."""
+        configs = share_places(config, len(inputs))
+        answers = super().abatch_as_completed(
+            inputs, configs, return_exceptions=cast("Any", return_exceptions), **kwargs
+        )
+        async for answer in answers:
+            yield answer

@@ -19,6 +19,7 @@ from langchain_sot.route import adecide, child_config, decide, decided, for_rout
 from skeleton_of_thought.drivers import aanswer_all, answer_all, astream, stream
 from skeleton_of_thought.drivers.turns import Turns
 from skeleton_of_thought.method import SkeletonOfThought
+from skeleton_of_thought.prompts import OpeningPrompts
 from skeleton_of_thought.routing.combining import no_room
 from skeleton_of_thought.routing.decision import Decision
 
@@ -134,7 +135,8 @@ class Execution:
 
     @property
     def _races(self) -> bool:
-        return self._settings.race
+        """Whether nothing waits for the router; one that is not asked has nothing to race against."""
+        return self._settings.race and self._router is not None
 
     def _decide(self) -> Decision:
         return decide(self._router, self._to_route, self._route_config)
@@ -146,9 +148,7 @@ class Execution:
         """Set up the run, now that it is known which way it goes; None lets it find out in a race."""
         settings, config, run_manager = self._settings, self._config, self._run_manager
         models = settings.stage_models()
-        limiters = [
-            each for each in (places_of(config, run_manager.parent_run_id), settings.limiter) if each
-        ]
+        limiters = [each for each in (places_of(config, run_manager.parent_run_id), settings.limiter) if each]
         timed = settings.timeout is not None or settings.point_timeout is not None
         caching = PromptCaching(models) if settings.options.prompt_cache else None
         # Where each request has a moment of its own there can be no batch.
@@ -171,6 +171,8 @@ class Execution:
         options = settings.run_settings(self._calls.free_stops, leads)
         known = {stage: quirks(model) for stage, model in models.items()}
         prompts = settings.stage_prompts()
+        if is_chosen(config) and isinstance(prompts, OpeningPrompts):
+            prompts = prompts.classic  # the caller has decided, and not the model
         self._run = SkeletonOfThought(self._messages, prompts, options, decision=decision, quirks=known)
         blocks = self._kind == "runs" and answers_in_blocks(models["point"])
         run_id = run_manager.run_id if self._kind == "runs" else None  # a chat model's base gives its own ids

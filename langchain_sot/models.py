@@ -67,6 +67,35 @@ def is_chat_model(model: Any) -> TypeGuard[Runnable[Any, Any]]:
     return isinstance(model, BaseLanguageModel)
 
 
+def named_model(name: str, options: dict[str, Any]) -> Any:
+    """The chat model of that name: "local", or what `init_chat_model` of LangChain takes ("openai:gpt-4.1-mini").
+
+    Raises:
+        ConfigurationError: LangChain is not installed, of which only the core is needed otherwise.
+    """
+    if name == "local":
+        from langchain_sot.chat_transformers import ChatTransformers
+
+        return ChatTransformers(**options)
+    try:
+        from langchain.chat_models import init_chat_model
+    except ImportError as error:
+        raise ConfigurationError(
+            f"model={name!r} is a name, and chat models are made of names by the package langchain, which is not "
+            'installed. Run `pip install langchain`, or give the chat model itself, or "local".'
+        ) from error
+    return init_chat_model(name, **options)
+
+
+def bound_options(model: Any) -> dict[str, Any]:
+    """The options bound to a model, those of outer bindings first to count."""
+    options: dict[str, Any] = {}
+    while isinstance(model, RunnableBindingBase):
+        options = {**model.kwargs, **options}
+        model = model.bound
+    return options
+
+
 def mixes_up_batches(model: Any) -> bool:
     """Whether `batch` may return one input's answer for another.
 
@@ -98,9 +127,13 @@ def form_of(model: Any, kwargs: Mapping[str, Any]) -> str | None:
     given = [kwargs, *_bound(model)]
     for options in given:
         for name, reason in _FORMS.items():
-            if options.get(name) and options[name] != {"type": "text"} and not _is_effort(name, options[name]):
+            if (
+                options.get(name)
+                and options[name] != {"type": "text"}
+                and not _is_effort(name, options[name])
+            ):
                 return reason
-    if any(_is_parser(layer) for layer in layers(model)):
+    if any(is_parser(layer) for layer in layers(model)):
         return "the model's output is parsed"
     return None
 
@@ -121,7 +154,8 @@ def _is_effort(name: str, value: Any) -> bool:
     return name == "output_config" and isinstance(value, dict) and "format" not in value
 
 
-def _is_parser(layer: Any) -> bool:
+def is_parser(layer: Any) -> bool:
+    """Whether it makes something else than text of an answer."""
     return isinstance(layer, BaseLLMOutputParser) and not isinstance(layer, StrOutputParser)
 
 
@@ -203,6 +237,11 @@ def is_local(model: Any) -> bool:
 def answers_in_blocks(model: Any) -> bool:
     """Whether the model's messages have a list of standard blocks as content."""
     return getattr(chat_model(model), "output_version", None) == "v1"
+
+
+def kind_of(model: Any) -> str:
+    """What LangChain calls the kind of chat model inside; empty if none can be seen from outside."""
+    return str(getattr(chat_model(model), "_llm_type", ""))
 
 
 def name_of(model: Any) -> str | None:

@@ -54,6 +54,8 @@ class Rendering:
         if answer.route == "direct" and direct is not NOTHING and not isinstance(direct, str):
             if not isinstance(direct, AIMessage):
                 return direct
+            if direct.text != answer.text:  # what the model wrote around an answer without parts is not shown
+                direct = direct.model_copy(update={"content": self._content(answer.text)})
             rest = answer.usage - usage_of(direct)
             usage = (
                 add_usage(direct.usage_metadata, usage_metadata(rest))
@@ -76,8 +78,10 @@ class Rendering:
     def chunks(self, event: Event | tuple[Request, Delta]) -> Iterator[Any]:
         """What of a streamed answer this event is worth: text of it, or a direct answer's own pieces."""
         if isinstance(event, tuple):
-            _, delta = event
-            if isinstance(delta.raw, AIMessageChunk):
+            request, delta = event
+            if request.stage == "opening":  # its text is told by the run, as far as it is no plan
+                yield from self._besides_text(delta.raw)
+            elif isinstance(delta.raw, AIMessageChunk):
                 self._raw = True
                 self._reported += usage_of(delta.raw)
                 self._shown_id = self._shown_id or delta.raw.id
@@ -87,6 +91,20 @@ class Rendering:
                 yield delta.raw
         elif isinstance(event, AnswerText) and not self._raw and self._is_text:
             yield AIMessageChunk(content=self._content(event.text), id=self._id)
+
+    def _besides_text(self, chunk: Any) -> Iterator[AIMessageChunk]:
+        """What of a piece is not text, such as a thought or a call of a tool."""
+        if not isinstance(chunk, AIMessageChunk):
+            return
+        blocks = chunk.content if isinstance(chunk.content, list) else []
+        other = [block for block in blocks if isinstance(block, dict) and block.get("type") != "text"]
+        if other or chunk.tool_call_chunks or chunk.additional_kwargs:
+            yield AIMessageChunk(
+                content=other or ([] if self._blocks else ""),  # type: ignore[arg-type]
+                id=self._id,
+                tool_call_chunks=chunk.tool_call_chunks,
+                additional_kwargs=chunk.additional_kwargs,
+            )
 
     def last(self, answer: Answer) -> Iterator[AIMessageChunk]:
         """The chunk with the bill: metadata of several chunks would be added up, so it is on one."""
@@ -111,7 +129,9 @@ class Rendering:
 
     def _sot(self, answer: Answer) -> dict[str, Any]:
         free = self._calls.heard.cached is True and self._prices is not None
-        prices = dict.fromkeys(self._prices, Price(input=0, output=0)) if free and self._prices else self._prices
+        prices = (
+            dict.fromkeys(self._prices, Price(input=0, output=0)) if free and self._prices else self._prices
+        )
         return {"sot": answer.to_dict(prices)}
 
     def _of_a_model(self) -> dict[str, str]:

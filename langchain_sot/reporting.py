@@ -222,7 +222,9 @@ class Step:
         failure = error or (self._output if isinstance(self._output, BaseException) else None)
         if failure is not None:
             return self._run.on_chain_error, failure
-        return self._run.on_chain_end, {"output": self._output if self._chunks == [] else _added(self._chunks)}
+        return self._run.on_chain_end, {
+            "output": self._output if self._chunks == [] else _added(self._chunks)
+        }
 
     def ended(self, output: Any) -> None:
         """The request came to this: what the model returned, or its error."""

@@ -40,6 +40,9 @@ QUESTION_KEY = "sot_question"
 
 _ROUTES = get_args(Route)
 
+SELF = "self"
+"""The name for no router: the model decides in the request that opens and plans its answer."""
+
 _FALLBACK = "lexical"
 """Decides where the router itself fails: it needs no model."""
 
@@ -51,7 +54,8 @@ def check_router(router: RouterLike | None) -> None:
         ConfigurationError: An unknown name, or an object that is no router.
     """
     if isinstance(router, str):
-        get_router(router)
+        if router != SELF:
+            get_router(router)
     elif router is not None and not isinstance(router, (Router, Runnable)):
         raise ConfigurationError(
             f"router is {router!r}; use a name, an object with route and aroute, or a runnable that returns "

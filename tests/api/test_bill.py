@@ -28,9 +28,9 @@ async def test_the_bill_is_the_servers_ledger(server, model, way, route, faulty)
         server.faults.add("rate_limit", rate=0.2, seed=5, retry_after=0.05)
     handler = UsageMetadataCallbackHandler()
     config = {"callbacks": [handler], "configurable": {"sot_route": route}}
-    sot = (await ask(way, SkeletonOfThoughtChain(model=model, retries=4), config=config)).response_metadata[
-        "sot"
-    ]
+    sot = (
+        await ask(way, SkeletonOfThoughtChain(router="always", model=model, retries=4), config=config)
+    ).response_metadata["sot"]
     bill, ledger = sot["bill"], server.ledger
     assert bool(bill["retries"]) == (faulty and route == "sot")
     assert bill["calls"] == len(ledger.entries)
@@ -49,7 +49,7 @@ async def test_the_bill_is_the_servers_ledger(server, model, way, route, faulty)
 
 
 async def test_the_plain_answer_is_estimated(server, model):
-    chain = SkeletonOfThoughtChain(model=model)
+    chain = SkeletonOfThoughtChain(router="always", model=model)
     question = "Please read this. " * 100 + QUESTION
     estimate = (await chain.ainvoke(question)).response_metadata["sot"]["bill"]["plain"]
     server.ledger.clear()
@@ -82,9 +82,9 @@ async def test_money(server):
     assert {entry.api for entry in server.ledger.entries if entry.stage == "point"} == {"anthropic"}
     assert (
         "cost"
-        not in (await SkeletonOfThoughtChain(model=chat_model(server)).ainvoke(QUESTION)).response_metadata[
-            "sot"
-        ]["bill"]
+        not in (
+            await SkeletonOfThoughtChain(router="always", model=chat_model(server)).ainvoke(QUESTION)
+        ).response_metadata["sot"]["bill"]
     )
 
 
@@ -117,4 +117,4 @@ def test_a_wrong_table_is_refused(tmp_path, content, server):
     with pytest.raises(ConfigurationError, match=r"prices\.json"):
         Prices.load(file)
     with pytest.raises(ValueError, match=r"prices\.json"):
-        SkeletonOfThoughtChain(model=chat_model(server), prices=file)
+        SkeletonOfThoughtChain(router="always", model=chat_model(server), prices=file)

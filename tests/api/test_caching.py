@@ -40,7 +40,7 @@ async def test_a_long_context_is_paid_once(server, cached_model, way):
     plain = prompt_price(server.ledger.entries)
     server.ledger.clear()
     server.provider.cache.clear()
-    chain = SkeletonOfThoughtChain(model=cached_model, options=Options(prompt_cache=True))
+    chain = SkeletonOfThoughtChain(router="always", model=cached_model, options=Options(prompt_cache=True))
     bill = (await ask(way, chain, conversation())).response_metadata["sot"]["bill"]
     answered = [entry for entry in server.ledger.entries if entry.outcome == "answered"]
     assert len(answered) == 9
@@ -53,15 +53,21 @@ async def test_without_the_option_nothing_is_marked(server, cached_model, monkey
     bodies = []
     answer = server.provider.answer
     server.provider.answer = lambda request: bodies.append(request.body) or answer(request)
-    await SkeletonOfThoughtChain(model=cached_model).ainvoke(conversation())
-    await SkeletonOfThoughtChain(model=cached_model, options=Options(prompt_cache=True)).ainvoke(QUESTION)  # too short
+    await SkeletonOfThoughtChain(router="always", model=cached_model).ainvoke(conversation())
+    await SkeletonOfThoughtChain(
+        router="always", model=cached_model, options=Options(prompt_cache=True)
+    ).ainvoke(QUESTION)  # too short
     other = chat_model(server, model="another")
-    split = SkeletonOfThoughtChain(model=cached_model, skeleton_model=other, options=Options(prompt_cache=True))
+    split = SkeletonOfThoughtChain(
+        router="always", model=cached_model, skeleton_model=other, options=Options(prompt_cache=True)
+    )
     await split.ainvoke(conversation())  # nobody would read what the skeleton's model writes
     assert len(bodies) == 15
     assert not any("cache_control" in str(body) or "prompt_cache_key" in body for body in bodies)
     bodies.clear()
-    await SkeletonOfThoughtChain(model=cached_model, options=Options(prompt_cache=True)).ainvoke(conversation())
+    await SkeletonOfThoughtChain(
+        router="always", model=cached_model, options=Options(prompt_cache=True)
+    ).ainvoke(conversation())
     assert len(bodies) == 5
     assert all("cache_control" in str(body) or "prompt_cache_key" in body for body in bodies)
     assert len({body.get("prompt_cache_key") for body in bodies}) == 1
@@ -75,7 +81,9 @@ async def test_the_callers_own_marks_stay(server):
     bodies = []
     answer = server.provider.answer
     server.provider.answer = lambda request: bodies.append(request.body) or answer(request)
-    await SkeletonOfThoughtChain(model=model, options=Options(prompt_cache=True)).ainvoke([message])
+    await SkeletonOfThoughtChain(router="always", model=model, options=Options(prompt_cache=True)).ainvoke(
+        [message]
+    )
     assert len(bodies) == 5
     assert all(str(body).count("'ttl': '1h'") == 1 for body in bodies)
     assert message.content[0] == block

@@ -28,7 +28,7 @@ def statuses(message):
 @pytest.mark.parametrize("way", WAYS)
 async def test_a_late_point_fails_and_the_others_stand(server, way):
     server.faults.add("stall", when=second_point, seconds=STALL)
-    chain = SkeletonOfThoughtChain(model=chat_model(server), point_timeout=0.7, retries=5)
+    chain = SkeletonOfThoughtChain(router="always", model=chat_model(server), point_timeout=0.7, retries=5)
     started = time.perf_counter()
     answer = await ask(way, chain)
     assert time.perf_counter() - started < STALL
@@ -40,7 +40,7 @@ async def test_a_late_point_fails_and_the_others_stand(server, way):
 @pytest.mark.parametrize("way", WAYS)
 async def test_the_answer_returns_what_is_there(server, way):
     server.faults.add("stall", when=second_point, seconds=STALL)
-    chain = SkeletonOfThoughtChain(model=chat_model(server), timeout=0.9)
+    chain = SkeletonOfThoughtChain(router="always", model=chat_model(server), timeout=0.9)
     started = time.perf_counter()
     answer = await ask(way, chain)
     assert time.perf_counter() - started < STALL
@@ -52,14 +52,14 @@ async def test_the_answer_returns_what_is_there(server, way):
 async def test_an_answer_of_which_nothing_is_there_is_an_error(server, way):
     server.faults.add("stall", stage="skeleton", seconds=STALL)
     with pytest.raises(DeadlineError, match=r"timeout=0\.4"):
-        await ask(way, SkeletonOfThoughtChain(model=chat_model(server), timeout=0.4))
+        await ask(way, SkeletonOfThoughtChain(router="always", model=chat_model(server), timeout=0.4))
     assert len(server.ledger.entries) <= 1
 
 
 @pytest.mark.parametrize("way", ["stream", "astream"])
 async def test_a_direct_answer_is_cut_off(server, way):
     server.faults.add("stall", seconds=STALL)
-    chain = SkeletonOfThoughtChain(model=chat_model(server), timeout=0.4)
+    chain = SkeletonOfThoughtChain(router="always", model=chat_model(server), timeout=0.4)
     answer = await ask(way, chain, config={"configurable": {"sot_route": "direct"}})
     assert answer.text
     assert "cut off" in answer.response_metadata["sot"]["reason"]
@@ -69,7 +69,7 @@ async def test_a_direct_answer_is_cut_off(server, way):
 async def test_points_that_never_had_their_turn_are_not_billed(server, way):
     server.faults.add("stall", when=second_point, seconds=STALL)
     limiter = Limiter(max_concurrency=1, requests_per_minute=100)
-    chain = SkeletonOfThoughtChain(model=chat_model(server), timeout=0.7, limiter=limiter)
+    chain = SkeletonOfThoughtChain(router="always", model=chat_model(server), timeout=0.7, limiter=limiter)
     answer = await ask(way, chain)
     assert statuses(answer) == ["ok", "failed", "failed", "failed"]
     assert answer.response_metadata["sot"]["bill"]["calls"] == 3
@@ -83,7 +83,7 @@ async def test_points_that_never_had_their_turn_are_not_billed(server, way):
 @pytest.mark.parametrize("way", ["ainvoke", "astream"])
 async def test_a_late_point_is_dropped_on_the_wire(server, way):
     server.faults.add("stall", when=second_point, seconds=30)
-    await ask(way, SkeletonOfThoughtChain(model=chat_model(server), point_timeout=0.5))
+    await ask(way, SkeletonOfThoughtChain(router="always", model=chat_model(server), point_timeout=0.5))
     assert await asyncio.to_thread(server.ledger.wait_until_idle, 3)
     assert [e.outcome for e in server.ledger.entries].count("disconnected") == 1
 
@@ -102,7 +102,9 @@ async def disconnected(server):
 @pytest.mark.parametrize("options", [{}, {"timeout": 20}])
 async def test_cancelling_reaches_the_server(server, model, options):
     server.faults.add("stall", stage="point", seconds=30)
-    task = asyncio.create_task(SkeletonOfThoughtChain(model=model, **options).ainvoke(QUESTION))
+    task = asyncio.create_task(
+        SkeletonOfThoughtChain(router="always", model=model, **options).ainvoke(QUESTION)
+    )
     await asyncio.to_thread(wait_for_requests, server, 5)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -112,7 +114,7 @@ async def test_cancelling_reaches_the_server(server, model, options):
 
 async def test_leaving_an_async_stream_reaches_the_server(server, model):
     server.provider.pace = Pace(per_token=0.1)
-    stream = SkeletonOfThoughtChain(model=model).astream(QUESTION)
+    stream = SkeletonOfThoughtChain(router="always", model=model).astream(QUESTION)
     async for chunk in stream:
         if chunk.text:
             break
@@ -122,7 +124,7 @@ async def test_leaving_an_async_stream_reaches_the_server(server, model):
 
 def test_leaving_a_stream_reaches_the_server(server, model):
     server.provider.pace = Pace(per_token=0.1)
-    stream = SkeletonOfThoughtChain(model=model).stream(QUESTION)
+    stream = SkeletonOfThoughtChain(router="always", model=model).stream(QUESTION)
     for chunk in stream:
         if chunk.text:
             break
@@ -142,4 +144,4 @@ def wait_for_threads():
 def test_deadlines_are_checked_when_a_chain_is_made(server):
     for option in ("timeout", "point_timeout"):
         with pytest.raises(ValueError, match=option):
-            SkeletonOfThoughtChain(model=chat_model(server), **{option: 0})
+            SkeletonOfThoughtChain(router="always", model=chat_model(server), **{option: 0})

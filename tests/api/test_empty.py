@@ -19,7 +19,7 @@ DIRECT = {"configurable": {"sot_route": "direct"}}
 @pytest.mark.parametrize("way", WAYS)
 async def test_an_empty_direct_answer_is_asked_for_again(server, model, way):
     server.faults.add("empty", times=1)
-    answer = await ask(way, SkeletonOfThoughtChain(model=model), config=DIRECT)
+    answer = await ask(way, SkeletonOfThoughtChain(router="always", model=model), config=DIRECT)
     assert answer.text == server.ledger.entries[1].text
     sot = answer.response_metadata["sot"]
     assert (sot["bill"]["calls"], sot["bill"]["retries"]) == (2, 1)
@@ -31,7 +31,7 @@ async def test_an_empty_direct_answer_is_asked_for_again(server, model, way):
 @pytest.mark.parametrize("way", WAYS)
 async def test_a_model_that_writes_nothing_is_no_error(server, way):
     server.faults.add("empty")
-    answer = await ask(way, SkeletonOfThoughtChain(model=chat_model(server), retries=2))
+    answer = await ask(way, SkeletonOfThoughtChain(router="always", model=chat_model(server), retries=2))
     sot = answer.response_metadata["sot"]
     assert answer.text == ""
     assert sot["route"] == "direct"
@@ -59,6 +59,6 @@ async def test_an_empty_answer_does_not_win_a_race(server, way, route):
 @pytest.mark.parametrize("way", WAYS)
 async def test_an_answer_that_its_limit_left_empty_is_not_asked_for_again(server, way):
     server.faults.add("truncated", after_tokens=0)
-    answer = await ask(way, SkeletonOfThoughtChain(model=chat_model(server)), config=DIRECT)
+    answer = await ask(way, SkeletonOfThoughtChain(router="always", model=chat_model(server)), config=DIRECT)
     assert answer.text == ""
     assert len(server.ledger.entries) == 1

@@ -17,7 +17,7 @@ def second_point(request):
 @pytest.mark.parametrize("way", WAYS)
 async def test_a_filtered_point_is_marked_and_not_asked_for_again(server, model, way, fault):
     server.faults.add(fault, when=second_point)
-    answer = await ask(way, SkeletonOfThoughtChain(model=model, retries=3))
+    answer = await ask(way, SkeletonOfThoughtChain(router="always", model=model, retries=3))
     points = answer.response_metadata["sot"]["points"]
     assert [point["status"] for point in points] == ["ok", "failed", "ok", "ok"]
     faulty = [entry for entry in server.ledger.entries if entry.fault]

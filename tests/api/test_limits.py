@@ -42,7 +42,7 @@ BATCHES = {
 @pytest.mark.parametrize("way", BATCHES)
 async def test_max_concurrency_holds_for_a_whole_batch(server, way):
     server.provider.pace = Pace(first_token=0.03)
-    chain = SkeletonOfThoughtChain(model=chat_model(server))
+    chain = SkeletonOfThoughtChain(router="always", model=chat_model(server))
     answers = await BATCHES[way](chain, TWO)
     assert [statuses(answer) for answer in answers] == [["ok"] * 4] * 3
     assert server.ledger.most_concurrent() == 2
@@ -50,13 +50,13 @@ async def test_max_concurrency_holds_for_a_whole_batch(server, way):
 
 async def test_without_max_concurrency_everything_runs_at_once(server):
     server.provider.pace = Pace(first_token=0.1)
-    await SkeletonOfThoughtChain(model=chat_model(server)).abatch(QUESTIONS)
+    await SkeletonOfThoughtChain(router="always", model=chat_model(server)).abatch(QUESTIONS)
     assert server.ledger.most_concurrent() > 4
 
 
 async def test_max_concurrency_holds_for_siblings(server):
     server.provider.pace = Pace(first_token=0.03)
-    chain = SkeletonOfThoughtChain(model=chat_model(server))
+    chain = SkeletonOfThoughtChain(router="always", model=chat_model(server))
     await RunnableParallel(one=chain, other=chain).ainvoke(QUESTION, TWO)
 
     async def both(question, config):
@@ -70,7 +70,7 @@ async def test_max_concurrency_holds_for_siblings(server):
 async def test_a_refused_request_waits_and_loses_no_retry(server, model, way):
     server.faults.add("rate_limit", times=1, stage="skeleton", retry_after=0.2)
     server.faults.add("rate_limit", times=3, stage="point", retry_after=0.2)
-    answer = await ask(way, SkeletonOfThoughtChain(model=model, retries=0))
+    answer = await ask(way, SkeletonOfThoughtChain(router="always", model=model, retries=0))
     assert statuses(answer) == ["ok"] * 4
     refused = [entry for entry in server.ledger.entries if entry.outcome == "refused"]
     assert len(refused) == 4
@@ -83,7 +83,7 @@ async def test_a_refused_request_waits_and_loses_no_retry(server, model, way):
 async def test_a_limiter_keeps_a_chain_within_the_servers_limits(server, way):
     server.provider.quota = Quota(requests_per_minute=8, max_concurrent=3, window=0.5)
     limiter = Limiter(max_concurrency=3, requests_per_minute=8, window=0.7)
-    chain = SkeletonOfThoughtChain(model=chat_model(server), limiter=limiter, retries=0)
+    chain = SkeletonOfThoughtChain(router="always", model=chat_model(server), limiter=limiter, retries=0)
     answers = await asyncio.gather(*(ask(way, chain, question) for question in QUESTIONS))
     assert [statuses(answer) for answer in answers] == [["ok"] * 4] * 3
     assert [entry.outcome for entry in server.ledger.entries] == ["answered"] * 15
@@ -93,13 +93,15 @@ async def test_a_limiter_keeps_a_chain_within_the_servers_limits(server, way):
 @pytest.mark.parametrize("way", WAYS)
 async def test_a_limiter_counts_the_tokens_reported(server, model, way):
     limiter = Limiter(tokens_per_minute=1_000_000)
-    await ask(way, SkeletonOfThoughtChain(model=model, limiter=limiter))
+    await ask(way, SkeletonOfThoughtChain(router="always", model=model, limiter=limiter))
     assert limiter.load == pytest.approx(server.ledger.usage().total_tokens / 1_000_000)
 
 
 async def test_questions_take_turns(server):
     server.provider.pace = Pace(first_token=0.02)
-    chain = SkeletonOfThoughtChain(model=chat_model(server), limiter=Limiter(max_concurrency=1))
+    chain = SkeletonOfThoughtChain(
+        router="always", model=chat_model(server), limiter=Limiter(max_concurrency=1)
+    )
     await chain.abatch(QUESTIONS)
     points = [
         next(number for number, question in enumerate(QUESTIONS) if question in entry.prompt)

@@ -32,7 +32,7 @@ def bodies(server, monkeypatch):
     ],
 )
 async def test_thoughts_are_neither_skeleton_nor_text(server, bodies, way, api, options):
-    answer = await ask(way, SkeletonOfThoughtChain(model=chat_model(server, api, **options)))
+    answer = await ask(way, SkeletonOfThoughtChain(router="always", model=chat_model(server, api, **options)))
     sot = answer.response_metadata["sot"]
     assert [point["status"] for point in sot["points"]] == ["ok"] * 4
     assert "Let me think" not in answer.text
@@ -42,12 +42,12 @@ async def test_thoughts_are_neither_skeleton_nor_text(server, bodies, way, api, 
 
 
 async def test_no_sampling_is_sent_unless_asked(server, bodies, model):
-    await SkeletonOfThoughtChain(model=model).ainvoke(QUESTION)
+    await SkeletonOfThoughtChain(router="always", model=model).ainvoke(QUESTION)
     sampling = {"temperature", "top_p", "top_k", "seed", "frequency_penalty", "presence_penalty"}
     assert len(bodies) == 5
     assert not any(body.keys() & sampling for body in bodies)
     bodies.clear()
-    await SkeletonOfThoughtChain(model=model).ainvoke(QUESTION, temperature=0.5)
+    await SkeletonOfThoughtChain(router="always", model=model).ainvoke(QUESTION, temperature=0.5)
     assert [body["temperature"] for body in bodies] == [0.5] * 5
 
 
@@ -75,7 +75,7 @@ async def test_points_may_think_less(server, bodies, way, api):
         less = model.bind(reasoning_effort="minimal")
     else:
         model, less = (chat_model(server, api, **budget(size)) for size in (2048, 1024))
-    answer = await ask(way, SkeletonOfThoughtChain(model=model, point_model=less))
+    answer = await ask(way, SkeletonOfThoughtChain(router="always", model=model, point_model=less))
     assert len(answer.response_metadata["sot"]["points"]) == 4
     efforts = [body.get("reasoning_effort") or body["thinking"]["budget_tokens"] for body in bodies]
     assert set(efforts[:-4]) == ({"high"} if api == "openai" else {2048})
@@ -84,7 +84,7 @@ async def test_points_may_think_less(server, bodies, way, api):
 
 @pytest.mark.parametrize("way", WAYS)
 async def test_a_skeleton_as_json(server, bodies, model, way):
-    chain = SkeletonOfThoughtChain(model=model, options=Options(structured_skeleton=True))
+    chain = SkeletonOfThoughtChain(router="always", model=model, options=Options(structured_skeleton=True))
     answer = await ask(way, chain)
     sot = answer.response_metadata["sot"]
     assert (sot["route"], len(sot["points"])) == ("sot", 4)
@@ -100,15 +100,17 @@ async def test_a_skeleton_as_json(server, bodies, model, way):
 def test_a_model_that_follows_no_schema_says_so(server):
     model = chat_model(server, profile={"structured_output": False})
     with pytest.raises(ValueError, match="structured_skeleton=True needs a model that follows a JSON schema"):
-        SkeletonOfThoughtChain(model=model, options=Options(structured_skeleton=True))
+        SkeletonOfThoughtChain(router="always", model=model, options=Options(structured_skeleton=True))
 
 
 @pytest.mark.parametrize("way", WAYS)
 async def test_several_points_per_call(server, bodies, model, way):
-    alone = await ask(way, SkeletonOfThoughtChain(model=model))
+    alone = await ask(way, SkeletonOfThoughtChain(router="always", model=model))
     once = server.ledger.usage().input_tokens
     server.ledger.clear()
-    answer = await ask(way, SkeletonOfThoughtChain(model=model, options=Options(points_per_call=3)))
+    answer = await ask(
+        way, SkeletonOfThoughtChain(router="always", model=model, options=Options(points_per_call=3))
+    )
     sot, before = answer.response_metadata["sot"], alone.response_metadata["sot"]
     assert len(server.ledger.entries) == 1 + 2
     assert server.ledger.usage().input_tokens < 0.8 * once

@@ -21,12 +21,16 @@ def refused(server):
     [("openai", "gpt-5-mini", None), ("anthropic", "claude-opus-4-6", "partial")],
 )
 async def test_what_a_model_does_not_take_is_learned_once(server, way, api, name, prompts):
-    chain = SkeletonOfThoughtChain(model=chat_model(server, api, model=name), prompts=prompts, retries=0)
+    chain = SkeletonOfThoughtChain(
+        router="always", model=chat_model(server, api, model=name), prompts=prompts, retries=0
+    )
     first = await ask(way, chain)
     assert [point["status"] for point in first.response_metadata["sot"]["points"]] == ["ok"] * 4
     assert refused(server)
     server.ledger.clear()
-    again = SkeletonOfThoughtChain(model=chat_model(server, api, model=name), prompts=prompts, retries=0)
+    again = SkeletonOfThoughtChain(
+        router="always", model=chat_model(server, api, model=name), prompts=prompts, retries=0
+    )
     second = await ask(way, again)
     assert not refused(server)
     assert second.text == first.text
@@ -57,7 +61,7 @@ def test_the_sdk_clients_learn_too(server, name):
 
 
 async def test_a_request_that_is_wrong_for_another_reason_is_not_sent_again(server):
-    chain = SkeletonOfThoughtChain(model=chat_model(server), retries=3)
+    chain = SkeletonOfThoughtChain(router="always", model=chat_model(server), retries=3)
     server.faults.add("unauthorized", stage="point")
     sot = (await chain.ainvoke(QUESTION)).response_metadata["sot"]
     assert [point["status"] for point in sot["points"]] == ["failed"] * 4

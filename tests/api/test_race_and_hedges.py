@@ -29,7 +29,7 @@ def sot(message):
 @pytest.mark.parametrize("way", WAYS)
 async def test_the_answer_does_not_wait_for_a_straggler(server, model, way):
     server.faults.add("slow_first_token", when=second_point, times=1, seconds=SLOW)
-    answer = await ask(way, SkeletonOfThoughtChain(model=model, hedge_after=0.5))
+    answer = await ask(way, SkeletonOfThoughtChain(router="always", model=model, hedge_after=0.5))
     assert sot(answer)["seconds"]["total"] < SLOW
     assert [point["status"] for point in sot(answer)["points"]] == ["ok"] * 4
     bill = sot(answer)["bill"]
@@ -41,14 +41,14 @@ async def test_the_answer_does_not_wait_for_a_straggler(server, model, way):
 @pytest.mark.parametrize("way", ["ainvoke", "astream"])
 async def test_the_straggler_is_cancelled_on_the_wire(server, model, way):
     server.faults.add("slow_first_token", when=second_point, times=1, seconds=10 * SLOW)
-    await ask(way, SkeletonOfThoughtChain(model=model, hedge_after=0.3))
+    await ask(way, SkeletonOfThoughtChain(router="always", model=model, hedge_after=0.3))
     assert server.ledger.wait_until_idle(5)
     assert [entry.outcome for entry in server.ledger.entries].count("disconnected") == 1
 
 
 @pytest.mark.parametrize("way", WAYS)
 async def test_no_point_is_hedged_that_begins_in_time(server, model, way):
-    answer = await ask(way, SkeletonOfThoughtChain(model=model, hedge_after=5.0))
+    answer = await ask(way, SkeletonOfThoughtChain(router="always", model=model, hedge_after=5.0))
     assert sot(answer)["bill"]["hedges"] == 0
     assert len(server.ledger.entries) == 5
 
@@ -78,7 +78,7 @@ async def test_skeleton_and_direct_answer_start_while_the_router_thinks(server, 
 async def test_a_race_streams_only_the_winner(server, model, way):
     chain = SkeletonOfThoughtChain(model=model, router=RunnableLambda(lambda _: "sot"), race=True)
     answer = await ask(way, chain)
-    plain = await ask(way, SkeletonOfThoughtChain(model=model))
+    plain = await ask(way, SkeletonOfThoughtChain(router="always", model=model))
     assert answer.text == plain.text
 
 

@@ -56,7 +56,7 @@ async def test_many_answers_with_failures(server, streamed, count, http):
     limiter = Limiter(max_concurrency=30)
     client = DefaultAioHttpClient() if http == "aiohttp" else None
     model = chat_model(server, http_async_client=client)
-    chain = SkeletonOfThoughtChain(model=model, limiter=limiter, retries=3)
+    chain = SkeletonOfThoughtChain(router="always", model=model, limiter=limiter, retries=3)
 
     async def one(number):
         question = f"What should I know about subject number {number}?"
@@ -85,7 +85,9 @@ async def test_many_answers_with_failures(server, streamed, count, http):
 
 def test_many_answers_with_threads(server):
     fail_one_in_five(server)
-    chain = SkeletonOfThoughtChain(model=chat_model(server), limiter=Limiter(max_concurrency=16), retries=3)
+    chain = SkeletonOfThoughtChain(
+        router="always", model=chat_model(server), limiter=Limiter(max_concurrency=16), retries=3
+    )
     questions = [f"What should I know about subject number {number}?" for number in range(40)]
     check(chain.batch(questions, {"max_concurrency": 16}), server)
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("sot ")]

@@ -46,7 +46,7 @@ def check(message, server):
 
 async def test_an_answer_and_its_bill(way, provider, server):
     handler = UsageMetadataCallbackHandler()
-    chain = SkeletonOfThoughtChain(model=new_model(provider, server))
+    chain = SkeletonOfThoughtChain(router="always", model=new_model(provider, server))
     message = await ask(chain, way, QUESTION, {"callbacks": [handler]})
     check(message, server)
     assert [entry.stage for entry in server.ledger.entries] == ["skeleton", *["point"] * 5]
@@ -59,7 +59,7 @@ async def test_an_answer_and_its_bill(way, provider, server):
 
 
 async def test_points_share_one_prefix(way, server):
-    chain = SkeletonOfThoughtChain(model=new_model("openai", server))
+    chain = SkeletonOfThoughtChain(router="always", model=new_model("openai", server))
     await ask(chain, way, QUESTION)
     prompts = [entry.prompt for entry in server.ledger.entries if entry.stage == "point"]
     shared = next(n for n in range(len(prompts[0])) if len({prompt[: n + 1] for prompt in prompts}) > 1)
@@ -69,14 +69,14 @@ async def test_points_share_one_prefix(way, server):
 
 async def test_the_points_of_a_streamed_answer_are_served_at_the_same_time(way, server):
     server.provider.pace = Pace(first_token=0.1, per_token=0.002)
-    await ask(SkeletonOfThoughtChain(model=new_model("openai", server)), way, QUESTION)
+    await ask(SkeletonOfThoughtChain(router="always", model=new_model("openai", server)), way, QUESTION)
     assert server.ledger.most_concurrent() == 5
 
 
 async def test_closing_a_stream_hangs_up(provider, server):
     server.provider.answer = PlausibleAnswers(points=5, sentences=60)
     server.provider.pace = Pace(first_token=0.02, per_token=0.02)
-    chunks = SkeletonOfThoughtChain(model=new_model(provider, server)).astream(QUESTION)
+    chunks = SkeletonOfThoughtChain(router="always", model=new_model(provider, server)).astream(QUESTION)
     await anext(chunks)
     await chunks.aclose()
     assert await asyncio.to_thread(server.ledger.wait_until_idle)
@@ -85,7 +85,9 @@ async def test_closing_a_stream_hangs_up(provider, server):
 
 async def test_openais_client_over_aiohttp(server):
     async with DefaultAioHttpClient() as http:
-        chain = SkeletonOfThoughtChain(model=new_model("openai", server, http_async_client=http))
+        chain = SkeletonOfThoughtChain(
+            router="always", model=new_model("openai", server, http_async_client=http)
+        )
         server.faults.add("reset", rate=1, times=1)
         check(await chain.ainvoke(QUESTION), server)
         chunks = [chunk async for chunk in chain.astream(QUESTION)]
@@ -102,7 +104,7 @@ async def test_openais_client_over_aiohttp(server):
 
 async def test_one_model_in_threads_then_in_a_running_loop_then_awaited(provider, server):
     """The clients keep one async connection pool per process: it must see one event loop only."""
-    chain = SkeletonOfThoughtChain(model=new_model(provider, server))
+    chain = SkeletonOfThoughtChain(router="always", model=new_model(provider, server))
 
     def in_threads(call):
         with ThreadPoolExecutor(4) as pool:
@@ -125,7 +127,7 @@ async def test_one_model_in_threads_then_in_a_running_loop_then_awaited(provider
 
 def test_sync_calls_leave_no_event_loop_behind(server):
     """`asyncio.run` before and after: a sync call in between must not have touched the async client."""
-    chain = SkeletonOfThoughtChain(model=new_model("openai", server))
+    chain = SkeletonOfThoughtChain(router="always", model=new_model("openai", server))
     for _ in range(2):
         chain.invoke(QUESTION)
         asyncio.run(asyncio.sleep(0))
@@ -135,7 +137,7 @@ def test_sync_calls_leave_no_event_loop_behind(server):
 
 @pytest.mark.parametrize("model", ["gpt-5-mini", "o3"])
 async def test_a_model_that_takes_no_stop_sequences(way, server, model):
-    chain = SkeletonOfThoughtChain(model=new_model("openai", server, model=model))
+    chain = SkeletonOfThoughtChain(router="always", model=new_model("openai", server, model=model))
     check(await ask(chain, way, QUESTION), server)
     refused = [entry for entry in server.ledger.entries if entry.outcome == "refused"]
     assert 0 < len(refused) <= 5
@@ -147,20 +149,22 @@ async def test_a_model_that_takes_no_stop_sequences(way, server, model):
 @pytest.mark.parametrize("kind", ["server_error", "overloaded", "reset", "rate_limit", "stream_error"])
 async def test_a_fault_of_the_server_is_retried(way, provider, server, kind):
     server.faults.add(kind, stage="point", times=1, after_tokens=0)
-    chain = SkeletonOfThoughtChain(model=new_model(provider, server))
+    chain = SkeletonOfThoughtChain(router="always", model=new_model(provider, server))
     check(await ask(chain, way, QUESTION), server)
 
 
 async def test_a_wrong_key_is_the_providers_error(way, provider, server):
     server.faults.add("unauthorized")
     with pytest.raises(Exception, match="401") as caught:
-        await ask(SkeletonOfThoughtChain(model=new_model(provider, server)), way, QUESTION)
+        await ask(SkeletonOfThoughtChain(router="always", model=new_model(provider, server)), way, QUESTION)
     assert not caught.value.is_retryable
     assert len(server.ledger.entries) == 2, "the skeleton, and the direct answer"
 
 
 async def test_a_refused_skeleton_gives_a_direct_answer(way, provider, server):
     server.faults.add("refusal", stage="skeleton")
-    message = await ask(SkeletonOfThoughtChain(model=new_model(provider, server)), way, QUESTION)
+    message = await ask(
+        SkeletonOfThoughtChain(router="always", model=new_model(provider, server)), way, QUESTION
+    )
     assert message.response_metadata["sot"]["route"] == "direct"
     assert message.text
