@@ -23,6 +23,7 @@ from langchain_core.runnables.retry import RunnableRetry
 
 from skeleton_of_thought.errors import ConfigurationError
 from skeleton_of_thought.provider_errors import Quirks, quirks_of
+from skeleton_of_thought.speeds import Speeds, speeds_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -250,13 +251,25 @@ def name_of(model: Any) -> str | None:
     return next((value for key in _NAMES if isinstance(value := getattr(chat, key, None), str)), None)
 
 
-def quirks(model: Any) -> Quirks:
-    """What is known of a model in this process; of one without a name, nothing that outlives the run."""
+def identity(model: Any) -> str | None:
+    """What identifies a model and its server in this process; None for a model without a name."""
     chat, name = chat_model(model), name_of(model)
     if name is None:
-        return Quirks()
+        return None
     server = next((value for key in _SERVERS if isinstance(value := getattr(chat, key, None), str)), "")
-    return quirks_of(f"{type(chat).__name__} {name} {server}".rstrip())
+    return f"{type(chat).__name__} {name} {server}".rstrip()
+
+
+def quirks(model: Any) -> Quirks:
+    """What is known of a model in this process; of one without a name, nothing that outlives the run."""
+    known = identity(model)
+    return Quirks() if known is None else quirks_of(known)
+
+
+def speeds(model: Any) -> Speeds:
+    """What a model's points cost, as far as answers in this process have told."""
+    known = identity(model)
+    return Speeds() if known is None else speeds_of(known)
 
 
 # Not a pydantic class: OpenAI's client would read the answer into it, and warn when LangChain writes it out again.

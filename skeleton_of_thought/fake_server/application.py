@@ -6,7 +6,7 @@ import asyncio
 import json
 import random
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
@@ -39,7 +39,11 @@ _WIRES: dict[Api, Wire] = {"openai": wire_openai, "anthropic": wire_anthropic}
 
 @dataclass(slots=True)
 class Provider:
-    """What a fake provider is made of; the fields may be replaced while the server runs."""
+    """What a fake provider is made of; the fields may be replaced while the server runs.
+
+    With `slots` it writes so many answers at a time and lets others wait for their turn, as inference servers do
+    (Ollama and llama.cpp with one), where a hosted model refuses what is too much (`Quota.max_concurrent`).
+    """
 
     answer: Callable[[ChatRequest], Reply | str] = field(default_factory=PlausibleAnswers)
     pace: Pace = field(default_factory=Pace)
@@ -50,6 +54,8 @@ class Provider:
     cache: PromptCache = field(default_factory=PromptCache)
     meter: Meter = field(default_factory=Meter)
     draw: random.Random = field(default_factory=lambda: random.Random(0))
+    slots: int | None = None
+    slot_free: asyncio.Event = field(default_factory=asyncio.Event)
 
     def application(self) -> Starlette:
         """The ASGI application."""
@@ -180,11 +186,16 @@ class _Chat:
         provider, entry = self._provider, turn.entry
         entry.input_tokens = turn.request.input_tokens
         entry.cache_read_tokens, entry.cache_write_tokens = turn.lookup.read, turn.lookup.written
+        while provider.slots is not None and provider.meter.running >= provider.slots:
+            provider.slot_free.clear()
+            await provider.slot_free.wait()
+            turn = replace(turn, waited=time.monotonic() - entry.arrived)
         provider.meter.running += 1
         try:
             await responder.answer(turn, begins=lambda: provider.cache.store(turn.lookup))
         finally:
             provider.meter.running -= 1
+            provider.slot_free.set()
 
     def _headers(self, entry: Entry, connection: Connection) -> dict[str, str]:
         quota = self._provider.quota

@@ -61,6 +61,7 @@ class Turn:
         stop_sequence: The stop text that ended it.
         fault: What goes wrong on the way.
         pace: How fast it goes.
+        waited: Seconds from its arrival until it had a slot.
     """
 
     request: ChatRequest
@@ -72,6 +73,7 @@ class Turn:
     stop_sequence: str | None
     fault: Fault | None
     pace: Pace
+    waited: float = 0.0
 
     @property
     def length(self) -> int:
@@ -89,7 +91,7 @@ class Turn:
     def starts(self) -> float:
         """When the first token is due, on `time.monotonic()`'s clock."""
         slow = self.fault.seconds if self.fault is not None and self.fault.kind == "slow_first_token" else 0.0
-        return self.entry.arrived + self.pace.first_token + slow
+        return self.entry.arrived + self.waited + self.pace.first_token + slow
 
     def due_by(self, moment: float) -> int:
         """How many tokens are written by a moment."""

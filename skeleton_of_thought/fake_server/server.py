@@ -25,7 +25,7 @@ class FakeServer:
     Args:
         host: Address to listen on.
         port: Port to listen on; 0 takes a free one.
-        **provider: The fields of `Provider`: `answer`, `pace`, `quota`, `models`.
+        **provider: The fields of `Provider`: `answer`, `pace`, `quota`, `models`, `slots`.
 
     Attributes:
         provider: What it is made of; replace its `answer`, `pace` or `quota` while it runs.

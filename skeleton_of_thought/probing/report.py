@@ -1,0 +1,135 @@
+"""What a probe found, and what Skeleton-of-Thought would gain there."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+Works = Literal["yes", "no", "refused", "unknown", "not tried"]
+"""Whether something works; `"no"` is without a word, `"refused"` is with an error, `"unknown"` could not be told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some requests sent at the same time.
+
+    Attributes:
+        requests: How many.
+        seconds: Until the last was answered.
+        first_token: Until the first token of the first.
+        last_first_token: Until every one had its first token.
+        tokens: Tokens of all answers.
+        longest: Tokens of the longest.
+    """
+
+    requests: int
+    seconds: float
+    first_token: float
+    last_first_token: float
+    tokens: int
+    longest: int
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Tokens a second of all together, once the first is there."""
+        return self.tokens / max(self.seconds - self.first_token, 1e-9)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Typical:
+    """The lengths a gain is predicted for, in tokens.
+
+    Attributes:
+        points: Points of the answer.
+        point: Of the longest point.
+        skeleton: Of the skeleton.
+        plain: Of the plain answer; None for as many as all points together.
+    """
+
+    points: int = 6
+    point: int = 60
+    skeleton: int = 40
+    plain: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What is known of a server and its model.
+
+    Attributes:
+        model: The model, as the user named it.
+        reachable: Whether it answered at all.
+        problem: Why not, or why the probe ended early.
+        engine: The engine's name in the table of engines, where the server says it.
+        plain: A plain question alone.
+        skeleton: A skeleton request alone.
+        batches: Point requests at the same time: one, four, eight.
+        shared_prefix: Whether what two requests in a row have in common is read once.
+        shared_at_once: The same for requests at the same time.
+        partial_answers: Whether a partial answer of the assistant is continued.
+        stops: Whether stop sequences end an answer.
+        schemas: Whether an answer follows a JSON schema.
+        cancellation: Whether an answer nobody reads any more stops being written.
+    """
+
+    model: str
+    reachable: bool = True
+    problem: str | None = None
+    engine: str | None = None
+    plain: Batch | None = None
+    skeleton: Batch | None = None
+    batches: tuple[Batch, ...] = ()
+    shared_prefix: Works = "not tried"
+    shared_at_once: Works = "not tried"
+    partial_answers: Works = "not tried"
+    stops: Works = "not tried"
+    schemas: Works = "not tried"
+    cancellation: Works = "not tried"
+    typical: Typical = field(default_factory=Typical)
+
+    @property
+    def in_turn(self) -> bool | None:
+        """Whether requests at the same time are answered one after another; None if that was not measured."""
+        if len(self.batches) < 2:  # noqa: PLR2004 - one alone and several
+            return None
+        one, most = self.batches[0], self.batches[-1]
+        # Answered in turn, the last begins after all the others; written together, they begin within a prefill each.
+        return most.seconds > 0.8 * most.requests * (one.seconds - one.first_token) * most.tokens / (
+            most.requests * one.tokens
+        ) and most.last_first_token > 0.6 * most.seconds
+
+    def seconds_of_points(self, points: int, tokens: float) -> float:
+        """T(points): so many points of so many tokens at the same time, on the lines between what was measured."""
+        measured = [(batch.requests, *self._line(batch)) for batch in self.batches]
+        below = [line for line in measured if line[0] <= points][-1]
+        above = next((line for line in measured if line[0] >= points), measured[-1])
+        share = 0.0 if above[0] == below[0] else (points - below[0]) / (above[0] - below[0])
+        first, step = (low + share * (high - low) for low, high in zip(below[1:], above[1:], strict=True))
+        rounds = max(1.0, points / measured[-1][0])
+        return (first + step * tokens) * rounds
+
+    def _line(self, batch: Batch) -> tuple[float, float]:
+        """Seconds to the first token, and for each token of the longest answer after it."""
+        tokens = batch.tokens / batch.requests if self.in_turn else batch.longest
+        return batch.first_token, (batch.seconds - batch.first_token) / max(tokens, 1)
+
+    def gain(self, typical: Typical | None = None) -> float | None:
+        """How many times as fast as a plain answer: the paper's formula, with what was measured for its tables.
+
+        The paper adds the skeleton's T and that of all points together, each reading and writing; the plain answer is
+        one T. None if too little was measured.
+        """
+        lengths = typical or self.typical
+        if self.plain is None or self.skeleton is None or not self.batches:
+            return None
+        step = self._line(self.plain)[1]
+        written = lengths.plain or lengths.points * lengths.point
+        plain = self.plain.first_token + written * step
+        skeleton = self.skeleton.first_token + lengths.skeleton * step
+        return plain / (skeleton + self.seconds_of_points(lengths.points, lengths.point))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        told = asdict(self)
+        gain = self.gain()
+        return {**told, "in_turn": self.in_turn, "gain": None if gain is None else round(gain, 3)}

@@ -1,0 +1,230 @@
+"""What a model's points really cost: learned from answers while they are given, as quirks are.
+
+Skeleton-of-Thought pays where several streams together write faster than one. A server that answers one request at a
+time (Ollama unless told otherwise, llama.cpp with one slot) makes it slower instead, and no API tells. So every
+answer is looked at: how fast all its points were written together, and how fast each by itself, as far as the moments
+they ended tell. The latter is a lower bound of how fast one request alone is answered; plain answers show that better.
+
+Lengths are counted in characters: not every server reports tokens, and only proportions matter here.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import operator
+import threading
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from skeleton_of_thought.routing.decision import Decision
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from skeleton_of_thought.answer import Answer
+
+logger = logging.getLogger(__name__)
+
+_SHORTEST = 40
+"""Characters of an answer below which its time says more about waiting than about writing."""
+
+_FEWEST = 2
+"""Points with a time of their own that it takes to say anything."""
+
+_NOTHING_GAINED = 1.2
+"""So many streams' worth of text, or less, is what one stream writes."""
+
+_ANSWERS_TO_WARN = 2
+"""Answers in a row whose points came one after another before it is said: one may have met a busy moment."""
+
+_NEWEST = 0.5
+"""Share of the newest answer in what is remembered."""
+
+_WAIT, _LONGEST_WAIT = 25, 400
+"""Plain answers before a skeleton is tried again; doubled while that does not pay."""
+
+_MARGIN = 1.0
+"""Gain below which a plain answer is faster."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """What is to be expected of a skeleton, from the answers so far.
+
+    Attributes:
+        gain: A plain answer's seconds over those of a skeleton answer of the same length.
+        streams: How many streams' worth of text the points wrote together: 1 is one after another.
+    """
+
+    gain: float
+    streams: float
+
+
+class Speeds:
+    """What is known of one model on one server; every run that asks it shares the object, from any thread.
+
+    Args:
+        model: What the model is called in the log.
+    """
+
+    def __init__(self, model: str = "the model") -> None:
+        self._model = model
+        self._lock = threading.Lock()
+        self._alone: float | None = None  # seconds per character of a plain answer
+        self._single: float | None = None  # of one point among others
+        self._together: float | None = None  # of all points together
+        self._ahead = 0.0  # seconds before the first point
+        self._characters = 0.0
+        self._in_turn = 0
+        self._warned = False
+        self._plain = 0
+        self._wait = _WAIT
+
+    def observe(self, answer: Answer, seconds: Mapping[str, float] = MappingProxyType({})) -> None:
+        """Learn from a finished answer; one with a failed point, or whose points came in one batch, says nothing.
+
+        Args:
+            answer: The answer.
+            seconds: What requests took by themselves, by their ids, where the answer only knows of their batch.
+        """
+        if answer.route == "direct":
+            self._observe_plain(len(answer.text), answer.seconds.total - answer.seconds.route)
+        else:
+            points = [
+                (len(point.text), point.start, seconds.get(f"point:{point.index}", point.seconds))
+                for point in answer.points
+                if point.status == "ok" and point.text
+            ]
+            if len(points) == len(answer.points):
+                self.observe_points(points, ahead=min((start for _, start, _ in points), default=0.0))
+
+    def _observe_plain(self, characters: int, seconds: float) -> None:
+        if characters < _SHORTEST or seconds <= 0:
+            return
+        with self._lock:
+            self._alone = _mixed(self._alone, seconds / characters)
+
+    def observe_points(self, points: Sequence[tuple[int, float, float]], *, ahead: float = 0.0) -> None:
+        """Learn from the points of an answer.
+
+        Args:
+            points: Of each its characters, when its request was sent, and how many seconds it took.
+            ahead: Seconds from the start of the answer to the first of these requests.
+        """
+        ends = [start + seconds for _, start, seconds in points]
+        if len(points) < _FEWEST or min(seconds for *_, seconds in points) <= 0 or _are_one_batch(ends):
+            return
+        characters = sum(length for length, *_ in points)
+        lasted = max(ends) - min(start for _, start, _ in points)
+        single = _pace_of_one(sorted((end, length) for end, (length, *_) in zip(ends, points, strict=True)), lasted)
+        with self._lock:
+            self._single = _mixed(self._single, single)
+            self._together = _mixed(self._together, lasted / characters)
+            self._ahead = _mixed(self._ahead or None, ahead)
+            self._characters = _mixed(self._characters or None, characters)
+            in_turn = single * characters / lasted <= _NOTHING_GAINED
+            self._in_turn = self._in_turn + 1 if in_turn else 0
+            warn = self._in_turn >= _ANSWERS_TO_WARN and not self._warned
+            self._warned = self._warned or warn
+        if warn:
+            logger.warning(
+                "The points of the last %d answers of %s came one after another: the server answers one request at a "
+                "time, and Skeleton-of-Thought makes it slower. Start it for several at once (sot doctor says how), "
+                "or set load_aware=True to answer plainly meanwhile.",
+                self._in_turn,
+                self._model,
+            )
+
+    def expected(self, load: float = 0.0) -> Gain | None:
+        """What a skeleton would gain now; None if no answer has told yet.
+
+        Args:
+            load: Share of the model's capacity that is in use: what is left is shared by the points.
+        """
+        with self._lock:
+            if self._single is None or self._together is None:
+                return None
+            alone = self._single if self._alone is None else self._alone
+            plain = alone * self._characters
+            together = max(self._together, alone * min(1.0, load))
+            sot = self._ahead + together * self._characters
+            return Gain(plain / sot if sot else math.inf, self._single / self._together)
+
+    def decide(self, load: float = 0.0) -> Decision | None:
+        """The decision while no gain is to be expected; None while one is, or while it is tried again.
+
+        Args:
+            load: Share of what the points may use that is in use, waiting requests included: 1 is full.
+        """
+        if load >= 1:
+            return Decision("direct", 1.0, f"no room for more requests: load {load:.2f}, limit 1.00")
+        expected = self.expected(load)
+        if expected is None or expected.gain >= _MARGIN:
+            with self._lock:
+                self._plain, self._wait = 0, _WAIT
+            return None
+        with self._lock:
+            self._plain += 1
+            if self._plain > self._wait:
+                self._plain, self._wait = 0, min(2 * self._wait, _LONGEST_WAIT)
+                return None
+        return Decision(
+            "direct", 1.0, f"no gain to expect: {expected.gain:.2f} times as fast as a plain answer"
+        )
+
+
+def _pace_of_one(points: Sequence[tuple[float, int]], lasted: float) -> float:
+    """Seconds per character of one point, from the moments at which points ended.
+
+    A server with `slots` places takes the next point when a place is free. Of all numbers of places, the one whose
+    moments come closest to those that were seen is believed: with one place, every point's own time is what lies
+    between its end and the one before.
+
+    Args:
+        points: When each ended and how long it is, in the order of their ends.
+        lasted: Seconds from the first request to the last end.
+    """
+    first = points[-1][0] - lasted
+    best = (math.inf, 0.0)
+    for slots in range(len(points), 0, -1):
+        free = [0] * slots
+        expected: list[int] = []
+        for _, length in points:
+            free.sort()
+            free[0] += length
+            expected.append(free[0])
+        ends = [end - first for end, _ in points]
+        pace = sum(map(operator.mul, expected, ends)) / sum(length * length for length in expected)
+        distance = sum((end - pace * length) ** 2 for end, length in zip(ends, expected, strict=True))
+        if distance < 0.999 * best[0]:
+            best = distance, pace
+    return best[1]
+
+
+def _mixed(known: float | None, new: float) -> float:
+    return new if known is None else (1 - _NEWEST) * known + _NEWEST * new
+
+
+def _are_one_batch(ends: Sequence[float]) -> bool:
+    """Whether all points ended in one moment: a batch hands over its answers together, whatever each of them took."""
+    return max(ends) - min(ends) <= 0.001 * max(ends)
+
+
+_KNOWN: dict[str, Speeds] = {}
+
+
+def speeds_of(model: str) -> Speeds:
+    """What is known of a model in this process, by any name that identifies it and its server."""
+    return _KNOWN.setdefault(model, Speeds(model))
+
+
+def decide_by_gain(model: str | None, load: Callable[[], float]) -> Decision | None:
+    """The decision for which no router has to be asked: no room, or no gain; None where a skeleton may pay.
+
+    Args:
+        model: What identifies the model and its server; None if nothing does, and then only the load counts.
+        load: Share of the capacity in use now.
+    """
+    return (Speeds() if model is None else speeds_of(model)).decide(load())
