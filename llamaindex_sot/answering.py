@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 
     from skeleton_of_thought.answer import Answer
+    from skeleton_of_thought.drivers.turns import Turns
     from skeleton_of_thought.method import SkeletonOfThought
     from skeleton_of_thought.request import Delta, Request
 
@@ -26,6 +27,7 @@ class Answering:
         run: Decides what is sent.
         empty: What to say instead of nothing at all.
         max_concurrency: Most requests at once; None for all.
+        turns: What every request waits for.
         describe: What the metadata says of a finished answer.
 
     Attributes:
@@ -38,11 +40,13 @@ class Answering:
         *,
         empty: str,
         max_concurrency: int | None,
+        turns: Turns,
         describe: Callable[[Answer], dict[str, Any]],
     ) -> None:
         self._run = run
         self._empty = empty
         self._limit = max_concurrency
+        self._turns = turns
         self._describe = describe
         self._span = active_span_id.get()
         self._written = False
@@ -51,14 +55,18 @@ class Answering:
 
     def texts(self, send: Callable[[Request], Iterator[Delta]]) -> Generator[str]:
         """The answer in reading order while it is written; closing the iterator stops the requests."""
-        with contextlib.closing(stream(self._run, send, max_concurrency=self._limit)) as events:
+        with contextlib.closing(
+            stream(self._run, send, max_concurrency=self._limit, turns=self._turns)
+        ) as events:
             for event in events:
                 yield from self._text(event)
         yield from self._end()
 
     async def atexts(self, send: Callable[[Request], AsyncIterator[Delta]]) -> AsyncGenerator[str]:
         """Like `texts`, with asyncio."""
-        async with contextlib.aclosing(astream(self._run, send, max_concurrency=self._limit)) as events:
+        async with contextlib.aclosing(
+            astream(self._run, send, max_concurrency=self._limit, turns=self._turns)
+        ) as events:
             async for event in events:
                 for text in self._text(event):
                     yield text

@@ -8,6 +8,7 @@ from llamaindex_sot.answering import Answering
 from llamaindex_sot.sources.citations import cited_in
 
 if TYPE_CHECKING:
+    from llamaindex_sot.everyday import Everyday
     from llamaindex_sot.sources.choosing import Nearest
     from llamaindex_sot.sources.requests import SourcedRequests
     from llamaindex_sot.sources.sources import Sources
@@ -33,20 +34,30 @@ class Asked:
         nearest: Nearest | None,
         *,
         empty: str,
-        limit: int | None,
+        everyday: Everyday,
     ) -> None:
+        self._prices = everyday.prices
         self.sources = sources
         self.requests = requests
         self.nearest = nearest
         self.node_ids: list[str] = []
-        self.answering = Answering(run, empty=empty, max_concurrency=limit, describe=self._describe)
+        self.answering = Answering(
+            run,
+            empty=empty,
+            max_concurrency=everyday.max_concurrency,
+            turns=everyday.turns(),
+            describe=self._describe,
+        )
+
+    def _fell_back(self, answer: Answer) -> bool:
+        return answer.route == "direct" and self.requests.fell_back
 
     def _describe(self, answer: Answer) -> dict[str, Any]:
         """The contract, and where the answer comes from."""
-        cited = cited_in(answer.text, len(self.node_ids)) if answer.route == "sot" else []
+        cited = [] if self._fell_back(answer) else cited_in(answer.text, len(self.node_ids))
         nodes = dict(enumerate(self.node_ids, start=1))
         return {
-            **answer.to_dict(),
+            **answer.to_dict(self._prices),
             "citations": {str(number): nodes[number] for number in sorted(cited) if number in nodes},
             "removed_citations": self.requests.removed_citations,
             "removed_sentences": self.requests.removed_sentences,

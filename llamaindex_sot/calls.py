@@ -11,15 +11,18 @@ from llama_index_instrumentation.dispatcher import active_instrument_tags, instr
 from llama_index_instrumentation.span import active_span_id
 
 from llamaindex_sot.llms.blocking import blocks_event_loop, in_thread
-from llamaindex_sot.messages import to_llamaindex, usage_of, was_truncated
+from llamaindex_sot.messages import has_other_content, to_llamaindex, usage_of, was_filtered, was_truncated
 from llamaindex_sot.model_defaults import is_local
 from skeleton_of_thought.request import Delta, Request
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Generator, Iterator, Mapping
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator, Mapping
 
     from llama_index.core.base.llms.types import CompletionResponse
     from llama_index.core.llms import LLM
+
+    from skeleton_of_thought.request import Stage
+    from skeleton_of_thought.routing.decision import Decision
 
 TAG = "sot_request"
 """The instrumentation tag of everything that happens in a request: `"skeleton"`, `"point:3"` or `"direct"`."""
@@ -29,10 +32,50 @@ class Calls:
     """The calls of one run.
 
     Args:
-        llm: Answers the requests.
-        streaming: Whether to use its streaming methods.
+        llms: Which LLM answers a stage.
+        streaming: Whether to use their streaming methods.
         kwargs: Passed to every call, such as `temperature`.
+        route: Asks the router, in a race.
+        aroute: The same with asyncio.
     """
+
+    def __init__(
+        self,
+        llms: Mapping[Stage, LLM],
+        *,
+        streaming: bool,
+        kwargs: Mapping[str, Any],
+        route: Callable[[], Decision],
+        aroute: Callable[[], Awaitable[Decision]],
+    ) -> None:
+        self._models = {id(llm): _Model(llm, streaming=streaming, kwargs=kwargs) for llm in llms.values()}
+        self._llms = llms
+        self._route = route
+        self._aroute = aroute
+        self.blocking = self._model("direct").blocking
+        """Whether the async methods of the LLM that answers directly would block the event loop."""
+
+    def _model(self, stage: Stage) -> _Model:
+        return self._models[id(self._llms[stage])]
+
+    def send(self, request: Request) -> Generator[Delta]:
+        """Answer one request; blocks, so each request needs a thread."""
+        if request.stage == "route":
+            yield Delta(raw=self._route())
+            return
+        yield from self._model(request.stage).send(request)
+
+    async def asend(self, request: Request) -> AsyncGenerator[Delta]:
+        """Answer one request without blocking the event loop."""
+        if request.stage == "route":
+            yield Delta(raw=await self._aroute())
+            return
+        async for delta in self._model(request.stage).asend(request):
+            yield delta
+
+
+class _Model:
+    """One LLM, chat or completion, whole or streamed."""
 
     def __init__(self, llm: LLM, *, streaming: bool, kwargs: Mapping[str, Any]) -> None:
         self._llm = llm
@@ -42,7 +85,6 @@ class Calls:
         kind = "chat" if self._chat else "complete"
         self._span = active_span_id.get()
         self.blocking = blocks_event_loop(getattr(llm, f"astream_{kind}" if streaming else f"a{kind}"))
-        """Whether the LLM's async methods would block the event loop."""
 
     def send(self, request: Request) -> Generator[Delta]:
         """Answer one request; blocks, so each request needs a thread."""
@@ -139,13 +181,16 @@ class _Reading:
 
     def take(self, response: ChatResponse | CompletionResponse, *, streamed: bool) -> Delta:
         """The text a response adds; keeps the tokens it reports, which later responses replace."""
-        usage, truncated = usage_of(response), was_truncated(response)
+        usage = usage_of(response)
         self.bill = Delta(
-            usage=usage if usage.total_tokens else self.bill.usage, truncated=truncated or self.bill.truncated
+            usage=usage if usage.total_tokens else self.bill.usage,
+            truncated=was_truncated(response) or self.bill.truncated,
+            filtered=was_filtered(response) or self.bill.filtered,
+            other_content=has_other_content(response) or self.bill.other_content,
         )
         content = response.message.content if isinstance(response, ChatResponse) else response.text
         text = content or ""
         if streamed:
             text = response.delta if response.delta is not None else text[self._length :]
             self._length += len(text)
-        return Delta(text)
+        return Delta(text, raw=response)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from llama_index.core.base.llms.types import ChatMessage, MessageRole
+from llama_index.core.base.llms.types import ChatMessage, ChatResponse, MessageRole, TextBlock, ThinkingBlock
 
 from skeleton_of_thought.messages import Message, Role
 from skeleton_of_thought.usage import Usage
@@ -24,27 +24,53 @@ _INPUT = ("prompt_tokens", "input_tokens", "prompt_token_count")
 _OUTPUT = ("completion_tokens", "output_tokens", "candidates_token_count")
 _CACHED = ("cache_read_input_tokens", "cached_content_token_count")
 _WRITTEN = ("cache_creation_input_tokens",)
-_CUT_OFF = {"length", "max_tokens", "MAX_TOKENS"}
+_CUT_OFF = {"length", "max_tokens", "max_output_tokens"}
+_FILTERED = {
+    "content_filter",
+    "refusal",
+    "safety",
+    "recitation",
+    "prohibited_content",
+    "blocklist",
+    "content_filtered",
+}
+_BLOCK = "llamaindex_block"
 
 
 def from_llamaindex(messages: Sequence[ChatMessage]) -> list[Message]:
-    """A conversation as the method sees it."""
+    """A conversation as the method sees it; pictures and what else is no text are carried along."""
     return [
-        Message(_ROLES.get(message.role, "other"), message.content or "", original=message)
+        Message(_ROLES.get(message.role, "other"), _content(message), original=message)
         for message in messages
     ]
 
 
+def _content(message: ChatMessage) -> str | list[Any]:
+    if all(isinstance(block, TextBlock) for block in message.blocks):
+        return message.content or ""
+    return [
+        {"type": "text", "text": block.text}
+        if isinstance(block, TextBlock)
+        else {"type": block.block_type, _BLOCK: block}
+        for block in message.blocks
+    ]
+
+
 def to_llamaindex(messages: Sequence[Message]) -> list[ChatMessage]:
-    """The messages a request sends: the caller's own where their text did not change."""
+    """The messages a request sends: the caller's own where their content did not change."""
     return [_to_llamaindex(message) for message in messages]
 
 
 def _to_llamaindex(message: Message) -> ChatMessage:
     original = message.original
-    if isinstance(original, ChatMessage) and (original.content or "") == message.text:
+    if isinstance(original, ChatMessage) and _content(original) == message.content:
         return original
-    return ChatMessage(role=MessageRole(message.role), content=message.text)
+    if isinstance(message.content, str):
+        return ChatMessage(role=MessageRole(message.role), content=message.content)
+    blocks = [
+        block[_BLOCK] if _BLOCK in block else TextBlock(text=block["text"]) for block in message.content
+    ]
+    return ChatMessage(role=MessageRole(message.role), blocks=blocks)
 
 
 def usage_of(response: Any) -> Usage:
@@ -72,16 +98,39 @@ def as_openai(usage: Usage) -> dict[str, Any]:
 
 def was_truncated(response: Any) -> bool:
     """Whether the model was stopped by its length limit."""
-    raw = _fields(response.raw)
-    choices = raw.get("choices")
-    choice = _fields(choices[0]) if isinstance(choices, list) and choices else {}
-    reasons = (
-        choice.get("finish_reason"),
-        raw.get("finish_reason"),
-        raw.get("stop_reason"),
-        response.additional_kwargs.get("finish_reason"),
+    return bool(_ends(response) & _CUT_OFF)
+
+
+def was_filtered(response: Any) -> bool:
+    """Whether the provider broke the answer off for its content policy, or its model refused in a field of its own."""
+    refusal = getattr(getattr(response, "message", None), "additional_kwargs", {}).get("refusal")
+    return bool(refusal) or bool(_ends(response) & _FILTERED)
+
+
+def has_other_content(response: Any) -> bool:
+    """Whether a response has content that is not text for a reader: tool calls, pictures."""
+    if not isinstance(response, ChatResponse):
+        return False
+    message = response.message
+    return bool(message.additional_kwargs.get("tool_calls")) or any(
+        not isinstance(block, TextBlock | ThinkingBlock) for block in message.blocks
     )
-    return any(isinstance(reason, str) and reason in _CUT_OFF for reason in reasons)
+
+
+def _ends(response: Any) -> set[str]:
+    """Why the answer ended, in the words of every provider, in lower case."""
+    raw = _fields(response.raw)
+    found = [raw, response.additional_kwargs]
+    for name in ("choices", "candidates"):
+        several = raw.get(name)
+        found += [_fields(each) for each in several[:1]] if isinstance(several, list) else []
+    found += [_fields(raw.get("delta")), _fields(raw.get("message"))]
+    named = (
+        each.get(name)
+        for each in found
+        for name in ("finish_reason", "stop_reason", "done_reason", "stopReason")
+    )
+    return {str(getattr(reason, "name", reason)).lower() for reason in named if reason is not None}
 
 
 def _fields(value: Any) -> Mapping[str, Any]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from llama_index.core.settings import Settings
 
 from llamaindex_sot.llms.client_llm import ClientLLM
+from llamaindex_sot.llms.langchain_llm import LangChainLLM
 from llamaindex_sot.llms.transformers_llm import LOCAL, TransformersLLM
 from skeleton_of_thought.clients import open_client
 from skeleton_of_thought.provider_errors import Quirks, quirks_of
-from skeleton_of_thought.request import Stage
 
 if TYPE_CHECKING:
     from llama_index.core.llms import LLM
@@ -51,11 +51,11 @@ def is_packaged(llm: LLM) -> bool:
     return isinstance(llm, TransformersLLM) and llm.model == LOCAL
 
 
-def family(llm: LLM) -> str:
-    """The prompts that suit an LLM: instructions for chat, a beginning to continue for completion."""
-    if is_local(llm):
-        return "partial-examples"
-    return "instruction" if llm.metadata.is_chat_model else "partial"
+def kind_of(llm: LLM) -> str:
+    """What kind of model answers, as `family_for` knows it: behind a client or a LangChain model, that one's kind."""
+    if isinstance(llm, ClientLLM):
+        return llm.metadata.model_name
+    return llm.kind if isinstance(llm, LangChainLLM) else llm.class_name()
 
 
 def sampling(llm: LLM, *, retelling: bool) -> dict[str, Any]:
@@ -84,7 +84,6 @@ def max_stops(llm: LLM) -> int | None:
     return 4 if "openai" in llm.class_name().lower() else 0
 
 
-def quirks(llm: LLM) -> dict[Stage, Quirks]:
-    """What is known of the LLM in this process, for every stage of a run."""
-    known = quirks_of(f"{llm.class_name()} {llm.metadata.model_name}")
-    return dict.fromkeys(get_args(Stage), known)
+def quirks(llm: LLM) -> Quirks:
+    """What is known of the LLM in this process."""
+    return quirks_of(f"{llm.class_name()} {llm.metadata.model_name}")

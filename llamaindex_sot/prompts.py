@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 from llamaindex_sot.sources.titles import with_citations
 from skeleton_of_thought.errors import ConfigurationError
 from skeleton_of_thought.messages import Message
-from skeleton_of_thought.prompts import TITLES_ONLY, Prompts
+from skeleton_of_thought.prompts import PROMPTS, TITLES_ONLY, OpeningPrompts, Prompts
 from skeleton_of_thought.request import Steering
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from skeleton_of_thought.prompts import AnyPrompts
 
 CONTEXT = "Sources, each with its number in brackets:\n\n{context_str}"
 
@@ -91,14 +93,34 @@ _RETOLD = (
     ),
 )
 
+_FROM_SOURCES = (
+    "{request}\n\nAnswer from the sources above and say only what they say. Put the number of its source in brackets "
+    "behind every statement, such as [2] or [1][4]. If the sources do not answer the question, say so.\n\n"
+)
+_CITE = (
+    " Say only what the sources say, and put the number of its source in brackets behind every statement, "
+    "such as [2]."
+)
+
 _INSTRUCTION = Prompts(skeleton=_SKELETON + _BEGIN_SKELETON, point=_POINT_TEXT_ONLY)
 _PARTIAL = Prompts(
     skeleton=_SKELETON, point=_POINT, skeleton_start="1.", point_start="{point}. {point_outline}:"
 )
 
-SOURCE_PROMPTS: Mapping[str, Prompts] = MappingProxyType(
+_PLAIN_OPENING = PROMPTS["opening"]
+assert isinstance(_PLAIN_OPENING, OpeningPrompts)
+_OPENING = replace(
+    _PLAIN_OPENING,
+    opening=_PLAIN_OPENING.opening.replace("{request}\n\n", _FROM_SOURCES),
+    part=_PLAIN_OPENING.part + _CITE,
+    classic=_INSTRUCTION,
+)
+
+SOURCE_PROMPTS: Mapping[str, AnyPrompts] = MappingProxyType(
     {
+        "opening": _OPENING,
         "instruction": _INSTRUCTION,
+        "instruction-json": replace(_INSTRUCTION, skeleton=_SKELETON + " Give their titles as JSON."),
         "partial": _PARTIAL,
         "partial-examples": replace(
             _PARTIAL,
@@ -119,22 +141,22 @@ SOURCE_PROMPTS: Mapping[str, Prompts] = MappingProxyType(
         ),
     }
 )
-"""The families: an instruction, a partial assistant answer to continue, and the same with worked examples, for
-all sources at once or for one source per point."""
+"""The families: one request that decides, opens and plans; an instruction, for a list or for JSON; a partial
+assistant answer to continue, and the same with worked examples, for all sources at once or for one source per point."""
 
 
-def get_source_prompts(prompts: Prompts | str) -> Prompts:
+def get_source_prompts(prompts: AnyPrompts | str) -> AnyPrompts:
     """The prompts a name or an object stands for.
 
     Raises:
         ConfigurationError: There is no such family; the message lists them.
     """
-    if isinstance(prompts, Prompts):
+    if isinstance(prompts, Prompts | OpeningPrompts):
         return prompts
     if prompts not in SOURCE_PROMPTS:
         raise ConfigurationError(
             f"There are no prompts named {prompts!r} for answers from sources. Use one of "
-            f"{', '.join(sorted(SOURCE_PROMPTS))}, or a Prompts object."
+            f"{', '.join(sorted(SOURCE_PROMPTS))}, or an object."
         )
     return SOURCE_PROMPTS[prompts]
 

@@ -12,18 +12,10 @@ from llama_index.core.response_synthesizers import BaseSynthesizer, CompactAndRe
 from llama_index_instrumentation import get_dispatcher
 
 from llamaindex_sot.asked import Asked, Text
-from llamaindex_sot.calls import Calls
+from llamaindex_sot.everyday import Everyday, classic, family
 from llamaindex_sot.llms.transformers_llm import TransformersLLM
 from llamaindex_sot.messages import from_llamaindex
-from llamaindex_sot.model_defaults import (
-    default_llm,
-    family,
-    is_local,
-    is_packaged,
-    max_stops,
-    quirks,
-    sampling,
-)
+from llamaindex_sot.model_defaults import default_llm, is_packaged, sampling
 from llamaindex_sot.prompts import CONTEXT, for_one_point, get_source_prompts
 from llamaindex_sot.sources.choosing import Nearest
 from llamaindex_sot.sources.requests import Direct, SourcedRequests
@@ -32,12 +24,12 @@ from llamaindex_sot.sources.titles import skeleton_of
 from llamaindex_sot.templates import Templates
 from skeleton_of_thought.errors import ConfigurationError
 from skeleton_of_thought.messages import Message
-from skeleton_of_thought.method import SkeletonOfThought
-from skeleton_of_thought.options import OnPointError, RunSettings
-from skeleton_of_thought.routing import get_router
+from skeleton_of_thought.options import OnPointError, Options
+from skeleton_of_thought.prompts import Prompts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from llama_index.core.base.embeddings.base import BaseEmbedding
     from llama_index.core.base.llms.types import ChatMessage
@@ -49,7 +41,9 @@ if TYPE_CHECKING:
     from llama_index.core.types import RESPONSE_TEXT_TYPE
 
     from skeleton_of_thought.answer import AnswerFormat
-    from skeleton_of_thought.prompts import Prompts
+    from skeleton_of_thought.limits import Limiter
+    from skeleton_of_thought.prices import Prices
+    from skeleton_of_thought.prompts import AnyPrompts
     from skeleton_of_thought.routing.decision import Decision, Router
 
 dispatcher = get_dispatcher(__name__)
@@ -73,30 +67,45 @@ class SkeletonOfThoughtSynthesizer(BaseSynthesizer):
     Args:
         llm: Any LlamaIndex LLM: chat or completion, with real or pretended async methods. None takes
             `Settings.llm`, or `TransformersLLM()` if no provider is installed.
-        router: Decides per question whether a skeleton pays: `"lexical"`, any name of `get_router`, a
-            `Router`, or None to give every question a skeleton.
-        fallback: Answers unsuitable questions, and those whose skeleton failed; LlamaIndex's `compact` if
-            None.
+        router: Decides per question whether a skeleton pays: `"lexical"`, any name of `get_router`, or a `Router`;
+            `"self"` leaves it to the request that opens the answer, `"always"` gives every question a skeleton. None
+            chooses by the LLM: `"self"` where it is a large hosted one, else `"lexical"`. Questions
+            `"self"` finds unsuitable are answered by that same request, from the same sources.
+            A router that fails is replaced by `"lexical"` for that question.
+        fallback: Answers questions a router finds unsuitable, and those whose skeleton failed; LlamaIndex's
+            `compact` if None.
         prompts: A family of `SOURCE_PROMPTS` or `Prompts`. None chooses by the LLM: the local one is given a
             worked example and a beginning to continue, other chat models an instruction.
+        skeleton_model: Writes skeletons, or openings and plans, instead of `llm`.
+        point_model: Writes points instead of `llm`, which still gives the direct answers.
         skeleton: `"model"` asks the LLM for the skeleton. `"sources"` makes every chunk a point, titled with
             its beginning: for models too small to outline, and a request less for all. None takes `"sources"`
             for the packaged model, unless an option is given that needs a skeleton of the model's own
-            (`prompts`, `embed_model`, `points_per_call`), and `"model"` for every other LLM.
+            (`prompts`, `skeleton_model`, `embed_model`, `points_per_call`), and `"model"` for every other LLM.
         context: `"shared"` gives every point all chunks; `"per_point"` gives each the ones that serve it:
             those nearest to its title with `embed_model`, else those the skeleton names behind it. None takes
             `"per_point"` where each chunk is a point, and `"shared"` otherwise.
         embed_model: For `context="per_point"`.
         chunks_per_point: For `context="per_point"`: most chunks a point is given.
         max_points: Points beyond this number are dropped; None takes what the prompts ask for.
-        retries: How often a failed request is sent again.
-        on_point_error: `"mark"` leaves a note in the place of a failed point, `"skip"` leaves it out,
-            `"raise"` raises `PointError`, which carries the other points.
+        point_max_tokens: Longest point; passed to the LLM as `max_tokens`.
         answer_format: `"sections"`, `"numbered"`, `"headings"`, `"prose"`, or a function from a `PointResult` to
             text; None takes what suits the prompts.
-        points_per_call: How many points one request writes, one after the other: fewer prompts to pay for, and a
-            longer wait.
-        point_max_tokens: Longest point; passed to the LLM as `max_tokens`.
+        on_point_error: `"mark"` leaves a note in the place of a failed point, `"skip"` leaves it out,
+            `"raise"` raises `PointError`, which carries the other points.
+        retries: How often a failed request is sent again.
+        timeout: Seconds the answer may take; it is returned with the points that are there, the others failed.
+            `DeadlineError` if there is none.
+        point_timeout: Seconds a point may take, retries included; a late point has failed.
+        hedge_after: Seconds after which a point that shows nothing yet is asked for a second time; whichever begins
+            to answer first stays. Without `streaming` a point shows nothing before its end.
+        race: Start router, skeleton and direct answer together and cancel the loser, for a router that takes time
+            because it asks a model. The loser's tokens are in the bill.
+        limiter: What every request has to pass, a `skeleton_of_thought.limits.Limiter`; one object may serve
+            everything in a process.
+        prices: Makes the bill name money: a `Prices` table, a JSON file of one, or `"default"` for the small table
+            that comes with the package.
+        options: The rare options, `skeleton_of_thought.Options`.
         llm_kwargs: Passed to every call of the LLM, such as `{"temperature": 0}`.
         max_concurrency: Most requests at once; None for all points.
         streaming: Whether answers are streamed, as in every LlamaIndex synthesizer.
@@ -125,17 +134,25 @@ class SkeletonOfThoughtSynthesizer(BaseSynthesizer):
         *,
         router: str | Router | None = None,
         fallback: BaseSynthesizer | None = None,
-        prompts: Prompts | str | None = None,
+        prompts: AnyPrompts | str | None = None,
         skeleton: SkeletonOf | None = None,
         context: ContextMode | None = None,
         embed_model: BaseEmbedding | None = None,
         chunks_per_point: int = 3,
+        skeleton_model: LLM | None = None,
+        point_model: LLM | None = None,
         max_points: int | None = None,
-        retries: int = 1,
-        on_point_error: OnPointError = "mark",
-        answer_format: AnswerFormat | None = None,
-        points_per_call: int = 1,
         point_max_tokens: int | None = None,
+        answer_format: AnswerFormat | None = None,
+        on_point_error: OnPointError = "mark",
+        retries: int = 1,
+        timeout: float | None = None,
+        point_timeout: float | None = None,
+        hedge_after: float | None = None,
+        race: bool = False,
+        limiter: Limiter | None = None,
+        prices: Prices | Path | str | None = None,
+        options: Options = Options(),
         llm_kwargs: Mapping[str, Any] | None = None,
         max_concurrency: int | None = None,
         streaming: bool = False,
@@ -150,17 +167,18 @@ class SkeletonOfThoughtSynthesizer(BaseSynthesizer):
                 "A skeleton and its points are text: output_cls and a StructuredLLM are not possible here. Use "
                 "LlamaIndex's compact or tree_summarize for structured output."
             )
+        own = (prompts, skeleton_model, embed_model)
         if skeleton is None:
-            asks_for_one = prompts is not None or embed_model is not None or points_per_call != 1
+            asks_for_one = any(option is not None for option in own) or options.points_per_call != 1
             skeleton = "sources" if is_packaged(llm) and not asks_for_one else "model"
         if context is None:
             context = "per_point" if skeleton == "sources" else "shared"
         _one_of("context", context, get_args(ContextMode))
         _one_of("skeleton", skeleton, get_args(SkeletonOf))
-        if skeleton == "sources" and points_per_call != 1:
+        if skeleton == "sources" and options.points_per_call != 1:
             raise ConfigurationError(
-                f"points_per_call is {points_per_call}; with skeleton='sources' every point has a source, and a call, "
-                "of its own."
+                f"points_per_call is {options.points_per_call}; with skeleton='sources' every point has a source, "
+                "and a call, of its own."
             )
         if chunks_per_point < 1:
             raise ConfigurationError(f"chunks_per_point is {chunks_per_point}; it must be at least 1.")
@@ -173,30 +191,43 @@ class SkeletonOfThoughtSynthesizer(BaseSynthesizer):
             streaming=streaming,
             empty_response=empty_response,
         )
-        self._router = get_router(router or "always")
         self._fallback = fallback or CompactAndRefine(
             llm=llm, callback_manager=callback_manager, prompt_helper=self._prompt_helper, streaming=streaming
         )
         self._from_sources = skeleton == "sources"
-        suffix = "-sources" if self._from_sources and is_local(llm) else ""
-        self._templates = Templates.of(get_source_prompts(prompts or family(llm) + suffix), CONTEXT)
         self._per_point = context == "per_point"
+        named = family(skeleton_model or llm, router=router, options=options)
+        suffix = "-sources" if self._from_sources and named == "partial-examples" else ""
+        chosen = get_source_prompts(prompts or named + suffix)
+        # A plan is made of all sources, and an opening is an answer already: neither goes with sources per point.
+        whole = router == "always" or self._from_sources or self._per_point
+        self._templates = Templates.of(classic(chosen) if whole else chosen, CONTEXT)
         self._embed_model = embed_model
         self._chunks_per_point = chunks_per_point
-        self._options = RunSettings(
+        self._everyday = Everyday.of(
+            llm,
+            self._templates.base,
+            router=router,
+            skeleton_model=skeleton_model,
+            point_model=point_model,
+            race=race,
+            limiter=limiter,
+            prices=prices,
+            options=options,
+            max_concurrency=max_concurrency,
+            llm_kwargs={
+                **sampling(llm, retelling=self._from_sources and self._per_point),
+                **(llm_kwargs or {}),
+            },
             max_points=max_points,
-            retries=retries,
-            on_point_error=on_point_error,
-            answer_format=answer_format,
-            points_per_call=points_per_call,
             point_max_tokens=point_max_tokens,
-            max_stops=max_stops(llm),
+            answer_format=answer_format,
+            on_point_error=on_point_error,
+            retries=retries,
+            timeout=timeout,
+            point_timeout=point_timeout,
+            hedge_after=hedge_after,
         )
-        self._llm_kwargs = {
-            **sampling(llm, retelling=self._from_sources and self._per_point),
-            **(llm_kwargs or {}),
-        }
-        self._max_concurrency = max_concurrency
         self._streams: WeakKeyDictionary[Any, Asked] = WeakKeyDictionary()
 
     @classmethod
@@ -222,9 +253,9 @@ class SkeletonOfThoughtSynthesizer(BaseSynthesizer):
         """
         dispatcher.event(GetResponseStartEvent(query_str=query_str, text_chunks=list(text_chunks)))
         messages = _conversation(query_str, chat_history)
-        decision = self._router.route(messages)
+        decision = self._everyday.decide(messages)
         asked = self._ask(messages, text_chunks, decision, response_kwargs)
-        if asked.nearest is not None and decision.route == "sot":
+        if asked.nearest is not None and asked.sources.texts:
             asked.nearest.learn(asked.sources.texts)
         texts = asked.answering.texts(asked.requests.send)
         response = texts if self._streaming else Text("".join(texts))
@@ -243,9 +274,9 @@ class SkeletonOfThoughtSynthesizer(BaseSynthesizer):
         """Like `get_response`, without blocking the event loop."""
         dispatcher.event(GetResponseStartEvent(query_str=query_str, text_chunks=list(text_chunks)))
         messages = _conversation(query_str, chat_history)
-        decision = await self._router.aroute(messages)
+        decision = await self._everyday.adecide(messages)
         asked = self._ask(messages, text_chunks, decision, response_kwargs)
-        if asked.nearest is not None and decision.route == "sot":
+        if asked.nearest is not None and asked.sources.texts:
             await asked.nearest.alearn(asked.sources.texts)
         texts = asked.answering.atexts(asked.requests.asend)
         response = texts if self._streaming else Text("".join([text async for text in texts]))
@@ -257,28 +288,33 @@ class SkeletonOfThoughtSynthesizer(BaseSynthesizer):
         self,
         messages: list[Message],
         chunks: Sequence[str],
-        decision: Decision,
+        decision: Decision | None,
         variables: Mapping[str, Any],
     ) -> Asked:
         """Everything one question needs, before anything is sent."""
         llm = self._llm
         prompts = self._templates.prompts(llm, variables)
         if self._per_point:
-            prompts = for_one_point(prompts, name_sources=self._embed_model is None)
+            prompts = for_one_point(classic(prompts), name_sources=self._embed_model is None)
         sources = Sources({})
-        if decision.route == "sot":
-            room = largest_request(prompts, messages, self._options.max_points or prompts.max_points)
+        if decision is None or decision.route == "sot":
+            most = self._everyday.settings.max_points or prompts.max_points
+            # Whatever it turns out to be asked: a model that does not manage the opening is asked for a skeleton.
+            asked = (prompts,) if isinstance(prompts, Prompts) else (prompts, prompts.classic)
+            requests = (largest_request(each, messages, most) for each in asked)
+            room = max(requests, key=lambda request: len(request.template))
             sources = pack(chunks, room, helper=self._prompt_helper, llm=llm)
-        run = SkeletonOfThought(messages, prompts, self._options, decision=decision, quirks=quirks(llm))
-        calls = Calls(llm, streaming=self._streaming, kwargs=self._llm_kwargs)
+        run = self._everyday.run(messages, prompts, decision)
+        calls = self._everyday.calls(messages, streaming=self._streaming)
         embed = self._embed_model if self._per_point and not self._from_sources else None
         nearest = None if embed is None else Nearest(embed, messages[-1].text)
-        requests = SourcedRequests(
+        examples = classic(prompts).examples
+        sourced = SourcedRequests(
             calls,
             run,
             sources,
             render=lambda text: self._templates.context(llm, text, variables),
-            turn=len(prompts.examples) + len(messages) - 1,
+            turn=len(examples) + len(messages) - 1,
             chunks_per_point=self._chunks_per_point if self._per_point else None,
             nearest=nearest,
             skeleton=skeleton_of(sources.texts) if self._from_sources else None,
@@ -286,7 +322,7 @@ class SkeletonOfThoughtSynthesizer(BaseSynthesizer):
                 self._fallback, messages[-1].text, chunks, dict(variables), blocking=calls.blocking
             ),
         )
-        return Asked(run, sources, requests, nearest, empty=self._empty_response, limit=self._max_concurrency)
+        return Asked(run, sources, sourced, nearest, empty=self._empty_response, everyday=self._everyday)
 
     # What LlamaIndex's base class asks for.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from llama_index.core.prompts import ChatPromptTemplate, PromptTemplate, SelectorPromptTemplate
 
 from skeleton_of_thought.errors import ConfigurationError
+from skeleton_of_thought.prompts import Prompts
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -15,9 +16,12 @@ if TYPE_CHECKING:
     from llama_index.core.llms import LLM
     from llama_index.core.prompts import BasePromptTemplate
 
-    from skeleton_of_thought.prompts import Prompts
+    from skeleton_of_thought.prompts import AnyPrompts
 
-SKELETON, POINT, CONTEXT = "skeleton_template", "point_template", "context_template"
+CONTEXT = "context_template"
+_CLASSIC = {"skeleton_template": "skeleton", "point_template": "point"}
+_OPENING = {"opening_template": "opening", "part_template": "part"}
+_FIELDS = ("outline", "point", "point_outline", "notes", "form")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,24 +29,24 @@ class Templates:
     """The templates of one synthesizer or query engine.
 
     Attributes:
-        base: What the templates do not say: examples, beginnings of answers, lengths.
+        base: What the templates do not say: examples, beginnings of answers, lengths; and which protocol it is.
         all: The templates by their keys.
     """
 
-    base: Prompts
+    base: AnyPrompts
     all: Mapping[str, BasePromptTemplate]
 
     @classmethod
-    def of(cls, prompts: Prompts, context: str | None = None) -> Self:
+    def of(cls, prompts: AnyPrompts, context: str | None = None) -> Self:
         """The templates of these prompts; `{request}` is called `{query_str}` here.
 
         Args:
-            prompts: Where the skeleton and point templates come from.
+            prompts: Where the templates come from: for skeleton and point, or for opening and part.
             context: Shows the chunks, with `{context_str}`; None where there are none.
         """
-        templates = {
-            SKELETON: PromptTemplate(prompts.skeleton.replace("{request}", "{query_str}")),
-            POINT: PromptTemplate(prompts.point.replace("{request}", "{query_str}")),
+        templates: dict[str, BasePromptTemplate] = {
+            key: PromptTemplate(getattr(prompts, name).replace("{request}", "{query_str}"))
+            for key, name in _names(prompts).items()
         }
         if context is not None:
             templates[CONTEXT] = PromptTemplate(context)
@@ -71,14 +75,15 @@ class Templates:
             raise ConfigurationError("The context_template has no {context_str}; the model needs the chunks.")
         return changed
 
-    def prompts(self, llm: LLM, variables: Mapping[str, Any]) -> Prompts:
+    def prompts(self, llm: LLM, variables: Mapping[str, Any]) -> AnyPrompts:
         """The prompts for the method; `variables` fill further fields of the templates."""
-        fields = {name: f"{{{name}}}" for name in ("outline", "point", "point_outline")}
+        fields = {name: f"{{{name}}}" for name in _FIELDS}
         texts = {
-            key: self._text(key, llm, {**variables, **fields, "query_str": "{request}"})
-            for key in (SKELETON, POINT)
+            name: self._text(key, llm, {**variables, **fields, "query_str": "{request}"})
+            for key, name in _names(self.base).items()
         }
-        return replace(self.base, skeleton=texts[SKELETON], point=texts[POINT])
+        changed: AnyPrompts = replace(self.base, **texts)  # type: ignore[arg-type]
+        return changed
 
     def context(self, llm: LLM, chunks: str, variables: Mapping[str, Any]) -> str:
         """The chunks as a request shows them."""
@@ -94,3 +99,8 @@ class Templates:
                 "A system prompt belongs to the LLM: its option system_prompt."
             )
         return template.format(**variables)
+
+
+def _names(prompts: AnyPrompts) -> Mapping[str, str]:
+    """The templates' keys, and what they are called in the prompts."""
+    return _CLASSIC if isinstance(prompts, Prompts) else _OPENING

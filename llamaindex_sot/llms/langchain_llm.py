@@ -53,6 +53,11 @@ class LangChainLLM(DeltaLLM):
         return "LangChainLLM"
 
     @property
+    def kind(self) -> str:
+        """What LangChain calls the kind of model, for the choice of prompts."""
+        return str(getattr(self._model, "_llm_type", "langchain"))
+
+    @property
     def metadata(self) -> LLMMetadata:
         """What LlamaIndex plans with."""
         name = getattr(self._model, "model_name", None) or getattr(self._model, "model", None)

@@ -127,6 +127,16 @@ class TransformersLLM(LLM):
             model_name=self.model,
         )
 
+    @property
+    def occupancy(self) -> float:
+        """How full the engine's batch is, waiting requests included: 0 is idle, from 1 on new ones wait."""
+        from skeleton_of_thought.decoding.shared import find_engine
+
+        engine = self._engine or find_engine(
+            self.model, dtype=self.dtype, device=self.device, revision=self.revision
+        )
+        return 0.0 if engine is None else float(engine.occupancy)
+
     def token_ids(self, text: str) -> list[int]:
         """Token ids of a text, by the model's own tokenizer."""
         ids: list[int] = self.engine.tokenizer.encode(text, add_special_tokens=False)

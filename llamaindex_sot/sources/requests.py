@@ -41,6 +41,9 @@ class SourcedRequests:
         nearest: Chooses them; None to go by what the skeleton names.
         skeleton: The skeleton, if no model is asked for it.
         direct: Answers the question where it gets no skeleton.
+
+    Attributes:
+        fell_back: Whether `direct` was asked: its texts are not looked at for citations.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class SourcedRequests:
         self._nearest = nearest
         self._skeleton = skeleton
         self._direct = direct
+        self.fell_back = False
         self._texts: dict[str, _Text] = {}
 
     @property
@@ -79,7 +83,11 @@ class SourcedRequests:
 
     def send(self, request: Request) -> Generator[Delta]:
         """Answer one request; blocks, so each request needs a thread."""
+        if request.stage == "route":
+            yield from self._calls.send(request)
+            return
         if request.stage == "direct":
+            self.fell_back = True
             yield from self._direct.send(request)
             return
         if (ready := self._ready(request)) is not None:
@@ -95,7 +103,12 @@ class SourcedRequests:
 
     async def asend(self, request: Request) -> AsyncGenerator[Delta]:
         """Answer one request without blocking the event loop."""
+        if request.stage == "route":
+            async for delta in self._calls.asend(request):
+                yield delta
+            return
         if request.stage == "direct":
+            self.fell_back = True
             async for delta in self._direct.asend(request):
                 yield delta
             return

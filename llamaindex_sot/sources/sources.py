@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from llama_index.core.prompts import PromptTemplate
 
 from llamaindex_sot.sources.titles import with_citations
 from skeleton_of_thought.errors import ConfigurationError
+from skeleton_of_thought.prompts import Prompts
 from skeleton_of_thought.skeleton import Point, Skeleton
 
 if TYPE_CHECKING:
@@ -19,12 +21,15 @@ if TYPE_CHECKING:
     from llama_index.core.llms import LLM
 
     from skeleton_of_thought.messages import Message
-    from skeleton_of_thought.prompts import Prompts
+    from skeleton_of_thought.prompts import AnyPrompts
 
 logger = logging.getLogger(__name__)
 
 _LONG_TITLE = "a point whose title has about ten words in it"
+_LONG_OPENING = f"{_LONG_TITLE}. " * 6
 _TOKENS_PER_MESSAGE = 8
+_HEADER = re.compile(r"^Source \d+:[ \t]*\n", re.MULTILINE)
+"""What LlamaIndex's CitationQueryEngine writes over each chunk, as we do with `[n]`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +78,7 @@ def pack(chunks: Sequence[str], template: PromptTemplate, *, helper: PromptHelpe
     Raises:
         ConfigurationError: The template alone is too long for the LLM.
     """
-    texts = {number: chunk.strip() for number, chunk in enumerate(chunks, start=1)}
+    texts = {number: _HEADER.sub("", chunk, count=1).strip() for number, chunk in enumerate(chunks, start=1)}
     everything = Sources(texts).as_text()
     padding = _TOKENS_PER_MESSAGE * (template.template.count("\n\n") + 1)
     try:
@@ -110,13 +115,16 @@ def _entry(number: int, text: str) -> str:
     return f"[{number}] {text}"
 
 
-def largest_request(prompts: Prompts, messages: Sequence[Message], max_points: int) -> PromptTemplate:
+def largest_request(prompts: AnyPrompts, messages: Sequence[Message], max_points: int) -> PromptTemplate:
     """The longest request of a run without its context, for the prompt helper to measure."""
     skeleton = Skeleton(tuple(Point(index, _LONG_TITLE) for index in range(1, max_points + 1)))
-    requests = (
-        prompts.skeleton_messages(messages),
-        prompts.point_messages(messages, skeleton, skeleton[-1]),
-    )
+    if isinstance(prompts, Prompts):
+        asked = prompts.skeleton_messages(messages)
+        last = prompts.point_messages(messages, skeleton, skeleton[-1])
+    else:
+        asked = prompts.opening_messages(messages)
+        last = prompts.part_messages(messages, _LONG_OPENING, skeleton.points, skeleton[-1])
+    requests = (asked, last)
     texts = ["\n\n".join(message.text for message in request) for request in requests]
     return PromptTemplate(max(texts, key=len).replace("{", "{{").replace("}", "}}"))
 

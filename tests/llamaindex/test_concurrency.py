@@ -13,7 +13,7 @@ from llamaindex_sot.llms.transformers_llm import TransformersLLM
 
 from .fakes import TITLES, ChatLLM, CompletionLLM, PretendedAsyncLLM, Script, nodes
 
-QUESTION = "How do I start a garden?"
+QUESTION = "How do I make good compost?"
 KINDS = [ChatLLM, PretendedAsyncLLM, CompletionLLM]
 PAUSE, WORDS = 0.01, 30
 

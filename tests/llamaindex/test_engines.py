@@ -36,7 +36,9 @@ async def test_a_retriever_query_engine():
 async def test_a_router_query_engine():
     def tool(words: str) -> QueryEngineTool:
         llm = ChatLLM(Script(point=words))
-        return QueryEngineTool.from_defaults(SkeletonOfThoughtQueryEngine(llm), name=words, description=words)
+        return QueryEngineTool.from_defaults(
+            SkeletonOfThoughtQueryEngine(llm, router="always"), name=words, description=words
+        )
 
     engine = RouterQueryEngine(SkeletonOfThoughtSelector(), [tool("listed"), tool("plain")], llm=ChatLLM())
     for question, words in ((LISTED, "listed"), (PLAIN, "plain")):

@@ -13,7 +13,7 @@ from llamaindex_sot import SkeletonOfThoughtQueryEngine, SkeletonOfThoughtSynthe
 
 from .fakes import ChatLLM, PretendedAsyncLLM, Script, nodes
 
-QUESTION = "How do I start a garden?"
+QUESTION = "How do I make good compost?"
 
 
 class Recorder(BaseEventHandler):

@@ -10,11 +10,11 @@ from pydantic import BaseModel
 
 from llamaindex_sot import SkeletonOfThoughtQueryEngine, SkeletonOfThoughtSynthesizer, TransformersLLM
 from llamaindex_sot.prompts import SOURCE_PROMPTS
-from skeleton_of_thought import ConfigurationError
+from skeleton_of_thought import ConfigurationError, Options
 
 from .fakes import ChatLLM, CompletionLLM, nodes
 
-QUESTION = "How do I start a garden?"
+QUESTION = "How do I make good compost?"
 
 
 class Plan(BaseModel):
@@ -23,7 +23,7 @@ class Plan(BaseModel):
 
 def test_prompts_can_be_seen_and_replaced():
     llm = ChatLLM()
-    synthesizer = SkeletonOfThoughtSynthesizer(llm)
+    synthesizer = SkeletonOfThoughtSynthesizer(llm, options=Options(early_points=0))
     engine = RetrieverQueryEngine(None, response_synthesizer=synthesizer)
     prompts = engine.get_prompts()
     assert {"skeleton_template", "point_template", "context_template"} == {
@@ -106,7 +106,7 @@ def test_a_selector_prompt_is_chosen_by_the_llm():
         ({"context": "alone"}, "'shared' or 'per_point'"),
         ({"skeleton": "mine"}, "'model' or 'sources'"),
         ({"chunks_per_point": 0}, "at least 1"),
-        ({"prompts": "best"}, "instruction, partial, partial-examples"),
+        ({"prompts": "best"}, "instruction, instruction-json, opening, partial"),
         ({"router": "guess"}, "lexical"),
         ({"max_points": 1}, "at least 2"),
         ({"on_point_error": "ignore"}, "'mark'"),

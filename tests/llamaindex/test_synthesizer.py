@@ -14,7 +14,7 @@ from skeleton_of_thought import Decision, PointError
 
 from .fakes import TITLES, ChatLLM, CompletionLLM, PretendedAsyncLLM, Script, nodes
 
-QUESTION = "How do I start a garden?"
+QUESTION = "How do I make good compost?"
 KINDS = [ChatLLM, PretendedAsyncLLM, CompletionLLM]
 ANSWER = "\n\n".join(
     f"{n}. {title}: All of this is said by source [{n}] so." for n, title in enumerate(TITLES[:3], start=1)
