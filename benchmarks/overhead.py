@@ -2,6 +2,7 @@
 
     python benchmarks/overhead.py --points 10 --latency 0.2 --runs 15
     python benchmarks/overhead.py --points 7 --latency 1.5 --runs 3 --questions 100
+    python benchmarks/overhead.py --latency 0.1 --runs 3 --most 2    # fails where a way takes more than twice the least
 
 Every request of the model takes `--latency` seconds, so an answer cannot take less than twice that: the skeleton,
 then all points at the same time. The rest is overhead. "By hand" is one `invoke` and one `batch` of the same
@@ -133,6 +134,11 @@ def measure(*, points: int, latency: float, runs: int, questions: int = 1) -> di
     return {name: statistics.median(values[1:]) for name, values in asyncio.run(all_rounds()).items()}
 
 
+def above(measured: dict[str, float], *, least: float, most: float) -> list[str]:
+    """The ways that take more than `most` times the least possible time."""
+    return [name for name, seconds in measured.items() if seconds > most * least]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -141,6 +147,7 @@ def main() -> None:
     parser.add_argument("--latency", type=float, default=0.2, help="seconds a request takes")
     parser.add_argument("--runs", type=int, default=15)
     parser.add_argument("--questions", type=int, default=1, help="how many are asked at the same time")
+    parser.add_argument("--most", type=float, default=float("inf"), help="times the least; more is an error")
     options = parser.parse_args()
     least = 2 * options.latency
     table = Table("way", "seconds", "over skeleton + slowest point", "times the least")
@@ -150,6 +157,8 @@ def main() -> None:
     for name, seconds in measured.items():
         table.add_row(name, f"{seconds:.3f}", f"{1000 * (seconds - least):.1f} ms", f"{seconds / least:.3f}")
     Console().print(table)
+    if slow := above(measured, least=least, most=options.most):
+        raise SystemExit(f"More than {options.most:g} times the least possible time: {', '.join(slow)}")
 
 
 if __name__ == "__main__":

@@ -7,12 +7,15 @@ from hypothesis import settings
 
 from skeleton_of_thought import provider_errors
 
-from .browser import browser, page  # noqa: F401 - fixtures for tests of pages
+from .fixtures.browser import browser, page  # noqa: F401
+from .fixtures.command import sot  # noqa: F401
+from .fixtures.encoder import tiny_encoder  # noqa: F401
+from .fixtures.provider import no_keys, sdks_ask, server, shared_server  # noqa: F401
 
-# A shell starts background jobs with Ctrl-C ignored, and children inherit that; the tests of Ctrl-C need it.
 # The same examples in every run; `make test ARGS=--hypothesis-profile=default` looks for new ones.
 settings.load_profile("ci")
 
+# A shell starts background jobs with Ctrl-C ignored, and children inherit that; the tests of Ctrl-C need it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

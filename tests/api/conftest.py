@@ -6,30 +6,10 @@ import pytest
 from langchain_anthropic import ChatAnthropic
 from langchain_openai import ChatOpenAI
 
-from skeleton_of_thought.fake_server import FakeServer, Pace, PlausibleAnswers, Quota
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from langchain_core.language_models import BaseChatModel
 
-
-@pytest.fixture(scope="session")
-def shared_server() -> Iterator[FakeServer]:
-    with FakeServer() as server:
-        yield server
-
-
-@pytest.fixture
-def server(shared_server: FakeServer) -> FakeServer:
-    provider = shared_server.provider
-    assert provider.ledger.wait_until_idle()
-    provider.answer, provider.pace, provider.quota = PlausibleAnswers(points=4), Pace(), Quota()
-    provider.faults.clear()
-    provider.ledger.clear()
-    provider.cache.clear()
-    provider.meter.clear()
-    return shared_server
+    from skeleton_of_thought.fake_server import FakeServer
 
 
 @pytest.fixture(params=["openai", "anthropic"])

@@ -3,47 +3,25 @@
 from __future__ import annotations
 
 import json
-import sys
 
 import pytest
-
-from skeleton_of_thought.fake_server import FakeServer, Pace, PlausibleAnswers, Quota
-from sot_command import main
 
 MODEL = "openai:gpt-4o-mini"
 
 
-@pytest.fixture(scope="session")
-def shared_server():
-    with FakeServer() as server:
-        yield server
+@pytest.fixture
+def server(server, sdks_ask):
+    """The shared server, where the SDKs' environment variables lead."""
+    return sdks_ask(server)
 
 
 @pytest.fixture
-def server(shared_server, monkeypatch):
-    provider = shared_server.provider
-    assert provider.ledger.wait_until_idle()
-    provider.answer, provider.pace, provider.quota = PlausibleAnswers(points=4), Pace(), Quota()
-    provider.faults.clear()
-    provider.ledger.clear()
-    monkeypatch.setenv("OPENAI_BASE_URL", f"{shared_server.url}/v1")
-    monkeypatch.setenv("OPENAI_API_KEY", "fake")
-    return shared_server
-
-
-@pytest.fixture
-def sot(monkeypatch, capsys):
+def sot(sot):
     """Runs the command in this process; returns its exit code, output and errors (each on one line)."""
 
     def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["sot", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = end.code or 0
-        printed = capsys.readouterr()
-        return code, " ".join(printed.out.split()), " ".join(printed.err.split())
+        code, output, errors = sot(*arguments)
+        return code, " ".join(output.split()), errors
 
     return run
 

@@ -6,28 +6,19 @@ import anthropic
 import openai
 import pytest
 
-from skeleton_of_thought.fake_server import FakeServer, Pace, PlausibleAnswers, Quota
+from skeleton_of_thought.fake_server import PlausibleAnswers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-
-@pytest.fixture(scope="session")
-def shared_server() -> Iterator[FakeServer]:
-    with FakeServer() as server:
-        yield server
+    from skeleton_of_thought.fake_server import FakeServer
 
 
 @pytest.fixture
-def server(shared_server: FakeServer) -> FakeServer:
-    provider = shared_server.provider
-    assert provider.ledger.wait_until_idle()
-    provider.answer, provider.pace, provider.quota = PlausibleAnswers(), Pace(), Quota()
-    provider.faults.clear()
-    provider.ledger.clear()
-    provider.cache.clear()
-    provider.meter.clear()
-    return shared_server
+def server(server: FakeServer) -> FakeServer:
+    """The shared server, which answers as it does by default."""
+    server.provider.answer = PlausibleAnswers()
+    return server
 
 
 @pytest.fixture

@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from skeleton_of_thought.fake_server import FakeServer, Pace, PlausibleAnswers, Quota
+from skeleton_of_thought.fake_server import PlausibleAnswers
 
 from .fakes import WAYS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from skeleton_of_thought.fake_server import FakeServer
 
 
 @pytest.fixture(params=WAYS)
@@ -18,20 +18,8 @@ def way(request):
     return request.param
 
 
-@pytest.fixture(scope="session")
-def shared_server() -> Iterator[FakeServer]:
-    with FakeServer() as server:
-        yield server
-
-
 @pytest.fixture
-def server(shared_server: FakeServer) -> FakeServer:
-    """OpenAI and Anthropic on localhost, as new."""
-    provider = shared_server.provider
-    assert provider.ledger.wait_until_idle()
-    provider.answer, provider.pace, provider.quota = PlausibleAnswers(points=5), Pace(), Quota()
-    provider.faults.clear()
-    provider.ledger.clear()
-    provider.cache.clear()
-    provider.meter.clear()
-    return shared_server
+def server(server: FakeServer) -> FakeServer:
+    """The shared server with skeletons of five points."""
+    server.provider.answer = PlausibleAnswers(points=5)
+    return server

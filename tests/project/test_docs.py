@@ -20,7 +20,7 @@ import langchain_sot
 import llamaindex_sot
 from skeleton_of_thought.decoding import GenerationRequest, get_engine
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PACKAGES = ("skeleton_of_thought", "langchain_sot", "llamaindex_sot")
 SOURCES = {
     str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")

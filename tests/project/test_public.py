@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PACKAGES = ("skeleton_of_thought", "langchain_sot", "llamaindex_sot", "sot_command")
 PUBLIC = (
     *PACKAGES,

@@ -15,7 +15,7 @@ from nbclient.exceptions import CellExecutionError
 
 from skeleton_of_thought.fake_server import FakeServer
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 COOKBOOK = ROOT / "cookbook"
 NOTEBOOKS = sorted(COOKBOOK.glob("*.ipynb"))
 PACKAGES = {"skeleton_of_thought", "langchain_sot", "llamaindex_sot"}

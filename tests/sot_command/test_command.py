@@ -15,54 +15,16 @@ import time
 
 import pytest
 
-from skeleton_of_thought.fake_server import FakeServer, Pace, PlausibleAnswers
-from sot_command import main
+from skeleton_of_thought.fake_server import Pace
 
 QUESTION = "How can I improve my time management skills?"
 COMMAND = [sys.executable, "-c", "from sot_command import main; main()"]
 
 
-@pytest.fixture(scope="module")
-def shared_server():
-    with FakeServer() as server:
-        yield server
-
-
 @pytest.fixture
-def server(shared_server, monkeypatch):
-    provider = shared_server.provider
-    provider.answer, provider.pace = PlausibleAnswers(points=4), Pace()
-    provider.faults.clear()
-    provider.ledger.clear()
-    monkeypatch.setenv("OPENAI_BASE_URL", f"{shared_server.url}/v1")
-    monkeypatch.setenv("ANTHROPIC_BASE_URL", shared_server.url)
-    monkeypatch.setenv("OPENAI_API_KEY", "fake")
-    monkeypatch.setenv("ANTHROPIC_API_KEY", "fake")
-    return shared_server
-
-
-@pytest.fixture
-def no_keys(monkeypatch):
-    for provider in ("OPENAI", "ANTHROPIC"):
-        monkeypatch.delenv(f"{provider}_API_KEY", raising=False)
-        monkeypatch.delenv(f"{provider}_BASE_URL", raising=False)
-
-
-@pytest.fixture
-def sot(monkeypatch, capsys):
-    """Runs the command in this process; returns its exit code, output and errors (on one line)."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["sot", *arguments])
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = end.code or 0
-        printed = capsys.readouterr()
-        return code, printed.out, " ".join(printed.err.split())
-
-    return run
+def server(server, sdks_ask):
+    """The shared server, where the SDKs' environment variables lead."""
+    return sdks_ask(server)
 
 
 @pytest.fixture(params=["openai:gpt-4o-mini", "openai:gpt-5-mini", "anthropic:claude-haiku-4-5"])
