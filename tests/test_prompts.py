@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -17,6 +18,7 @@ from skeleton_of_thought import (
     get_prompts,
     load_prompts,
 )
+from skeleton_of_thought.prompts import family_for
 
 QUESTION = "How do I sleep better?"
 SKELETON = Skeleton(
@@ -28,7 +30,8 @@ CONVERSATION = [
     Message("assistant", "Hi! What can I do?"),
     Message("user", QUESTION),
 ]
-FAMILIES = pytest.mark.parametrize("name", sorted(PROMPTS))
+CLASSIC = sorted(name for name, prompts in PROMPTS.items() if isinstance(prompts, Prompts))
+FAMILIES = pytest.mark.parametrize("name", CLASSIC)
 
 # A file as somebody would write it for their own model, in the paper's format.
 FILE = {
@@ -264,3 +267,54 @@ def test_get_prompts_takes_a_name_a_file_or_the_object(file):
         ConfigurationError, match=r"no prompts named 'partail'.*instruction, .*partial-examples"
     ):
         get_prompts("partail")
+
+
+OPENING = PROMPTS["opening"]
+PLAN = (Point(1, "Light", "dark room", "2 sentences"), Point(2, "Advice", "one change", after=(1,)))
+
+
+def test_an_opening_request_keeps_the_conversation_and_asks_once():
+    messages = OPENING.opening_messages(CONVERSATION)
+    assert messages[:-1] == tuple(CONVERSATION[:-1])
+    assert messages[-1].text.startswith(QUESTION)
+    assert "{" not in messages[-1].text
+
+
+def test_a_part_is_asked_for_behind_the_plan():
+    first = OPENING.part_messages(CONVERSATION, "By habit.", PLAN, PLAN[0])
+    second = OPENING.part_messages(CONVERSATION, "By habit.", PLAN, PLAN[1], parents=[("Light", "Curtains.")])
+    assert first[:-1] == second[:-1] == (*OPENING.opening_messages(CONVERSATION), first[-2])
+    assert first[-2].text == (
+        "By habit.\n\nOUTLINE\n1. Light | dark room | 2 sentences\n2. Advice | one change | after 1"
+    )
+    assert '"Light"' in first[-1].text
+    assert "dark room" in first[-1].text
+    assert "2 sentences" in first[-1].text
+    assert "Light\nCurtains." in second[-1].text
+
+
+@pytest.mark.parametrize(
+    ("field", "template"), [("opening", "Plan it."), ("part", "Write it."), ("parents", "Written:")]
+)
+def test_an_opening_template_without_its_field_is_refused(field, template):
+    with pytest.raises(ConfigurationError, match="template has n"):
+        replace(OPENING, **{field: template})
+
+
+@pytest.mark.parametrize(
+    ("kind", "family"),
+    [
+        ("openai-chat", "opening"),
+        ("azure-openai-chat", "opening"),
+        ("anthropic-chat", "opening"),
+        ("chat-google-generative-ai", "opening"),
+        ("OpenAI_LLM", "opening"),
+        ("ollama", "instruction"),
+        ("chat-ollama", "instruction"),
+        ("fake-list-chat-model", "instruction"),
+        ("", "instruction"),
+    ],
+)
+def test_which_model_gets_what_is_one_table(kind, family):
+    assert family_for(kind) == family
+    assert family_for(kind, local=True) == "partial-examples"
