@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from skeleton_of_thought.errors import ConfigurationError
 from skeleton_of_thought.messages import Message
-from skeleton_of_thought.parsing.opening import MARK
+from skeleton_of_thought.opening import MARK
 from skeleton_of_thought.request import Steering
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ class OpeningPrompts:
     """Templates of the opening protocol: one request decides, opens and plans; then one request per part.
 
     The reply to the first is the plain answer, or an opening that is shown while it is written, the mark, and a line
-    per part (`skeleton_of_thought.parsing.opening`). A part's request continues that conversation, so whoever keeps
+    per part (`skeleton_of_thought.opening`). A part's request continues that conversation, so whoever keeps
     a prefix cache reads everything before it once.
 
     Attributes:

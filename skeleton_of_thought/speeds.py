@@ -118,7 +118,9 @@ class Speeds:
             return
         characters = sum(length for length, *_ in points)
         lasted = max(ends) - min(start for _, start, _ in points)
-        single = _pace_of_one(sorted((end, length) for end, (length, *_) in zip(ends, points, strict=True)), lasted)
+        single = _pace_of_one(
+            sorted((end, length) for end, (length, *_) in zip(ends, points, strict=True)), lasted
+        )
         with self._lock:
             self._single = _mixed(self._single, single)
             self._together = _mixed(self._together, lasted / characters)

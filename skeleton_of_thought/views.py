@@ -90,9 +90,7 @@ def view(answered: Any) -> AnswerView:
         >>> print(view(Answer("It is 4.", "direct", "a sum"))._repr_markdown_().splitlines()[0])
         **Plain answer** · a sum · 0.0 s, first text after 0.0 s · 0 tokens in, 0 out
     """
-    from skeleton_of_thought.answer import Answer  # which shows itself through this module
-
-    if isinstance(answered, Answer):
+    if hasattr(answered, "bill"):  # an Answer, which shows itself through this module
         return AnswerView(answered.text, answered.to_dict())
     if isinstance(answered, Mapping):
         text, sot = answered.get("answer"), answered

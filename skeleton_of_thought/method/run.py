@@ -42,8 +42,8 @@ from skeleton_of_thought.method.point import Piece, PointGroup, PointRun, begin
 from skeleton_of_thought.method.race import Race
 from skeleton_of_thought.method.request_builder import RequestBuilder, check_question
 from skeleton_of_thought.method.stopwatch import Stopwatch
+from skeleton_of_thought.opening import OpeningReader
 from skeleton_of_thought.options import RunSettings
-from skeleton_of_thought.parsing.opening import OpeningReader
 from skeleton_of_thought.prompts import PROMPTS
 from skeleton_of_thought.provider_errors import describe, may_pass
 from skeleton_of_thought.request import twin_of

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skeleton_of_thought.parsing.opening import OpeningReader
+from skeleton_of_thought.opening import OpeningReader
 
 OPENING = "Most of it is habit: keep the same hours and a dark room."
 PLAN = "1. Light | dark room, why | 2 sentences\n2. Hours | same every day | 3 bullets\n3. First step | one change | 1 sentence | after 1, 2"
