@@ -15,7 +15,7 @@ _SLOW = 3.0  # so many times its usual time is the sign that a thread waits for 
 _TRIAL = 3  # steps with fewer threads, before they are compared
 _FIRST_WAIT, _LONGEST_WAIT = 16, 512  # steps with fewer threads before more are tried again
 _DRIFT = 1.002  # the usual time of a step grows so much a step: texts grow longer
-_GROUPS = Path("/sys/fs/cgroup")
+_GROUPS, _OWN_GROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 
 class Pace:
@@ -139,7 +139,7 @@ def _quota() -> float | None:
 def _group_folders() -> list[Path]:
     """The folders of the process's control groups and of those around them."""
     try:
-        lines = Path("/proc/self/cgroup").read_text().splitlines()
+        lines = _OWN_GROUPS.read_text().splitlines()
     except OSError:
         return []
     folders = [_GROUPS, _GROUPS / "cpu"]
