@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from skeleton_of_thought.decoding.quantized import bits_of, prepare_empty, retie
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import torch
 
 _WEIGHTS, _BITS = "quantized.safetensors", "bits.json"
 
@@ -58,9 +58,7 @@ def load_quantized(folder: Path, dtype: torch.dtype) -> tuple[Any, Any]:
     }
     model.load_state_dict(state, strict=False, assign=True)
     retie(model)
-    missing = [
-        name for name, tensor in model.state_dict().items() if tensor.device.type == "meta"
-    ]
+    missing = [name for name, tensor in model.state_dict().items() if tensor.device.type == "meta"]
     if missing:
         raise ValueError(f"{folder} lacks the weights {', '.join(missing[:3])}")
     model.generation_config = GenerationConfig.from_pretrained(folder)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
 
 from skeleton_of_thought.decoding import pace as module
 from skeleton_of_thought.decoding.pace import Pace, usable_cpus
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 QUIET = {1: 1.7, 2: 1.0, 4: 0.6}
 BUSY = {1: 2.0, 2: 19.0, 4: 30.0}
