@@ -6,10 +6,12 @@ Three measurements, each as ratios of times taken in turn on the same machine:
 
 1. The points of an answer, for short prompts and with a context all of them share: the same prompts and the
    same number of tokens, written one after another with `generate`, with one padded `generate`, through
-   LangChain's `ChatHuggingFace`, by transformers' continuous batching, and by this project's engine. Beside
-   them the direct answer: as many tokens in one text. And our step against the floor: the time to multiply
-   with every linear layer once.
-2. Ten questions, each answered by the chain and directly, with the lengths the model chooses.
+   LangChain's `ChatHuggingFace`, by transformers' continuous batching, by this project's engine, and, if
+   `xllamacpp` is installed and the model is a GGUF file, by llama.cpp with the same file and threads. Beside them
+   the direct answer: as many tokens in one text. And our step against the floor: the time to multiply with
+   every linear layer once. transformers' own ways get the model in the engine's dtype, not quantised.
+2. Ten questions, each answered by the chain, directly, and directly by llama.cpp, with the lengths the model
+   chooses.
 3. Many questions at once through `chain.abatch`, against one after another and directly; and the same arriving
    one by one, with and without `load_aware`, which answers directly while the batch is full.
 
@@ -31,12 +33,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from decoding_ways import Conversation, Steps, Ways, floor
+from llama_cpp import LlamaCpp, llama_cpp_for
 from rich.console import Console
 from rich.table import Table
 
 from langchain_sot import ChatTransformers, SkeletonOfThoughtChain
 from skeleton_of_thought import Options
 from skeleton_of_thought.decoding import Engine, load_model
+from skeleton_of_thought.decoding.quantized import bits_of
 from skeleton_of_thought.decoding.threads import in_passing
 
 if TYPE_CHECKING:
@@ -118,7 +122,7 @@ def _point_stage(
                 steps.reset()
         with steps.paused():
             taken.setdefault("direct", []).append(_timed(ways.ours, given[:1], tokens * points))
-        floors.append(in_passing(lambda: floor(model, points, runs=5)))
+        floors.append(in_passing(lambda: floor(model, ways.engine, points, runs=5)))
     medians = {name: statistics.median(seconds[1:]) for name, seconds in taken.items()}
     step, gap = statistics.median(steps.decoding), statistics.median(steps.between)
     least = min(each["linear_seconds"] for each in floors)
@@ -136,16 +140,33 @@ def _point_stage(
     }
 
 
-def measure_questions(engine: Engine, options: argparse.Namespace) -> dict:
-    """Ten questions by the chain and directly."""
+def measure_questions(engine: Engine, llama_cpp: LlamaCpp | None, options: argparse.Namespace) -> dict:
+    """Ten questions by the chain, directly, and by llama.cpp directly, in turn."""
     chat = _chat(engine, options)
     chain = SkeletonOfThoughtChain(model=chat)
     rows = []
     for question in TEN[: options.questions]:
         direct_seconds, direct = _timed_result(chat.invoke, question)
         sot_seconds, answer = _timed_result(chain.invoke, question)
+        other: dict[str, float] = {}
+        if llama_cpp is not None:
+            seconds, text = _timed_result(
+                partial(
+                    llama_cpp.answer,
+                    max_tokens=options.max_tokens,
+                    repetition_penalty=options.repetition_penalty,
+                ),
+                question,
+            )
+            other = {
+                "llama_cpp_seconds": seconds,
+                "speed_up_over_llama_cpp": seconds / sot_seconds,
+                "direct_over_llama_cpp": direct_seconds / seconds,
+                "length_ratio_to_llama_cpp": len(answer.text) / max(1, len(text)),
+            }
         rows.append(
             {
+                **other,
                 "question": question,
                 "route": answer.response_metadata["sot"]["route"],
                 "points": len(answer.response_metadata["sot"]["points"]),
@@ -155,10 +176,8 @@ def measure_questions(engine: Engine, options: argparse.Namespace) -> dict:
                 "length_ratio": len(answer.text) / max(1, len(direct.text)),
             }
         )
-    summary = {
-        "median_speed_up": statistics.median(row["speed_up"] for row in rows),
-        "median_length_ratio": statistics.median(row["length_ratio"] for row in rows),
-    }
+    measured = [name for name, value in rows[0].items() if isinstance(value, float)]
+    summary = {f"median_{name}": statistics.median(row[name] for row in rows) for name in measured}
     console.print(summary)
     return {"questions": rows, **summary}
 
@@ -216,7 +235,11 @@ def measure_throughput(engine: Engine, options: argparse.Namespace) -> dict:
 
 def _chat(engine: Engine, options: argparse.Namespace) -> ChatTransformers:
     return ChatTransformers.from_engine(
-        engine, model=options.model, temperature=0, max_tokens=options.max_tokens
+        engine,
+        model=options.model,
+        temperature=0,
+        max_tokens=options.max_tokens,
+        repetition_penalty=options.repetition_penalty,
     )
 
 
@@ -297,6 +320,7 @@ def main() -> None:
     parser.add_argument("--at-once", type=int, default=32, help="questions at once; 0 leaves this out")
     parser.add_argument("--every", type=float, default=1.0, help="seconds between arriving questions")
     parser.add_argument("--max-tokens", type=int, default=512, help="of a direct answer")
+    parser.add_argument("--repetition-penalty", type=float, default=1.1, help="of answers to questions")
     parser.add_argument("--out", type=Path, default=Path("decoding"))
     options = parser.parse_args()
     if max(options.points) > len(ASPECTS):
@@ -304,19 +328,27 @@ def main() -> None:
 
     model, tokenizer = load_model(options.model, dtype=options.dtype, device=options.device)
     engine = Engine(model, tokenizer)
+    dense = model
+    if bits := bits_of(model):
+        name = str(model.dtype).removeprefix("torch.")
+        dense, _ = load_model(options.model, dtype=name, device=options.device)
+    llama_cpp = llama_cpp_for(options.model, torch.get_num_threads())
     steps = Steps()
     steps.watch(engine)
     report: dict[str, Any] = {
         "model": options.model,
         "dtype": str(model.dtype),
+        "bits": sorted(set(bits.values())),
         "device": str(model.device),
         "machine": f"{platform.machine()}, {os.cpu_count()} CPUs, {torch.get_num_threads()} threads",
         "torch": torch.__version__,
         "load_average": os.getloadavg()[0],
     }
-    report["points"] = measure_points(Ways(model, tokenizer, engine), steps, model, tokenizer, options)
+    report["points"] = measure_points(
+        Ways(dense, tokenizer, engine, llama_cpp), steps, model, tokenizer, options
+    )
     if options.questions:
-        report["ten_questions"] = measure_questions(engine, options)
+        report["ten_questions"] = measure_questions(engine, llama_cpp, options)
     if options.at_once:
         report["throughput"] = measure_throughput(engine, options)
     engine.close()

@@ -15,9 +15,12 @@ import torch
 from transformers import GenerationConfig
 
 from skeleton_of_thought.decoding import GenerationRequest
+from skeleton_of_thought.decoding.quantized import QuantizedLinear
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+    from llama_cpp import LlamaCpp
 
     from skeleton_of_thought.decoding import Engine
 
@@ -79,23 +82,28 @@ class Ways:
         model: The model, as transformers loads it.
         tokenizer: Its tokenizer.
         engine: Our engine over the same model.
+        llama_cpp: llama.cpp with the same file; None leaves it out.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, engine: Engine) -> None:
+    def __init__(self, model: Any, tokenizer: Any, engine: Engine, llama_cpp: LlamaCpp | None = None) -> None:
+        self._llama_cpp = llama_cpp
         self._model = model
         self._tokenizer = tokenizer
-        self._engine = engine
+        self.engine = engine
         self._pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
 
     def named(self) -> dict[str, Callable[[Sequence[Conversation], int], None]]:
         """The ways by the name they have in the results."""
-        return {
+        ways: dict[str, Callable[[Sequence[Conversation], int], None]] = {
             "one after another": self.one_after_another,
             "padded generate": self.padded_generate,
             "ChatHuggingFace": self.chat_hugging_face,
             "continuous batching": self.continuous_batching,
             "ours": self.ours,
         }
+        if self._llama_cpp is not None:
+            ways["llama.cpp"] = self.llama_cpp
+        return ways
 
     def prompt_tokens(self, prompt: Conversation) -> int:
         """How many tokens a prompt has."""
@@ -103,14 +111,19 @@ class Ways:
 
     def ours(self, prompts: Sequence[Conversation], tokens: int) -> None:
         """This project's engine, all requests at once, with nothing in memory from the run before."""
-        scheduler = self._engine._worker.scheduler  # noqa: SLF001
+        scheduler = self.engine._worker.scheduler  # noqa: SLF001
         scheduler._tree.clear()  # noqa: SLF001
         requests = [
             GenerationRequest(messages=prompt, max_tokens=tokens, ignore_eos=True, temperature=0)
             for prompt in prompts
         ]
-        for generation in self._engine.submit_many(requests):
+        for generation in self.engine.submit_many(requests):
             generation.result()
+
+    def llama_cpp(self, prompts: Sequence[Conversation], tokens: int) -> None:
+        """llama.cpp's server, all requests at once."""
+        assert self._llama_cpp is not None
+        self._llama_cpp.write([self._encode(prompt) for prompt in prompts], tokens)
 
     def one_after_another(self, prompts: Sequence[Conversation], tokens: int) -> None:
         """`generate` for one prompt at a time."""
@@ -185,29 +198,35 @@ class Ways:
         )
 
 
-def floor(model: Any, rows: int, runs: int = 20) -> dict[str, float]:
-    """The least a step can take: the time to multiply so many rows with every linear layer once.
+def floor(model: Any, engine: Engine, rows: int, runs: int = 20) -> dict[str, float]:
+    """The least a step can take: the time to multiply so many rows with every matrix once, and to read them.
 
     Returns:
-        `linear_seconds`, measured with the layers as they are; `bytes`; `bandwidth`, bytes per second of a sum
-        over memory larger than any cache; `bandwidth_seconds`, the one over the other.
+        `linear_seconds`, measured with the products as the engine has them; `bytes` of the weights in their
+        precision; `bandwidth`, bytes per second of a sum over memory larger than any cache; `bandwidth_seconds`, the
+        one over the other.
     """
-    layers = [module for module in model.modules() if isinstance(module, torch.nn.Linear)]
-    weight = layers[0].weight
+    products = engine._worker.scheduler._view.products()  # noqa: SLF001
     inputs = {
-        layer.in_features: torch.randn(rows, layer.in_features, dtype=weight.dtype, device=weight.device)
-        for layer in layers
+        width: torch.randn(rows, width, dtype=model.dtype, device=model.device)
+        for width in {width for _, width in products}
     }
-    size = sum(layer.weight.numel() * layer.weight.element_size() for layer in layers)
-    large = torch.zeros(256 << 20, dtype=torch.uint8, device=weight.device).view(torch.int64)
+    size = sum(
+        module.codes.numel() + 4 * module.scale.numel()
+        if isinstance(module, QuantizedLinear)
+        else module.weight.numel() * module.weight.element_size()
+        for module in model.modules()
+        if isinstance(module, QuantizedLinear | torch.nn.Linear)
+    )
+    large = torch.zeros(256 << 20, dtype=torch.uint8, device=model.device).view(torch.int64)
 
     def multiply() -> None:
-        for layer in layers:
-            layer(inputs[layer.in_features])
+        for product, width in products:
+            product(inputs[width])
 
     with torch.inference_mode():
-        linear = min(_seconds(multiply, weight.device) for _ in range(runs))
-        read = min(_seconds(large.sum, weight.device) for _ in range(runs))
+        linear = min(_seconds(multiply, model.device) for _ in range(runs))
+        read = min(_seconds(large.sum, model.device) for _ in range(runs))
     bandwidth = (256 << 20) / read
     return {
         "linear_seconds": linear,

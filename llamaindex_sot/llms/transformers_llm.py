@@ -50,8 +50,11 @@ class TransformersLLM(LLM):
     text ends with its sentence) and `suppress` (strings that no token may have in it).
 
     Attributes:
-        model: `"local"` for the packaged SmolLM2-135M-Instruct, a folder, or the id of a model on the Hub.
-        dtype: `"auto"` is bfloat16 where the chip computes in it, else float32.
+        model: `"local"` for the packaged SmolLM2-135M-Instruct, a GGUF file, a folder, or the id of a model on the
+            Hub.
+        dtype: `"auto"`: on a CPU, the packaged model and GGUF files keep their file's precision, 4 bits for the
+            packaged one; else bfloat16 where the chip computes in it, or float32. `"int4"` or `"int8"` (on a
+            CPU), `"float32"`, `"bfloat16"`, `"float16"`.
         device: `"auto"` is CUDA, else MPS, else the CPU.
         revision: Branch, tag or commit of a Hub model.
         max_tokens: Most tokens to write, 512 unless set.

@@ -21,15 +21,16 @@ class LocalClient:
     """The engine's requests as a run sends them.
 
     Args:
-        model: `"local"`, a folder, or an id on the Hub.
+        model: `"local"`, a GGUF file, a folder, or an id on the Hub.
+        dtype: What the weights are kept in; see `skeleton_of_thought.decoding.load_model`.
     """
 
     max_stops: int | None = None
     prompts = PROMPTS["partial-examples"]
 
-    def __init__(self, model: str = "local") -> None:
+    def __init__(self, model: str = "local", *, dtype: str = "auto") -> None:
         self.name = "local" if model == "local" else f"hf:{model}"
-        self._engine = get_engine(model)
+        self._engine = get_engine(model, dtype=dtype)
 
     def stream(self, request: Request) -> Iterator[Delta]:
         """The answer to a request, as it is written."""

@@ -9,9 +9,12 @@ import weakref
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
+import torch
+
 from skeleton_of_thought.decoding.generation import Generation
 from skeleton_of_thought.decoding.job import Job
 from skeleton_of_thought.decoding.loading import load_model
+from skeleton_of_thought.decoding.pace import Pace, threads_to_use
 from skeleton_of_thought.decoding.prompt import PromptEncoder
 from skeleton_of_thought.decoding.sampling import Defaults, RowSampler
 from skeleton_of_thought.decoding.scheduler import Scheduler
@@ -249,6 +252,7 @@ class _Worker:
         self._max_queue = max_queue
         self._news = threading.Condition()
         self._cancelled = False
+        self._pace: Pace | None = None
         self._thread = threading.Thread(target=self._run, name="skeleton-of-thought-decoding", daemon=True)
         self._thread.start()
 
@@ -295,6 +299,7 @@ class _Worker:
 
     def _run(self) -> None:
         scheduler = self.scheduler
+        self._pace = Pace(threads_to_use()) if scheduler.on_cpu else None
         while True:
             with self._news:
                 if not scheduler.busy:
@@ -304,10 +309,26 @@ class _Worker:
                 if self._cancelled:
                     self._cancelled = False
                     scheduler.drop_cancelled()
-            scheduler.step()
+            self._step()
         scheduler.fail_running(_closed_early)
         for job in scheduler.waiting:
             job.fail(_closed_early())
+
+    def _step(self) -> None:
+        """One step, with the threads that suit the machine as it is now; other threads' numbers are left alone."""
+        pace = self._pace
+        if pace is None:
+            self.scheduler.step()
+            return
+        usual, start = torch.get_num_threads(), time.perf_counter()
+        if usual != pace.threads:
+            torch.set_num_threads(pace.threads)
+        try:
+            rows = self.scheduler.step()
+        finally:
+            if usual != pace.threads:
+                torch.set_num_threads(usual)
+        pace.took(rows, time.perf_counter() - start)
 
     def _wait_for_work(self) -> None:
         """Wait for the first request and a moment longer: what comes together begins together."""

@@ -92,6 +92,11 @@ class FusedDecoder:
         out: Tensor = self._head(self._norm(hidden[last]))
         return out
 
+    def products(self) -> list[tuple[Any, int]]:
+        """Every product of a step, with how many inputs it has; for measurements."""
+        all_: list[Any] = [product for block in self._blocks for product in block.products]
+        return [(product, int(product.in_features)) for product in (*all_, self._head)]
+
 
 class _Block:
     """One layer; see `FusedDecoder`."""
@@ -115,6 +120,7 @@ class _Block:
         self._out = product_of([attention.o_proj], dense=dense)
         self._gate_up = product_of([mlp.gate_proj, mlp.up_proj], dense=dense)
         self._down = product_of([mlp.down_proj], dense=dense)
+        self.products = (self._qkv, self._out, self._gate_up, self._down)
         self._before, self._between = _Norm(layer.input_layernorm), _Norm(layer.post_attention_layernorm)
         self._head_norm: Tensor | None = None
         if hasattr(attention, "q_norm"):
@@ -139,7 +145,8 @@ class _Block:
         seen = step.attend(self._index, query, key, value, scale=self._scale, window=self._window)
         hidden = hidden + self._out(seen.reshape(tokens, -1))
         gate, up = self._gate_up(self._between(hidden)).chunk(2, -1)
-        return hidden + self._down(silu(gate).mul_(up))
+        out: Tensor = hidden + self._down(silu(gate).mul_(up))
+        return out
 
 
 class _Norm:
@@ -150,7 +157,8 @@ class _Norm:
         self._epsilon: float = module.variance_epsilon
 
     def __call__(self, hidden: Tensor) -> Tensor:
-        return rms_norm(hidden, self._weight.shape, self._weight, self._epsilon)
+        out: Tensor = rms_norm(hidden, self._weight.shape, self._weight, self._epsilon)
+        return out
 
 
 def is_fusable(model: Any) -> bool:

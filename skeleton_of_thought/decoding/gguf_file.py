@@ -81,7 +81,7 @@ def has_float_weights(file: Path) -> bool:
 
 @contextlib.contextmanager
 def _bars_on_terminals_only() -> Any:
-    """Transformers writes a progress bar that its own switch does not reach."""
+    """Let a terminal only see transformers' bar: it writes a progress bar that its own switch does not reach."""
     if sys.stderr is not None and sys.stderr.isatty() and transformers_logging.is_progress_bar_enabled():
         yield
         return

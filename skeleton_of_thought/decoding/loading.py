@@ -91,7 +91,7 @@ def pick_precision(dtype: str | torch.dtype, device: torch.device, name: str = "
             f"dtype {dtype!r} runs on a CPU, with torch's 4-bit kernel, and device is {str(device)!r}: use auto or "
             "bfloat16, or a model that was quantised for the device (torchao, bitsandbytes, AWQ, GPTQ)."
         )
-    return dtype  # type: ignore[return-value]
+    return dtype
 
 
 def _read(

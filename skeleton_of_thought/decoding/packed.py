@@ -30,6 +30,7 @@ class PackedLinear(nn.Module):
         super().__init__()
         self.packed = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), _ROWS)  # noqa: SLF001
         self.bias = None if bias is None else bias.detach()
+        self.in_features = weight.shape[1]
 
     def forward(self, inputs: Tensor) -> Tensor:
         """The product, in one call."""

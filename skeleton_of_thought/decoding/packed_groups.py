@@ -39,7 +39,7 @@ class PackedGroups(nn.Module):
 
     def __init__(self, layer: QuantizedLinear, dense: torch.dtype | None) -> None:
         super().__init__()
-        self.out_features = layer.out_features
+        self.in_features, self.out_features = layer.in_features, layer.out_features
         self._planes = 1 if layer.bits == 4 else 2  # noqa: PLR2004
         codes, scale_and_zero = _planes(layer)
         self.packed = torch.ops.aten._convert_weight_to_int4pack_for_cpu(codes, 1)  # noqa: SLF001
@@ -64,7 +64,7 @@ class PackedGroups(nn.Module):
             rows = torch.cat((rows, rows), 1)
         if len(rows) <= _TILE:
             return self._product(rows)
-        return torch.cat([self._product(some) for some in rows.split(_TILE)])
+        return torch.cat([self._product(some) for some in torch.split(rows, _TILE)])
 
     def _product(self, rows: Tensor) -> Tensor:
         product: Tensor = torch.ops.aten._weight_int4pack_mm_for_cpu(  # noqa: SLF001

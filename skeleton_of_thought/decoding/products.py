@@ -59,6 +59,7 @@ class _SideBySide(nn.Module):
     def __init__(self, products: Sequence[nn.Module]) -> None:
         super().__init__()
         self._products = nn.ModuleList(products)
+        self.in_features: int = products[0].in_features  # type: ignore[assignment]
 
     def forward(self, inputs: Tensor) -> Tensor:
         """All outputs, one after another."""

@@ -130,7 +130,7 @@ def quantize(weight: Tensor, precision: Precision) -> tuple[Tensor, Tensor, Tens
     Returns:
         What `QuantizedLinear` takes.
     """
-    groups = weight.detach().float().unflatten(1, (-1, GROUP))
+    groups = _in_groups(weight.detach().float())
     if precision == "int4" or (precision == "file" and _is_on_grid(groups)):
         codes, scale, minimum = _to_four_bits(groups)
         codes = codes.flatten(1)
@@ -143,9 +143,14 @@ def quantize(weight: Tensor, precision: Precision) -> tuple[Tensor, Tensor, Tens
 def dequantize(codes: Tensor, scale: Tensor, minimum: Tensor | None) -> Tensor:
     """The weights in float32: what `quantize` was given, but for its rounding."""
     if minimum is None:
-        return codes.float().unflatten(-1, (-1, GROUP)).mul_(scale.unsqueeze(-1)).flatten(-2)
-    weights = unpacked(codes).float().unflatten(-1, (-1, GROUP))
+        return _in_groups(codes.float()).mul_(scale.unsqueeze(-1)).flatten(-2)
+    weights = _in_groups(unpacked(codes).float())
     return torch.addcmul(minimum.unsqueeze(-1), weights, scale.unsqueeze(-1)).flatten(-2)
+
+
+def _in_groups(weights: Tensor) -> Tensor:
+    """Shape `(..., columns)` as `(..., columns / 32, 32)`."""
+    return weights.view(*weights.shape[:-1], -1, GROUP)
 
 
 def unpacked(codes: Tensor) -> Tensor:
@@ -191,7 +196,7 @@ def prepare_empty(model: nn.Module, bits: dict[str, int], dtype: torch.dtype) ->
         if wanted is None:
             continue
         if isinstance(child, nn.Embedding):
-            setattr(parent, name, QuantizedEmbedding.empty(*child.weight.shape, dtype))
+            setattr(parent, name, QuantizedEmbedding.empty(child.num_embeddings, child.embedding_dim, dtype))
         else:
             made = QuantizedLinear.empty(
                 child.out_features, child.in_features, cast("Bits", wanted), bias=child.bias is not None

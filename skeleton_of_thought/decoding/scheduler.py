@@ -105,11 +105,21 @@ class Scheduler:
         """Requests that have begun."""
         return len(self.filling) + len(self.rows)
 
-    def step(self) -> None:
-        """Move every request on by at most one token. Errors end the requests they concern, and never escape."""
+    @property
+    def on_cpu(self) -> bool:
+        """Whether the model is on the CPU, all of it."""
+        return all(shape.device.type == "cpu" for shape, _ in self._view.layout.groups)
+
+    def step(self) -> int:
+        """Move every request on by at most one token. Errors end the requests they concern, and never escape.
+
+        Returns:
+            Texts that got a token, if that is all that was computed, else 0.
+        """
+        decoded = 0
         try:
             self._admit()
-            self._advance()
+            decoded = self._advance()
         except Exception as error:
             if not _is_out_of_memory(error):
                 logger.exception("a decoding step failed")
@@ -119,6 +129,7 @@ class Scheduler:
                 self._shrink(error)
         if not self.busy:
             self._limit, self._pass_tokens = self._max_batch, _PASS_TOKENS
+        return decoded
 
     def drop_cancelled(self) -> None:
         """End what was cancelled and free its row."""
@@ -179,17 +190,17 @@ class Scheduler:
         for segment, _ in chain:
             segment.wanted += 1
 
-    def _advance(self) -> None:
-        """One pass through the model, and what follows from it."""
+    def _advance(self) -> int:
+        """One pass through the model, and what follows from it; returns its rows, if it had nothing else."""
         fills = self._next_fills()
         if not fills and not self.rows:
-            return
+            return 0
         longest = max((row.length for row in self.rows), default=0)
         if self.rows:
             self._slots.fit(len(self.rows), longest)
         if len(self.rows) == 1 and not fills and (draft := self.rows[0].job.draft()):
             self._advance_by(self.rows[0], draft)
-            return
+            return 0
         decoding = [DecodeRow(row.job.tokens[-1], row.position, row.length, row.past) for row in self.rows]
         logits = self._view.run(FlatPass(self._view.layout, self._slots, decoding, fills))
         for row in self.rows:
@@ -210,6 +221,7 @@ class Scheduler:
             self._leave(row)
         self._enter(ready, ended)
         self._tree.evict()
+        return 0 if fills else len(decoding)
 
     def _advance_by(self, row: _Row, draft: Sequence[int]) -> None:
         """One pass of a lone row with a draft of its next tokens, kept as far as they are what it chooses.

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from skeleton_of_thought.decoding.quantized import bits_of, prepare_empty, retie
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import torch
 
 _WEIGHTS, _BITS = "quantized.safetensors", "bits.json"
 

@@ -13,6 +13,8 @@ from transformers import AttentionInterface
 from skeleton_of_thought.decoding.attention import Fill, FlatPass
 from skeleton_of_thought.decoding.fused import FusedDecoder, is_fusable
 from skeleton_of_thought.decoding.memory import LayerShape, Layout, Segment, Slots
+from skeleton_of_thought.decoding.packed import PackedLinear
+from skeleton_of_thought.decoding.packed_groups import PackedGroups
 from skeleton_of_thought.decoding.products import pack
 from skeleton_of_thought.decoding.quantized import QuantizedLinear
 from skeleton_of_thought.decoding.rows import DecodeRow
@@ -69,6 +71,14 @@ class ModelView:
     def run(self, flat: FlatPass) -> Tensor:
         """Logits of the last token of each text in the pass (or of its last ones), shape `(texts, vocabulary)`."""
         return self._logits(flat.tokens, flat.positions, flat.last, flat)
+
+    def products(self) -> list[tuple[Any, int]]:
+        """Every product of a step, with how many inputs it has; for measurements."""
+        if self._fused is not None:
+            return self._fused.products()
+        kinds = (torch.nn.Linear, PackedLinear, PackedGroups)
+        modules = [module for module in self._model.modules() if isinstance(module, kinds)]
+        return [(module, int(module.in_features)) for module in modules]
 
     @torch.inference_mode()
     def _logits(

@@ -100,7 +100,7 @@ class Encoder:
         """Load tokenizer and model; see `EmbeddingRouter` for the arguments."""
         self._torch = require("torch", extra="routers", needed_for="The embedding router")
         transformers = require("transformers", extra="routers", needed_for="The embedding router")
-        from skeleton_of_thought.decoding.packed import pack
+        from skeleton_of_thought.decoding.products import pack
         from skeleton_of_thought.decoding.quiet import quiet
 
         source = str(packaged_model() if model is None else model)

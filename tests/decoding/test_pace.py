@@ -1,0 +1,119 @@
+"""How many threads a step gets, on machines that are only numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+
+from skeleton_of_thought.decoding import pace as module
+from skeleton_of_thought.decoding.pace import Pace, usable_cpus
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+QUIET = {1: 1.7, 2: 1.0, 4: 0.6}
+BUSY = {1: 2.0, 2: 19.0, 4: 30.0}
+
+
+def run(pace: Pace, machine: dict[int, float], steps: int, rows: int = 1) -> tuple[float, list[int]]:
+    """Seconds of so many steps, and the threads of each."""
+    seconds, threads = 0.0, []
+    for _ in range(steps):
+        threads.append(pace.threads)
+        seconds += machine[pace.threads]
+        pace.took(rows, machine[pace.threads])
+    return seconds, threads
+
+
+def test_a_quiet_machine_is_used_whole() -> None:
+    pace = Pace(2, lambda: False)
+    seconds, threads = run(pace, QUIET, 100)
+    assert threads[-80:] == [2] * 80
+    assert seconds < 100 * 1.05
+
+
+def test_a_neighbour_is_noticed_in_one_step_and_gone_in_a_few() -> None:
+    pace = Pace(2, lambda: False)
+    run(pace, QUIET, 50)
+    seconds, threads = run(pace, BUSY, 200)
+    assert threads[1] == 1
+    assert threads.count(2) <= 6
+    assert seconds < 200 * 2.5
+    _, threads = run(pace, QUIET, 600)
+    assert threads[-1] == 2
+
+
+def test_a_neighbour_who_was_there_first_is_noticed_too() -> None:
+    seconds, threads = run(Pace(2, lambda: True), BUSY, 100)
+    assert threads.count(2) <= 4
+    assert seconds < 100 * 2.7
+
+
+def test_while_others_want_to_run_more_threads_are_hardly_tried() -> None:
+    asked = []
+    pace = Pace(2, lambda: asked.append(1) or True)
+    run(pace, QUIET, 50)
+    _, threads = run(pace, BUSY, 400)
+    assert asked
+    assert threads.count(2) <= 3
+
+
+def test_a_hiccup_costs_a_few_steps() -> None:
+    pace = Pace(2, lambda: False)
+    run(pace, QUIET, 50)
+    pace.took(1, 40.0)
+    _, threads = run(pace, QUIET, 20)
+    assert threads[4:] == [2] * 16
+
+
+def test_texts_that_grow_longer_are_no_sign() -> None:
+    pace = Pace(2, lambda: False)
+    run(pace, QUIET, 50)
+    for step in range(2000):
+        pace.took(1, 1.0 + step / 1000)
+        assert pace.threads == 2
+
+
+def test_more_rows_are_no_sign_and_other_steps_are_not_compared() -> None:
+    pace = Pace(2, lambda: False)
+    run(pace, QUIET, 50)
+    pace.took(16, 9.0)
+    pace.took(0, 50.0)
+    assert pace.threads == 2
+
+
+def test_one_thread_is_left_alone() -> None:
+    pace = Pace(1, lambda: False)
+    assert run(pace, BUSY, 30)[1] == [1] * 30
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"cpu.max": "150000 100000"}, 1),
+        ({"cpu.max": "max 100000"}, 4),
+        ({"box/cpu.max": "300000 100000", "cpu.max": "max 100000"}, 3),
+        ({"cpu/cpu.cfs_quota_us": "200000", "cpu/cpu.cfs_period_us": "100000"}, 2),
+        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, 4),
+        ({"cpu.max": "10000 100000"}, 1),
+        ({}, 4),
+    ],
+)
+def test_a_control_groups_quota_counts(monkeypatch, tmp_path: Path, files: dict[str, str], expected) -> None:
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content + "\n")
+    (tmp_path / "cgroup").write_text("0::/box\n")
+    monkeypatch.setattr(module, "_GROUPS", tmp_path)
+    monkeypatch.setattr(module, "_OWN_GROUPS", tmp_path / "cgroup")
+    monkeypatch.setattr(module.os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
+    assert usable_cpus() == expected
+
+
+def test_a_process_bound_to_one_core_uses_one_thread(monkeypatch) -> None:
+    monkeypatch.setattr(module.os, "sched_getaffinity", lambda _: {3}, raising=False)
+    monkeypatch.setattr(module, "_quota", lambda: None)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
+    assert module.threads_to_use() == 1
