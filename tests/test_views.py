@@ -149,7 +149,7 @@ def test_langchain_chunks_added_up(chain):
 
 def test_llama_index_responses():
     for streaming in (False, True):
-        engine = SkeletonOfThoughtQueryEngine(MockLLM(max_tokens=4), streaming=streaming)
+        engine = SkeletonOfThoughtQueryEngine(MockLLM(max_tokens=4), router="always", streaming=streaming)
         shown = view(engine.query("How?"))
         assert shown.text == "text text text text"
         assert shown.sot["route"] == "direct"
