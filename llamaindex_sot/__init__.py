@@ -1,4 +1,4 @@
-"""Skeleton-of-Thought for LlamaIndex: a response synthesizer, a query engine, a selector and a local LLM."""
+"""Skeleton-of-Thought for LlamaIndex: synthesizer, query engine, selector, an LLM in front of LLMs and a local one."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from skeleton_of_thought.errors import require
 
 if TYPE_CHECKING:
     from llamaindex_sot.llms.langchain_llm import LangChainLLM
+    from llamaindex_sot.llms.sot_llm import SkeletonOfThoughtLLM
     from llamaindex_sot.llms.transformers_llm import TransformersLLM
     from llamaindex_sot.query_engine import SkeletonOfThoughtQueryEngine
     from llamaindex_sot.selector import SkeletonOfThoughtSelector
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LangChainLLM",
+    "SkeletonOfThoughtLLM",
     "SkeletonOfThoughtQueryEngine",
     "SkeletonOfThoughtSelector",
     "SkeletonOfThoughtSynthesizer",
@@ -24,6 +26,7 @@ __all__ = [
 
 _HOMES = {
     "LangChainLLM": "llamaindex_sot.llms.langchain_llm",
+    "SkeletonOfThoughtLLM": "llamaindex_sot.llms.sot_llm",
     "SkeletonOfThoughtQueryEngine": "llamaindex_sot.query_engine",
     "SkeletonOfThoughtSelector": "llamaindex_sot.selector",
     "SkeletonOfThoughtSynthesizer": "llamaindex_sot.synthesizer",

@@ -31,6 +31,7 @@ class Answering:
         describe: What the metadata says of a finished answer.
 
     Attributes:
+        direct: The LLM's own last response, where the answer is a direct one.
         metadata: Filled when the text has been read to its end; the same object from the start.
     """
 
@@ -51,6 +52,7 @@ class Answering:
         self._span = active_span_id.get()
         self._written = False
         self._answer: Answer | None = None
+        self.direct: Any = None
         self.metadata: dict[str, Any] = {}
 
     def texts(self, send: Callable[[Request], Iterator[Delta]]) -> Generator[str]:
@@ -80,6 +82,8 @@ class Answering:
 
     def _text(self, event: Any) -> Iterator[str]:
         publish(event, self._span)
+        if isinstance(event, tuple) and event[1].raw is not None:
+            self.direct = event[1].raw
         if isinstance(event, AnswerText):
             self._written = True
             yield event.text

@@ -19,7 +19,7 @@ from skeleton_of_thought.routing import get_router
 from skeleton_of_thought.routing.combining import no_room
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from llama_index.core.llms import LLM
@@ -123,6 +123,16 @@ class Everyday:
             settings=options.settings(max_stops=min(stops, default=None), **settings),
             max_concurrency=max_concurrency,
             llm_kwargs=llm_kwargs,
+        )
+
+    def told(self, tell: Callable[[LLM], LLM]) -> Everyday:
+        """The same with other LLM objects, such as copies with other callbacks."""
+        told = {id(llm): tell(llm) for llm in self.llms.values()}
+        return replace(
+            self,
+            llm=told[id(self.llm)],
+            skeleton_llm=told[id(self.skeleton_llm)],
+            point_llm=told[id(self.point_llm)],
         )
 
     @property

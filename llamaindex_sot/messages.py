@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, MessageRole, TextBlock, ThinkingBlock
 
+from skeleton_of_thought.errors import ConfigurationError
 from skeleton_of_thought.messages import Message, Role
 from skeleton_of_thought.usage import Usage
 
@@ -71,6 +72,31 @@ def _to_llamaindex(message: Message) -> ChatMessage:
         block[_BLOCK] if _BLOCK in block else TextBlock(text=block["text"]) for block in message.content
     ]
     return ChatMessage(role=MessageRole(message.role), blocks=blocks)
+
+
+def readable(
+    messages: Sequence[ChatMessage], *, who: str, kinds: tuple[type[Any], ...]
+) -> list[tuple[Role, list[Any]]]:
+    """Each message as its role and its blocks, for a model that reads these kinds of blocks; thoughts are left out.
+
+    Raises:
+        ConfigurationError: There is something else; nothing is left out silently.
+    """
+    conversation: list[tuple[Role, list[Any]]] = []
+    for message in messages:
+        role = _ROLES.get(message.role, "other")
+        blocks = [block for block in message.blocks if not isinstance(block, ThinkingBlock)]
+        other = sorted({block.block_type for block in blocks if not isinstance(block, kinds)})
+        if role == "other" or other:
+            what = (
+                f"a message of role {message.role.value!r}"
+                if role == "other"
+                else f"{' and '.join(other)} blocks"
+            )
+            reads = " and ".join(kind.model_fields["block_type"].default for kind in kinds)
+            raise ConfigurationError(f"{who} reads {reads} of system, user and assistant, not {what}.")
+        conversation.append((role, blocks))
+    return conversation
 
 
 def usage_of(response: Any) -> Usage:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from llama_index.core.base.llms.types import LLMMetadata
+from llama_index.core.base.llms.types import LLMMetadata, TextBlock
 from llama_index.core.bridge.pydantic import PrivateAttr
 
 from llamaindex_sot.llms.blocking import in_thread
 from llamaindex_sot.llms.delta_llm import SMALLEST_WINDOW, DeltaLLM
-from llamaindex_sot.messages import from_llamaindex
+from llamaindex_sot.messages import readable
 from skeleton_of_thought.errors import ConfigurationError
+from skeleton_of_thought.messages import Message
 from skeleton_of_thought.request import Request
 
 if TYPE_CHECKING:
@@ -56,7 +57,10 @@ class ClientLLM(DeltaLLM):
     def _deltas(self, messages: Sequence[ChatMessage], **options: Any) -> Iterator[Delta]:
         if unknown := sorted(options.keys() - {"stop", "max_tokens"}):
             raise ConfigurationError(f"{self._client.name} takes stop and max_tokens, not {unknown[0]!r}.")
-        asked = tuple(from_llamaindex(messages))
+        asked = tuple(
+            Message(role, "".join(block.text for block in blocks))
+            for role, blocks in readable(messages, who=str(self._client.name), kinds=(TextBlock,))
+        )
         stop = tuple(options.get("stop") or ())
         request = Request("direct", "direct", asked, stop=stop, max_tokens=options.get("max_tokens"))
         deltas: Iterator[Delta] = self._client.stream(request)

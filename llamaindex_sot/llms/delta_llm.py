@@ -1,8 +1,9 @@
-"""What LLMs over somebody else's chat models have in common: all of LlamaIndex's methods from two of their own."""
+"""What our LLMs have in common: all of LlamaIndex's methods from two of their own."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import AsyncGenerator, Generator
 from typing import TYPE_CHECKING, Any
 
 from llama_index.core.base.llms.types import (
@@ -39,95 +40,129 @@ class DeltaLLM(LLM):
     def _adeltas(self, messages: Sequence[ChatMessage], **options: Any) -> AsyncIterator[Delta]:
         """The same without blocking the event loop."""
 
+    def _completion_deltas(self, prompt: str, *, formatted: bool, **options: Any) -> Iterator[Delta]:  # noqa: ARG002
+        """The answer to a prompt, or its continuation where it is `formatted` and the model can be given it so."""
+        return self._deltas([ChatMessage(content=prompt)], **options)
+
+    def _acompletion_deltas(
+        self,
+        prompt: str,
+        *,
+        formatted: bool,  # noqa: ARG002
+        **options: Any,
+    ) -> AsyncIterator[Delta]:
+        """The same without blocking the event loop."""
+        return self._adeltas([ChatMessage(content=prompt)], **options)
+
     @llm_chat_callback()
     def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         """Answer a conversation."""
-        *_, whole = self._responses(messages, kwargs)
+        *_, whole = _responses(self._deltas(messages, **kwargs), self._about)
         return whole
 
     @llm_chat_callback()
     async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         """Answer a conversation."""
-        *_, whole = [response async for response in self._aresponses(messages, kwargs)]
+        *_, whole = [
+            response async for response in _aresponses(self._adeltas(messages, **kwargs), self._about)
+        ]
         return whole
 
     @llm_chat_callback()
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
         """Answer a conversation piece by piece."""
-        return self._responses(messages, kwargs)
+        return _responses(self._deltas(messages, **kwargs), self._about)
 
     @llm_chat_callback()
     async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
         """Answer a conversation piece by piece."""
 
         async def responses() -> ChatResponseAsyncGen:
-            async for response in self._aresponses(messages, kwargs):
+            async for response in _aresponses(self._adeltas(messages, **kwargs), self._about):
                 yield response
 
         return responses()
 
     @llm_completion_callback()
-    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:  # noqa: ARG002
+    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
         """Answer a prompt."""
-        *_, whole = self._responses([ChatMessage(content=prompt)], kwargs)
-        return _completion(whole)
+        deltas = self._completion_deltas(prompt, formatted=formatted, **kwargs)
+        *_, whole = _responses(deltas, self._about)
+        return completion(whole)
 
     @llm_completion_callback()
-    async def acomplete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:  # noqa: ARG002
+    async def acomplete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
         """Answer a prompt."""
-        *_, whole = [r async for r in self._aresponses([ChatMessage(content=prompt)], kwargs)]
-        return _completion(whole)
+        deltas = self._acompletion_deltas(prompt, formatted=formatted, **kwargs)
+        *_, whole = [response async for response in _aresponses(deltas, self._about)]
+        return completion(whole)
 
     @llm_completion_callback()
     def stream_complete(
         self,
         prompt: str,
-        formatted: bool = False,  # noqa: ARG002
+        formatted: bool = False,
         **kwargs: Any,
     ) -> CompletionResponseGen:
         """Answer a prompt piece by piece."""
-        asked = [ChatMessage(content=prompt)]
-        return (_completion(response) for response in self._responses(asked, kwargs))
+        deltas = self._completion_deltas(prompt, formatted=formatted, **kwargs)
+        return (completion(response) for response in _responses(deltas, self._about))
 
     @llm_completion_callback()
     async def astream_complete(
         self,
         prompt: str,
-        formatted: bool = False,  # noqa: ARG002
+        formatted: bool = False,
         **kwargs: Any,
     ) -> CompletionResponseAsyncGen:
         """Answer a prompt piece by piece."""
-        asked = [ChatMessage(content=prompt)]
-        return (_completion(response) async for response in self._aresponses(asked, kwargs))
+        deltas = self._acompletion_deltas(prompt, formatted=formatted, **kwargs)
+        return (completion(response) async for response in _aresponses(deltas, self._about))
 
-    def _responses(self, messages: Sequence[ChatMessage], options: dict[str, Any]) -> ChatResponseGen:
-        """The answer growing, and at last the whole of it."""
-        growing = _Growing()
-        for delta in self._deltas(messages, **options):
+    @property
+    def _about(self) -> dict[str, Any]:
+        """What the raw part of every last response says of the model."""
+        return {}
+
+
+def _responses(deltas: Iterator[Delta], about: dict[str, Any]) -> ChatResponseGen:
+    """The answer growing, and at last the whole of it."""
+    growing = _Growing(about)
+    try:
+        for delta in deltas:
             yield from growing.take(delta)
-        yield growing.whole()
+    finally:
+        if isinstance(deltas, Generator):
+            deltas.close()
+    yield growing.whole()
 
-    async def _aresponses(
-        self, messages: Sequence[ChatMessage], options: dict[str, Any]
-    ) -> ChatResponseAsyncGen:
-        growing = _Growing()
-        async for delta in self._adeltas(messages, **options):
+
+async def _aresponses(deltas: AsyncIterator[Delta], about: dict[str, Any]) -> ChatResponseAsyncGen:
+    growing = _Growing(about)
+    try:
+        async for delta in deltas:
             for response in growing.take(delta):
                 yield response
-        yield growing.whole()
+    finally:
+        if isinstance(deltas, AsyncGenerator):
+            await deltas.aclose()
+    yield growing.whole()
 
 
 class _Growing:
     """An answer that is being written."""
 
-    def __init__(self) -> None:
+    def __init__(self, about: dict[str, Any]) -> None:
+        self._about = about
         self._text = ""
         self._bill = Delta()
 
     def take(self, delta: Delta) -> list[ChatResponse]:
         """The response a piece makes, if it has text."""
         self._bill = Delta(
-            usage=self._bill.usage + delta.usage, truncated=self._bill.truncated or delta.truncated
+            usage=self._bill.usage + delta.usage,
+            truncated=self._bill.truncated or delta.truncated,
+            filtered=self._bill.filtered or delta.filtered,
         )
         self._text += delta.text
         return [self._response(delta.text)] if delta.text else []
@@ -135,7 +170,12 @@ class _Growing:
     def whole(self) -> ChatResponse:
         """The last response: all of the text, and what it cost in the shape of OpenAI's API."""
         raw = {
-            "finish_reason": "length" if self._bill.truncated else "stop",
+            **self._about,
+            "finish_reason": "content_filter"
+            if self._bill.filtered
+            else "length"
+            if self._bill.truncated
+            else "stop",
             "usage": as_openai(self._bill.usage),
         }
         return self._response("", raw)
@@ -145,5 +185,11 @@ class _Growing:
         return ChatResponse(message=message, delta=delta, raw=raw)
 
 
-def _completion(response: ChatResponse) -> CompletionResponse:
-    return CompletionResponse(text=response.message.content or "", delta=response.delta, raw=response.raw)
+def completion(response: ChatResponse) -> CompletionResponse:
+    """A chat's response as one to a prompt."""
+    return CompletionResponse(
+        text=response.message.content or "",
+        delta=response.delta,
+        raw=response.raw,
+        additional_kwargs=response.additional_kwargs,
+    )

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from llama_index.core.base.llms.types import LLMMetadata
+from llama_index.core.base.llms.types import ImageBlock, LLMMetadata, TextBlock
 from llama_index.core.bridge.pydantic import PrivateAttr
 
 from llamaindex_sot.llms.delta_llm import SMALLEST_WINDOW, DeltaLLM
-from llamaindex_sot.messages import from_llamaindex
-from skeleton_of_thought.errors import ConfigurationError
+from llamaindex_sot.messages import readable
 from skeleton_of_thought.request import Delta
 from skeleton_of_thought.usage import Usage
 
@@ -18,7 +17,8 @@ if TYPE_CHECKING:
 
     from llama_index.core.base.llms.types import ChatMessage
 
-_CUT_OFF: Final = {"length", "max_tokens", "MAX_TOKENS"}
+_CUT_OFF: Final = {"length", "max_tokens"}
+_FILTERED: Final = {"content_filter", "refusal", "safety", "recitation", "prohibited_content", "blocklist"}
 
 
 class LangChainLLM(DeltaLLM):
@@ -73,19 +73,36 @@ class LangChainLLM(DeltaLLM):
             yield _delta(chunk)
 
 
-def _conversation(messages: Sequence[ChatMessage]) -> list[tuple[str, str]]:
-    plain = from_llamaindex(messages)
-    if other := [message.original.role for message in plain if message.role == "other"]:
-        raise ConfigurationError(
-            f"LangChainLLM passes on text of system, user and assistant, not a message of role {other[0].value!r}."
-        )
-    return [(message.role, message.text) for message in plain]
+def _conversation(messages: Sequence[ChatMessage]) -> list[tuple[str, str | list[dict[str, Any]]]]:
+    """The messages as LangChain takes them: text, and pictures as its standard blocks."""
+    return [
+        (role, _content(blocks))
+        for role, blocks in readable(messages, who="LangChainLLM", kinds=(TextBlock, ImageBlock))
+    ]
+
+
+def _content(blocks: Sequence[TextBlock | ImageBlock]) -> str | list[dict[str, Any]]:
+    texts = [block.text for block in blocks if isinstance(block, TextBlock)]
+    if len(texts) == len(blocks):
+        return "".join(texts)
+    return [
+        {"type": "text", "text": block.text} if isinstance(block, TextBlock) else _picture(block)
+        for block in blocks
+    ]
+
+
+def _picture(block: ImageBlock) -> dict[str, Any]:
+    if block.url is not None and str(block.url).startswith(("http:", "https:")):
+        return {"type": "image", "url": str(block.url)}
+    data = block.resolve_image(as_base64=True).read()
+    kind = block.image_mimetype or "image/png"
+    return {"type": "image", "base64": data.decode() if isinstance(data, bytes) else data, "mime_type": kind}
 
 
 def _delta(chunk: Any) -> Delta:
     usage: Any = chunk.usage_metadata or {}
     details = usage.get("input_token_details") or {}
-    reasons = (chunk.response_metadata.get(key) for key in ("finish_reason", "stop_reason"))
+    ends = [str(chunk.response_metadata.get(key)).lower() for key in ("finish_reason", "stop_reason")]
     return Delta(
         str(chunk.text),
         Usage(
@@ -94,5 +111,6 @@ def _delta(chunk: Any) -> Delta:
             details.get("cache_read") or 0,
             details.get("cache_creation") or 0,
         ),
-        truncated=any(reason in _CUT_OFF for reason in reasons),
+        truncated=any(reason in _CUT_OFF for reason in ends),
+        filtered=any(reason in _FILTERED for reason in ends) or bool(chunk.additional_kwargs.get("refusal")),
     )

@@ -5,28 +5,20 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Self
 
-from llama_index.core.base.llms.types import (
-    ChatMessage,
-    ChatResponse,
-    ChatResponseAsyncGen,
-    ChatResponseGen,
-    CompletionResponse,
-    CompletionResponseAsyncGen,
-    CompletionResponseGen,
-    LLMMetadata,
-    MessageRole,
-)
+from llama_index.core.base.llms.types import LLMMetadata, TextBlock
 from llama_index.core.bridge.pydantic import ConfigDict, Field, PrivateAttr
 from llama_index.core.constants import DEFAULT_CONTEXT_WINDOW
-from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
-from llama_index.core.llms.llm import LLM
 
-from llamaindex_sot.messages import as_openai, from_llamaindex
+from llamaindex_sot.llms.delta_llm import DeltaLLM
+from llamaindex_sot.messages import readable
 from skeleton_of_thought.decoding import GenerationRequest
 from skeleton_of_thought.errors import ConfigurationError
+from skeleton_of_thought.request import Delta
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Sequence
+    from collections.abc import AsyncGenerator, Iterator, Sequence
+
+    from llama_index.core.base.llms.types import ChatMessage
 
     from skeleton_of_thought.decoding import Engine, Generation, GenerationResult
 
@@ -37,7 +29,7 @@ _SAMPLING = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "se
 _PER_CALL = ("soft_max_tokens", "suppress")
 
 
-class TransformersLLM(LLM):
+class TransformersLLM(DeltaLLM):
     r"""An LLM that runs on this machine, with true batching.
 
     Everything that is asked at the same time is decoded in the same steps: concurrent `achat`s, calls from
@@ -145,75 +137,28 @@ class TransformersLLM(LLM):
         ids: list[int] = self.engine.tokenizer.encode(text, add_special_tokens=False)
         return ids
 
-    @llm_chat_callback()
-    def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
-        """Answer a conversation."""
-        return self._chat_response(self._wait(self._submit(_conversation(messages), kwargs)))
+    # What the base makes LlamaIndex's methods of.
 
-    @llm_chat_callback()
-    async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
-        """Answer a conversation."""
-        generation = await self._asubmit(_conversation(messages), kwargs)
-        return self._chat_response(await self._await(generation))
+    def _deltas(self, messages: Sequence[ChatMessage], **options: Any) -> Iterator[Delta]:
+        return _written(self._submit(_conversation(messages), options))
 
-    @llm_chat_callback()
-    def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
-        """Answer a conversation piece by piece."""
+    async def _adeltas(self, messages: Sequence[ChatMessage], **options: Any) -> AsyncGenerator[Delta]:
         prompt = _conversation(messages)
+        async for delta in _awritten(await self._asubmit(prompt, options)):
+            yield delta
 
-        def responses() -> ChatResponseGen:
-            for text, delta, result in self._pieces(self._submit(prompt, kwargs)):
-                yield self._chat_response(result, text, delta)
+    def _completion_deltas(self, prompt: str, *, formatted: bool, **options: Any) -> Iterator[Delta]:
+        return _written(self._submit(self._prompt(prompt, formatted=formatted), options))
 
-        return responses()
+    async def _acompletion_deltas(
+        self, prompt: str, *, formatted: bool, **options: Any
+    ) -> AsyncGenerator[Delta]:
+        async for delta in _awritten(await self._asubmit(self._prompt(prompt, formatted=formatted), options)):
+            yield delta
 
-    @llm_chat_callback()
-    async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
-        """Answer a conversation piece by piece."""
-        prompt = _conversation(messages)
-
-        async def responses() -> ChatResponseAsyncGen:
-            async for text, delta, result in self._apieces(await self._asubmit(prompt, kwargs)):
-                yield self._chat_response(result, text, delta)
-
-        return responses()
-
-    @llm_completion_callback()
-    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
-        """Answer or continue a prompt."""
-        return self._completion(self._wait(self._submit(self._prompt(prompt, formatted=formatted), kwargs)))
-
-    @llm_completion_callback()
-    async def acomplete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
-        """Answer or continue a prompt."""
-        generation = await self._asubmit(self._prompt(prompt, formatted=formatted), kwargs)
-        return self._completion(await self._await(generation))
-
-    @llm_completion_callback()
-    def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseGen:
-        """Answer or continue a prompt piece by piece."""
-        asked = self._prompt(prompt, formatted=formatted)
-
-        def responses() -> CompletionResponseGen:
-            for text, delta, result in self._pieces(self._submit(asked, kwargs)):
-                yield self._completion(result, text, delta)
-
-        return responses()
-
-    @llm_completion_callback()
-    async def astream_complete(
-        self, prompt: str, formatted: bool = False, **kwargs: Any
-    ) -> CompletionResponseAsyncGen:
-        """Answer or continue a prompt piece by piece."""
-        asked = self._prompt(prompt, formatted=formatted)
-
-        async def responses() -> CompletionResponseAsyncGen:
-            async for text, delta, result in self._apieces(await self._asubmit(asked, kwargs)):
-                yield self._completion(result, text, delta)
-
-        return responses()
-
-    # From LlamaIndex's prompts to the engine and back.
+    @property
+    def _about(self) -> dict[str, Any]:
+        return {"model": self.model}
 
     def _submit(self, prompt: dict[str, Any], options: dict[str, Any]) -> Generation:
         """Queue one prompt."""
@@ -237,76 +182,38 @@ class TransformersLLM(LLM):
             return {"input_ids": self.engine.tokenizer.encode(prompt)}
         return {"messages": [{"role": "user", "content": prompt}]}
 
-    @staticmethod
-    def _wait(generation: Generation) -> GenerationResult:
-        try:
-            return generation.result()
-        finally:
-            generation.cancel()
 
-    @staticmethod
-    async def _await(generation: Generation) -> GenerationResult:
-        try:
-            return await generation.aresult()
-        finally:
-            generation.cancel()
+def _written(generation: Generation) -> Iterator[Delta]:
+    try:
+        for text in generation:
+            yield Delta(text)
+        yield _end(generation.result())
+    finally:
+        generation.cancel()
 
-    @staticmethod
-    def _pieces(generation: Generation) -> Iterator[tuple[str, str, GenerationResult | None]]:
-        """The text so far and what came new; with the last one, which is empty, the result."""
-        text = ""
-        try:
-            for delta in generation:
-                text += delta
-                yield text, delta, None
-            yield text, "", generation.result()
-        finally:
-            generation.cancel()
 
-    @staticmethod
-    async def _apieces(generation: Generation) -> AsyncIterator[tuple[str, str, GenerationResult | None]]:
-        text = ""
-        try:
-            async for delta in generation:
-                text += delta
-                yield text, delta, None
-            yield text, "", await generation.aresult()
-        finally:
-            generation.cancel()
+async def _awritten(generation: Generation) -> AsyncGenerator[Delta]:
+    try:
+        async for text in generation:
+            yield Delta(text)
+        yield _end(await generation.aresult())
+    finally:
+        generation.cancel()
 
-    def _chat_response(
-        self, result: GenerationResult | None, text: str | None = None, delta: str | None = None
-    ) -> ChatResponse:
-        content = text if text is not None or result is None else result.text
-        message = ChatMessage(role=MessageRole.ASSISTANT, content=content)
-        return ChatResponse(message=message, delta=delta, raw=self._raw(result))
 
-    def _completion(
-        self, result: GenerationResult | None, text: str | None = None, delta: str | None = None
-    ) -> CompletionResponse:
-        content = text if text is not None or result is None else result.text
-        return CompletionResponse(text=content or "", delta=delta, raw=self._raw(result))
-
-    def _raw(self, result: GenerationResult | None) -> dict[str, Any]:
-        """What LlamaIndex's token counter reads, in the shape of OpenAI's API."""
-        if result is None:
-            return {"model": self.model}
-        return {
-            "model": self.model,
-            "finish_reason": result.finish_reason,
-            "usage": as_openai(result.usage),
-        }
+def _end(result: GenerationResult) -> Delta:
+    return Delta(usage=result.usage, truncated=result.finish_reason == "length")
 
 
 def _conversation(messages: Sequence[ChatMessage]) -> dict[str, Any]:
-    """Messages as the engine takes them, and whether the last one is an unfinished answer."""
-    conversation = []
-    for message, plain in zip(messages, from_llamaindex(messages), strict=True):
-        kinds = {block.block_type for block in message.blocks}
-        if plain.role == "other" or kinds - {"text"}:
-            what = f"a message of role {message.role.value!r}" if plain.role == "other" else f"{kinds} blocks"
-            raise ConfigurationError(f"TransformersLLM reads text of system, user and assistant, not {what}.")
-        conversation.append({"role": plain.role, "content": plain.text})
+    """Messages as the engine takes them, and whether the last one is an unfinished answer.
+
+    Thoughts of another model are left out: nobody but that model goes on with them.
+    """
+    conversation = [
+        {"role": role, "content": "".join(block.text for block in blocks)}
+        for role, blocks in readable(messages, who="TransformersLLM", kinds=(TextBlock,))
+    ]
     unfinished = bool(conversation) and conversation[-1]["role"] == "assistant"
     if unfinished and not conversation[-1]["content"]:
         return {"messages": conversation[:-1]}

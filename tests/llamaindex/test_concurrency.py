@@ -10,6 +10,7 @@ from langchain_core.language_models import FakeListChatModel
 from llamaindex_sot import LangChainLLM, SkeletonOfThoughtQueryEngine, SkeletonOfThoughtSynthesizer
 from llamaindex_sot.llms.blocking import blocks_event_loop, in_thread
 from llamaindex_sot.llms.transformers_llm import TransformersLLM
+from skeleton_of_thought import Options
 
 from .fakes import TITLES, ChatLLM, CompletionLLM, PretendedAsyncLLM, Script, nodes
 
@@ -91,7 +92,8 @@ async def test_max_concurrency_holds():
 
 async def test_closing_an_async_stream_cancels_the_requests():
     llm = ChatLLM(Script(points=4, pause=0.01, words=200))
-    response = await SkeletonOfThoughtSynthesizer(llm, streaming=True).asynthesize(QUESTION, nodes())
+    synthesizer = SkeletonOfThoughtSynthesizer(llm, streaming=True, options=Options(early_points=0))
+    response = await synthesizer.asynthesize(QUESTION, nodes())
     async for _ in response.response_gen:
         break
     await response.response_gen.aclose()

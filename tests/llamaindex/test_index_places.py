@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from llamaindex_sot.documents.folder import folder_index
-from llamaindex_sot.documents.progress import Progress
 from skeleton_of_thought import ConfigurationError
 
 from .test_documents import WordEmbedding
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from llamaindex_sot.documents.progress import Progress
 
 
 @pytest.fixture
@@ -90,7 +91,7 @@ def test_a_home_that_cannot_be_written_is_replaced_for_this_run(folder, monkeypa
 
 def test_a_storage_that_cannot_be_written_is_an_error_with_its_name(folder):
     (folder.parent / "index").write_text("a file")
-    with pytest.raises(ConfigurationError, match="index.*Choose another storage"):
+    with pytest.raises(ConfigurationError, match=r"index.*Choose another storage"):
         found(folder, WordEmbedding(embedded=[]), folder.parent / "index")
 
 

@@ -7,6 +7,7 @@ import sys
 import zipfile
 import zlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,9 +15,11 @@ from llamaindex_sot.documents import pdf
 from llamaindex_sot.documents.encodings import UnknownEncodingError, clean, decode, shown
 from llamaindex_sot.documents.files import find_files
 from llamaindex_sot.documents.markup import csv_text, docx_text, html_text
-from llamaindex_sot.documents.progress import Progress
 from llamaindex_sot.documents.reading import read_chunks, read_documents
 from skeleton_of_thought import ConfigurationError
+
+if TYPE_CHECKING:
+    from llamaindex_sot.documents.progress import Progress
 
 GERMAN = "Für große Mengen genügt ein Behälter über 1 m³ – „so“."
 

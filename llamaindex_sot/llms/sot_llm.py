@@ -1,0 +1,368 @@
+"""`SkeletonOfThoughtLLM`: an LLM in front of any LLM, for whoever builds on `Settings.llm`."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+from llama_index.core.base.llms.types import (
+    ChatMessage,
+    ChatResponse,
+    ChatResponseAsyncGen,
+    ChatResponseGen,
+    CompletionResponse,
+    CompletionResponseAsyncGen,
+    CompletionResponseGen,
+    LLMMetadata,
+    MessageRole,
+)
+from llama_index.core.bridge.pydantic import ConfigDict, PrivateAttr, SerializeAsAny
+from llama_index.core.llms import LLM  # noqa: TC002 - pydantic reads it
+from llama_index.core.llms.function_calling import FunctionCallingLLM
+
+from llamaindex_sot.answering import Answering
+from llamaindex_sot.everyday import Everyday, classic, family
+from llamaindex_sot.llms.delta_llm import completion
+from llamaindex_sot.llms.purpose import question_in
+from llamaindex_sot.messages import as_openai, from_llamaindex
+from skeleton_of_thought.errors import ConfigurationError
+from skeleton_of_thought.messages import Message
+from skeleton_of_thought.options import OnPointError, Options
+from skeleton_of_thought.prompts import get_prompts
+from skeleton_of_thought.usage import Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from skeleton_of_thought.answer import Answer, AnswerFormat
+    from skeleton_of_thought.limits import Limiter
+    from skeleton_of_thought.prices import Prices
+    from skeleton_of_thought.prompts import AnyPrompts
+    from skeleton_of_thought.routing.decision import Router
+
+
+class SkeletonOfThoughtLLM(FunctionCallingLLM):
+    """An LLM whose long answers are written with a skeleton first and all points at the same time.
+
+    For `Settings.llm`, chat engines, agents and workflows: wherever LlamaIndex is given an LLM and a person reads the
+    answer. What no person reads goes to the LLM behind it as it is, and comes back as it is: calls with tools or a
+    response format, structured predictions, and prompts for steps such as condensing a question, refining, judging.
+
+    `response.additional_kwargs["sot"]` holds route, reason, skeleton, points, seconds and usage, the last piece of a
+    stream included. Callbacks, token counters and instrumentation see the calls of the LLM behind it, once each.
+
+    Args:
+        llm: Any LlamaIndex LLM. Its own options, such as a system prompt, hold.
+        router: Decides per question whether a skeleton pays: `"lexical"`, any name of `get_router`, or a `Router`;
+            `"self"` leaves it to the request that opens the answer, `"always"` gives every question a skeleton. None
+            chooses by the LLM: `"self"` where it is a large hosted one, else `"lexical"`. It reads the question found
+            in the usual prompts (`Query: ...`), not the context pasted around it.
+        prompts: A family of `skeleton_of_thought.PROMPTS`, a JSON file, or `Prompts`. None chooses by the LLM.
+        skeleton_model: Writes skeletons, or openings and plans, instead of `llm`.
+        point_model: Writes points instead of `llm`, which still gives the direct answers.
+        max_points: Points beyond this number are dropped; None takes what the prompts ask for.
+        point_max_tokens: Longest point; passed to the LLM as `max_tokens`.
+        answer_format: `"sections"`, `"numbered"`, `"headings"`, `"prose"`, or a function from a `PointResult` to
+            text; None takes what suits the prompts.
+        on_point_error: `"mark"`, `"skip"` or `"raise"`.
+        retries: How often a failed request is sent again.
+        timeout: Seconds the answer may take; it is returned with the points that are there.
+        point_timeout: Seconds a point may take, retries included.
+        hedge_after: Seconds after which a point that shows nothing yet is asked for a second time.
+        race: Start router, skeleton and direct answer together and cancel the loser.
+        limiter: What every request has to pass, a `skeleton_of_thought.limits.Limiter`.
+        prices: Makes the bill name money: a `Prices` table, a JSON file of one, or `"default"`.
+        options: The rare options, `skeleton_of_thought.Options`.
+        llm_kwargs: Passed to every call of the LLM.
+        max_concurrency: Most requests at once; None for all points.
+
+    Raises:
+        ConfigurationError: An option is wrong.
+
+    Example:
+        ```python
+        from llama_index.core import Settings
+        from llamaindex_sot import SkeletonOfThoughtLLM, TransformersLLM
+
+        Settings.llm = SkeletonOfThoughtLLM(TransformersLLM())
+        engine = index.as_chat_engine(chat_mode="condense_plus_context")
+        ```
+    """
+
+    llm: SerializeAsAny[LLM]
+
+    _everyday: Any = PrivateAttr()
+    _prompts: Any = PrivateAttr()
+
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True, protected_namespaces=())
+
+    def __init__(
+        self,
+        llm: LLM,
+        *,
+        router: str | Router | None = None,
+        prompts: AnyPrompts | Path | str | None = None,
+        skeleton_model: LLM | None = None,
+        point_model: LLM | None = None,
+        max_points: int | None = None,
+        point_max_tokens: int | None = None,
+        answer_format: AnswerFormat | None = None,
+        on_point_error: OnPointError = "mark",
+        retries: int = 1,
+        timeout: float | None = None,
+        point_timeout: float | None = None,
+        hedge_after: float | None = None,
+        race: bool = False,
+        limiter: Limiter | None = None,
+        prices: Prices | Path | str | None = None,
+        options: Options = Options(),
+        llm_kwargs: Mapping[str, Any] | None = None,
+        max_concurrency: int | None = None,
+    ) -> None:
+        super().__init__(llm=llm, callback_manager=llm.callback_manager)
+        chosen = get_prompts(prompts or family(skeleton_model or llm, router=router, options=options))
+        self._prompts = classic(chosen) if router == "always" else chosen
+        self._everyday = Everyday.of(
+            llm,
+            self._prompts,
+            router=router,
+            skeleton_model=skeleton_model,
+            point_model=point_model,
+            race=race,
+            limiter=limiter,
+            prices=prices,
+            options=options,
+            max_concurrency=max_concurrency,
+            llm_kwargs=dict(llm_kwargs or {}),
+            max_points=max_points,
+            point_max_tokens=point_max_tokens,
+            answer_format=answer_format,
+            on_point_error=on_point_error,
+            retries=retries,
+            timeout=timeout,
+            point_timeout=point_timeout,
+            hedge_after=hedge_after,
+        )
+
+    @classmethod
+    def class_name(cls) -> str:
+        """Name in traces and serialized components."""
+        return "SkeletonOfThoughtLLM"
+
+    @property
+    def metadata(self) -> LLMMetadata:
+        """What LlamaIndex plans with: that of the LLM behind it."""
+        return self.llm.metadata
+
+    # No callback decorators: the calls inside are told, and would be counted twice.
+
+    def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
+        """Answer a conversation."""
+        question = question_in(messages, kwargs)
+        if question is None:
+            return self._inner.chat(messages, **kwargs)
+        writing = _Writing(self, messages, question, kwargs, streaming=False)
+        *_, whole = writing.responses()
+        return whole
+
+    async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
+        """Answer a conversation."""
+        question = question_in(messages, kwargs)
+        if question is None:
+            return await self._inner.achat(messages, **kwargs)
+        writing = _Writing(self, messages, question, kwargs, streaming=False)
+        *_, whole = [response async for response in writing.aresponses()]
+        return whole
+
+    def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
+        """Answer a conversation piece by piece, in reading order."""
+        question = question_in(messages, kwargs)
+        if question is None:
+            return self._inner.stream_chat(messages, **kwargs)
+        return _Writing(self, messages, question, kwargs, streaming=True).responses()
+
+    async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
+        """Answer a conversation piece by piece, in reading order."""
+        question = question_in(messages, kwargs)
+        if question is None:
+            return await self._inner.astream_chat(messages, **kwargs)
+        return _Writing(self, messages, question, kwargs, streaming=True).aresponses()
+
+    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
+        """Answer a prompt; one that is formatted already is the LLM's own."""
+        if (asked := self._asked(prompt, kwargs, formatted=formatted)) is None:
+            return self._inner.complete(prompt, formatted=formatted, **kwargs)
+        return completion(self.chat(asked, **kwargs))
+
+    async def acomplete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
+        """Answer a prompt; one that is formatted already is the LLM's own."""
+        if (asked := self._asked(prompt, kwargs, formatted=formatted)) is None:
+            return await self._inner.acomplete(prompt, formatted=formatted, **kwargs)
+        return completion(await self.achat(asked, **kwargs))
+
+    def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseGen:
+        """Answer a prompt piece by piece."""
+        if (asked := self._asked(prompt, kwargs, formatted=formatted)) is None:
+            return self._inner.stream_complete(prompt, formatted=formatted, **kwargs)
+        return (completion(response) for response in self.stream_chat(asked, **kwargs))
+
+    async def astream_complete(
+        self, prompt: str, formatted: bool = False, **kwargs: Any
+    ) -> CompletionResponseAsyncGen:
+        """Answer a prompt piece by piece."""
+        if (asked := self._asked(prompt, kwargs, formatted=formatted)) is None:
+            return await self._inner.astream_complete(prompt, formatted=formatted, **kwargs)
+        return (completion(response) async for response in await self.astream_chat(asked, **kwargs))
+
+    # Tools and structured output are the LLM's own.
+
+    def chat_with_tools(self, tools: Any, *args: Any, **kwargs: Any) -> ChatResponse:
+        """The LLM's own answer, which may be a tool call."""
+        return self._caller.chat_with_tools(tools, *args, **kwargs)
+
+    async def achat_with_tools(self, tools: Any, *args: Any, **kwargs: Any) -> ChatResponse:
+        """The LLM's own answer, which may be a tool call."""
+        return await self._caller.achat_with_tools(tools, *args, **kwargs)
+
+    def stream_chat_with_tools(self, tools: Any, *args: Any, **kwargs: Any) -> ChatResponseGen:
+        """The LLM's own answer, which may be a tool call."""
+        return self._caller.stream_chat_with_tools(tools, *args, **kwargs)
+
+    async def astream_chat_with_tools(self, tools: Any, *args: Any, **kwargs: Any) -> ChatResponseAsyncGen:
+        """The LLM's own answer, which may be a tool call."""
+        return await self._caller.astream_chat_with_tools(tools, *args, **kwargs)
+
+    def get_tool_calls_from_response(self, response: ChatResponse, *args: Any, **kwargs: Any) -> list[Any]:
+        """The tool calls in a response of the LLM."""
+        return self._caller.get_tool_calls_from_response(response, *args, **kwargs)
+
+    def predict_and_call(self, tools: Any, *args: Any, **kwargs: Any) -> Any:
+        """The LLM's own choice of a tool, called."""
+        return self._inner.predict_and_call(tools, *args, **kwargs)
+
+    async def apredict_and_call(self, tools: Any, *args: Any, **kwargs: Any) -> Any:
+        """The LLM's own choice of a tool, called."""
+        return await self._inner.apredict_and_call(tools, *args, **kwargs)
+
+    def _prepare_chat_with_tools(self, tools: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        return self._caller._prepare_chat_with_tools(tools, *args, **kwargs)  # noqa: SLF001
+
+    def as_structured_llm(self, output_cls: Any, **kwargs: Any) -> Any:
+        """The LLM's own structured LLM."""
+        return self._inner.as_structured_llm(output_cls, **kwargs)
+
+    def structured_predict(self, output_cls: Any, *args: Any, **kwargs: Any) -> Any:
+        """The LLM's own structured prediction."""
+        return self._inner.structured_predict(output_cls, *args, **kwargs)
+
+    async def astructured_predict(self, output_cls: Any, *args: Any, **kwargs: Any) -> Any:
+        """The LLM's own structured prediction."""
+        return await self._inner.astructured_predict(output_cls, *args, **kwargs)
+
+    def stream_structured_predict(self, output_cls: Any, *args: Any, **kwargs: Any) -> Any:
+        """The LLM's own structured prediction."""
+        return self._inner.stream_structured_predict(output_cls, *args, **kwargs)
+
+    async def astream_structured_predict(self, output_cls: Any, *args: Any, **kwargs: Any) -> Any:
+        """The LLM's own structured prediction."""
+        return await self._inner.astream_structured_predict(output_cls, *args, **kwargs)
+
+    @property
+    def _inner(self) -> LLM:
+        """The LLM behind it, with the callbacks LlamaIndex has given to this one; the caller's own stays as it is."""
+        return _told(self.llm, self)
+
+    @property
+    def _caller(self) -> FunctionCallingLLM:
+        if not isinstance(self.llm, FunctionCallingLLM):
+            raise ConfigurationError(
+                f"{self.llm.class_name()} calls no tools, so neither does SkeletonOfThoughtLLM in front of it; use an "
+                "LLM whose metadata say is_function_calling_model, or a ReActAgent."
+            )
+        inner = self._inner
+        assert isinstance(inner, FunctionCallingLLM)
+        return inner
+
+    def _asked(self, prompt: str, options: Mapping[str, Any], *, formatted: bool) -> list[ChatMessage] | None:
+        asked = [ChatMessage(content=prompt)]
+        return None if formatted or question_in(asked, options) is None else asked
+
+
+class _Writing:
+    """One answer on its way."""
+
+    def __init__(
+        self,
+        front: SkeletonOfThoughtLLM,
+        messages: Sequence[ChatMessage],
+        question: str,
+        options: dict[str, Any],
+        *,
+        streaming: bool,
+    ) -> None:
+        self._everyday: Everyday = front._everyday.told(lambda llm: _told(llm, front))  # noqa: SLF001
+        self._prompts = front._prompts  # noqa: SLF001
+        self._messages = from_llamaindex(messages)
+        self._to_route = [*self._messages[:-1], Message("user", question)]
+        self._calls = self._everyday.calls(self._to_route, streaming=streaming, kwargs=options)
+        self._text: list[str] = []
+        self._answer: Answer | None = None
+
+    def responses(self) -> ChatResponseGen:
+        """The answer growing, and at last the whole of it."""
+        answering = self._answering(self._everyday.decide(self._to_route))
+        with contextlib.closing(answering.texts(self._calls.send)) as texts:
+            for text in texts:
+                yield from self._grown(text)
+        yield self._whole(answering)
+
+    async def aresponses(self) -> ChatResponseAsyncGen:
+        """Like `responses`, with asyncio."""
+        answering = self._answering(await self._everyday.adecide(self._to_route))
+        async with contextlib.aclosing(answering.atexts(self._calls.asend)) as texts:
+            async for text in texts:
+                for response in self._grown(text):
+                    yield response
+        yield self._whole(answering)
+
+    def _answering(self, decision: Any) -> Answering:
+        return Answering(
+            self._everyday.run(self._messages, self._prompts, decision),
+            empty="",
+            max_concurrency=self._everyday.max_concurrency,
+            turns=self._everyday.turns(),
+            describe=self._described,
+        )
+
+    def _described(self, answer: Answer) -> dict[str, Any]:
+        self._answer = answer
+        return answer.to_dict(self._everyday.prices)
+
+    def _grown(self, text: str) -> ChatResponseGen:
+        if text:
+            self._text.append(text)
+            yield ChatResponse(message=self._message(), delta=text)
+
+    def _whole(self, answering: Answering) -> ChatResponse:
+        """The last response: all of the text, and what it cost; a direct answer's is the LLM's own."""
+        assert self._answer is not None
+        own = answering.direct if self._answer.route == "direct" else None
+        sot = {"sot": answering.metadata}
+        if isinstance(own, ChatResponse):
+            kept = {**own.additional_kwargs, **sot}
+            return own.model_copy(update={"delta": "", "additional_kwargs": kept})
+        usage = self._answer.usage
+        raw = {"usage": as_openai(usage)} if usage != Usage() else None
+        return ChatResponse(message=self._message(), delta="", raw=raw, additional_kwargs=sot)
+
+    def _message(self) -> ChatMessage:
+        return ChatMessage(role=MessageRole.ASSISTANT, content="".join(self._text))
+
+
+def _told(llm: LLM, front: LLM) -> LLM:
+    """The LLM with the callbacks of the one in front of it, if those are others and there are any."""
+    callbacks = front.callback_manager
+    if callbacks is llm.callback_manager or not callbacks.handlers:
+        return llm
+    return llm.model_copy(update={"callback_manager": callbacks})
