@@ -1,6 +1,7 @@
 """What the server says when nobody scripts it: text of the shape Skeleton-of-Thought works with.
 
-The text is a function of the prompt alone, so the same request always gets the same answer.
+The text is a function of the prompt alone, so the same request always gets the same answer; that of a point depends
+on the first message and the last, so that it is the same whether it was asked for early or late.
 """
 
 from __future__ import annotations
@@ -163,8 +164,9 @@ class PlausibleAnswers:
 
     def __call__(self, request: ChatRequest) -> Reply:
         """The reply to a request."""
-        draw = random.Random(hashlib.sha256(request.prompt.encode()).digest())
         stage = stage_of(request)
+        seed = f"{request.messages[0].text}\0{request.question}" if stage.kind == "point" else request.prompt
+        draw = random.Random(hashlib.sha256(seed.encode()).digest())
         titles = _titles(draw, self.points or draw.randint(3, 10))
         if request.schema is not None:
             text = json.dumps(_instance(request.schema, titles))
