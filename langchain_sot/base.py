@@ -174,11 +174,6 @@ class SkeletonOfThoughtBase(BaseModel):
         local = chat_model(points).occupancy if is_local(points) else 0.0
         return max(local, 0.0 if self.limiter is None else self.limiter.load)
 
-    def is_load_aware(self) -> bool:
-        """Whether a full batch or limiter makes answers direct: what the options say, else where a router decides."""
-        said = self.options.load_aware
-        return self.routes_by_default if said is None else said
-
     def own_config_specs(self) -> list[ConfigurableFieldSpec]:
         """What can be configured per call: the models' own fields, the route, and which part is the question."""
         own = [

@@ -132,7 +132,7 @@ class Execution:
         if self._kind == "steps" and calls_tools(self._messages):
             return Decision("direct", 1.0, "the conversation calls tools")
         chosen = decided(self._router, self._config)
-        aware = self._settings.is_load_aware() and not is_chosen(self._config)
+        aware = self._settings.options.load_aware and not is_chosen(self._config)
         return (self._speeds.decide(self._settings.load()) if aware else None) or chosen
 
     def _learned(self) -> Answer:

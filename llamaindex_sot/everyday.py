@@ -119,7 +119,7 @@ class Everyday:
             race=race,
             limiter=limiter,
             prices=_prices(prices, stages),
-            load_aware=router != "always" if options.load_aware is None else options.load_aware,
+            load_aware=options.load_aware,
             settings=options.settings(max_stops=min(stops, default=None), **settings),
             max_concurrency=max_concurrency,
             llm_kwargs=llm_kwargs,

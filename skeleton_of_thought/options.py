@@ -29,8 +29,9 @@ class Options:
         structured_skeleton: Ask for the skeleton as JSON that follows a schema, where the model does that well.
         prompt_cache: Mark the prefix all requests of a question share for the provider's prompt cache (Anthropic's
             `cache_control`, OpenAI's `prompt_cache_key`), where it is long enough to be kept.
-        load_aware: Answer directly while no gain is to be expected: the local engine's batch or the limiter is full.
-            None leaves it to the face: routers are, chains are not.
+        load_aware: Answer directly while no gain is to be expected: the local engine's batch or the limiter is full, or
+            the model's last points came one after another. Worth it with a server that answers one request at a time;
+            elsewhere points pay even under load, so it is off.
         longest_wait: Seconds an answer waits in all for a provider that refuses requests (429, 529), beyond the
             limits a limiter sets itself; then the provider's own error counts. What is waited for is logged.
 
@@ -42,17 +43,15 @@ class Options:
     points_per_call: int = 1
     structured_skeleton: bool = False
     prompt_cache: bool = False
-    load_aware: bool | None = None
+    load_aware: bool = False
     longest_wait: float = 60.0
 
     def __post_init__(self) -> None:
         if self.early_points is not None:
             _at_least("early_points", self.early_points, 0)
         _at_least("points_per_call", self.points_per_call, 1)
-        for name in ("structured_skeleton", "prompt_cache"):
+        for name in ("structured_skeleton", "prompt_cache", "load_aware"):
             _flag(name, getattr(self, name))
-        if self.load_aware is not None:
-            _flag("load_aware", self.load_aware)
         _seconds("longest_wait", self.longest_wait, zero=True)
 
     def settings(self, **everyday: Any) -> RunSettings:
