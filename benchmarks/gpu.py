@@ -1,10 +1,12 @@
 """Skeleton-of-Thought on a GPU: the paper's profile tables, its estimate, and what really happens.
 
-    python benchmarks/gpu.py --out results            # on a machine with a GPU, half an hour
-    python benchmarks/gpu.py --device cpu --tiny      # does it run at all: seconds
+    python benchmarks/gpu.py --out results                        # on a machine with a GPU, half an hour
+    python benchmarks/gpu.py --out results --minutes 8            # the part that matters, in so many minutes
+    python benchmarks/gpu.py --device cpu --tiny [--minutes 1]    # does it run at all: seconds
 
-Needs torch and transformers, nothing else. The models are Llama shapes of 7B and 13B with random weights: the
-time depends on lengths, and the words do not matter. It measures
+Needs torch, transformers and tokenizers, and 16 (7B) or 28 GB (13B) of memory in 16 bits; no network. With
+`skeleton-of-thought` on the path (a checkout in PYTHONPATH is enough; it wants platformdirs, rich and typer) its
+engine is measured too. The models are Llama shapes of 7B and 13B with random weights: the time depends on lengths, and the words do not matter. It measures
 
 1. the tables of the paper (arXiv 2307.15337, appendix): prefill of 1, 11, ..., 691 tokens, one step of decoding
    after 1 to 1024 tokens, each for batches of 1 to 16;
@@ -13,7 +15,11 @@ time depends on lengths, and the words do not matter. It measures
    transformers' continuous batching and, if `skeleton-of-thought` is installed, with its engine;
 4. a step's time against the time to read the weights at the measured memory bandwidth.
 
-Writes one JSON file per shape, named after the card.
+With `--minutes` it measures instead, in this order and until the time is up: for one, eight and sixteen rows, with
+short prompts and with 2,000 shared tokens, the prefill and the step of every way; the typical question end to end,
+plain and by skeleton; and the paper's estimate from the few passes it needs.
+
+Writes one JSON file per shape, named after the card, after every measurement.
 """
 
 from __future__ import annotations
@@ -69,6 +75,28 @@ class Lengths:
 
 
 TINY_LENGTHS = Lengths(5, 12, 15, 4, 3, 6, 12)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is measured in a few minutes.
+
+    Attributes:
+        rows: Texts at once.
+        short: Tokens of a short prompt.
+        shared: Tokens that long prompts have in common; each has `short` more of its own.
+        few: Tokens written in the shorter of two runs.
+        many: Tokens written in the longer one; the difference of the two is steps alone.
+    """
+
+    rows: tuple[int, ...] = (1, 8, 16)
+    short: int = 32
+    shared: int = 2000
+    few: int = 8
+    many: int = 72
+
+
+TINY_PLAN = Plan((1, 2), 6, 20, 2, 6)
 
 
 class Bench:
@@ -193,33 +221,143 @@ class Tables:
         }
 
 
-def really(bench: Bench, lengths: Lengths) -> dict[str, dict[str, float]]:
-    """Normal answer and Skeleton-of-Thought run for real, with every way there is."""
-    shared = bench.ids(1, lengths.point_prompt - 10)[0].tolist()
-    points = [shared + bench.ids(1, 10)[0].tolist() for _ in range(lengths.points)]
-    skeleton = bench.ids(1, lengths.skeleton_prompt)[0].tolist()
-    question = bench.ids(1, lengths.question)[0].tolist()
+def ways_of(bench: Bench) -> tuple[dict[str, Callable[[list[list[int]], int], Any]], Callable[[], None]]:
+    """Every way there is to write so many tokens for prompts, and what to call at the end."""
     ways: dict[str, Callable[[list[list[int]], int], Any]] = {
         "padded generate": lambda prompts, count: _generate(bench, prompts, count),
         "continuous batching": lambda prompts, count: _continuous(bench, prompts, count),
     }
-    engine = None
-    if importlib.util.find_spec("skeleton_of_thought") is not None:
-        engine = _engine(bench)
-        ways["skeleton-of-thought"] = lambda prompts, count: _ours(engine, prompts, count)
-    found = {}
-    for name, way in ways.items():
-        normal = bench.seconds(lambda way=way: way([question], lengths.normal))
-        first = bench.seconds(lambda way=way: way([skeleton], lengths.skeleton))
-        second = bench.seconds(lambda way=way: way(points, lengths.longest_point))
-        found[name] = {
-            "normal_seconds": normal,
-            "skeleton_seconds": first,
-            "points_seconds": second,
-            "speed_up": normal / (first + second),
+    if importlib.util.find_spec("skeleton_of_thought") is None:
+        return ways, lambda: None
+    engine = _engine(bench)
+    ways = {"skeleton-of-thought": lambda prompts, count: _ours(engine, prompts, count), **ways}
+    return ways, engine.close
+
+
+class Quick:
+    """The measurements of `--minutes`, each skipped when the time left would not do for it.
+
+    Args:
+        bench: The model.
+        plan: Rows and lengths.
+        lengths: Of the typical question.
+        deadline: When to stop, in `time.monotonic()`.
+        write: Called with what is known after every measurement.
+    """
+
+    def __init__(
+        self,
+        bench: Bench,
+        plan: Plan,
+        lengths: Lengths,
+        deadline: float,
+        write: Callable[[dict[str, Any]], None],
+    ) -> None:
+        self._bench, self._plan, self._lengths = bench, plan, lengths
+        self._deadline, self._write = deadline, write
+        self._longest = 0.0
+        self.found: dict[str, Any] = {"steps": {}, "questions": {}, "skipped": [], "failed": {}}
+
+    def run(self) -> dict[str, Any]:
+        """All of them, the most telling first."""
+        bandwidth, weights = self._bench.bandwidth(), self._bench.weight_bytes()
+        self.found |= {
+            "bandwidth_bytes_per_second": bandwidth,
+            "weight_bytes": weights,
+            "floor_seconds": weights / bandwidth,
         }
-    if engine is not None:
-        engine.close()
+        ways, close = ways_of(self._bench)
+        try:
+            for shared in (0, self._plan.shared):
+                for rows in self._plan.rows:
+                    prompts = self._prompts(rows, shared)
+                    for name, way in ways.items():
+                        key = f"{name}, {rows} rows, {shared} shared tokens"
+                        self._measure("steps", key, lambda way=way, prompts=prompts: self._step(way, prompts))
+            for name, way in ways.items():
+                self._measure("questions", name, lambda way=way: self._question(way))
+        finally:
+            close()
+        self._measure("questions", "estimate", self._estimate)
+        return self.found
+
+    def _measure(self, kind: str, key: str, measure: Callable[[], dict[str, float]]) -> None:
+        start = time.monotonic()
+        if start + self._longest > self._deadline:
+            self.found["skipped"].append(key)
+        else:
+            try:
+                self.found[kind][key] = measure()
+            except Exception as error:  # noqa: BLE001 (one way that fails must not cost the others their turn)
+                self.found["failed"][key] = f"{type(error).__name__}: {error}"[:300]
+            self._longest = max(self._longest, time.monotonic() - start)
+        self._write(self.found)
+
+    def _prompts(self, rows: int, shared: int) -> list[list[int]]:
+        common = self._bench.ids(1, shared)[0].tolist() if shared else []
+        return [common + self._bench.ids(1, self._plan.short)[0].tolist() for _ in range(rows)]
+
+    def _step(self, way: Callable[[list[list[int]], int], Any], prompts: list[list[int]]) -> dict[str, float]:
+        """A step's seconds, from two runs of different length, and those of what comes before the steps."""
+        few, many = self._plan.few, self._plan.many
+        short = self._bench.seconds(lambda: way(prompts, few))
+        long = self._bench.seconds(lambda: way(prompts, many))
+        step = (long - short) / (many - few)
+        return {
+            "step_seconds": step,
+            "step_over_floor": step / self.found["floor_seconds"],
+            "tokens_per_second": len(prompts) / step if step > 0 else float("nan"),
+            "before_seconds": short - few * step,
+            "total_seconds": long,
+        }
+
+    def _question(self, way: Callable[[list[list[int]], int], Any]) -> dict[str, float]:
+        return typical_question(self._bench, self._lengths, way)
+
+    def _estimate(self) -> dict[str, float]:
+        """The paper's estimate, from one prefill and one step for each of its three parts."""
+        lengths, bench = self._lengths, self._bench
+
+        def part(prompt: int, written: int, batch: int) -> float:
+            middle = prompt + written // 2
+            (step,) = bench.decode(batch, range(middle, middle + 1))
+            return bench.prefill(batch, prompt) + written * step
+
+        normal = part(lengths.question, lengths.normal, 1)
+        skeleton = part(lengths.skeleton_prompt, lengths.skeleton, 1)
+        points = part(lengths.point_prompt, lengths.longest_point, lengths.points)
+        return {
+            "normal_seconds": normal,
+            "skeleton_seconds": skeleton,
+            "points_seconds": points,
+            "speed_up": normal / (skeleton + points),
+        }
+
+
+def typical_question(
+    bench: Bench, lengths: Lengths, way: Callable[[list[list[int]], int], Any]
+) -> dict[str, float]:
+    """A normal answer and Skeleton-of-Thought with the paper's lengths, run for real."""
+    shared = bench.ids(1, lengths.point_prompt - 10)[0].tolist()
+    points = [shared + bench.ids(1, 10)[0].tolist() for _ in range(lengths.points)]
+    skeleton = bench.ids(1, lengths.skeleton_prompt)[0].tolist()
+    question = bench.ids(1, lengths.question)[0].tolist()
+    normal = bench.seconds(lambda: way([question], lengths.normal))
+    first = bench.seconds(lambda: way([skeleton], lengths.skeleton))
+    second = bench.seconds(lambda: way(points, lengths.longest_point))
+    return {
+        "normal_seconds": normal,
+        "skeleton_seconds": first,
+        "points_seconds": second,
+        "speed_up": normal / (first + second),
+    }
+
+
+def really(bench: Bench, lengths: Lengths) -> dict[str, dict[str, float]]:
+    """Normal answer and Skeleton-of-Thought run for real, with every way there is."""
+    ways, close = ways_of(bench)
+    found = {name: typical_question(bench, lengths, way) for name, way in ways.items()}
+    close()
     quickest = min(way["normal_seconds"] for way in found.values())
     for way in found.values():
         way["speed_up_over_quickest_normal"] = quickest / (way["skeleton_seconds"] + way["points_seconds"])
@@ -260,12 +398,8 @@ def _ours(engine: Any, prompts: list[list[int]], count: int) -> None:
         generation.result()
 
 
-def measure(shape: str, options: argparse.Namespace) -> dict[str, Any]:
+def measure(bench: Bench, options: argparse.Namespace) -> dict[str, Any]:
     """Everything about one shape."""
-    device = torch.device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    bench = Bench(
-        TINY if options.tiny else SHAPES[shape], device, getattr(torch, options.dtype), options.repeats
-    )
     lengths = TINY_LENGTHS if options.tiny else Lengths()
     if options.tiny:
         tables = Tables(bench, range(1, lengths.points + 1, lengths.points - 1), 21, range(1, 40, 13))
@@ -275,10 +409,6 @@ def measure(shape: str, options: argparse.Namespace) -> dict[str, Any]:
     weights = bench.weight_bytes()
     rows = max(tables.decode)
     return {
-        "card": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-        "shape": "tiny" if options.tiny else shape,
-        "dtype": options.dtype,
-        "torch": torch.__version__,
         "lengths": asdict(lengths),
         "prefill_seconds": tables.prefill,
         "decode_contexts": list(tables.contexts),
@@ -294,13 +424,34 @@ def measure(shape: str, options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def show(report: dict[str, Any]) -> None:
+    """The result in a few lines."""
+    name = f"{report['card']}, {report['shape']}"
+    if "steps" not in report:
+        print(f"{name}: estimated speed-up {report['estimate']['speed_up']:.2f}")
+        for way, found in report["measured"].items():
+            print(f"  {way}: measured speed-up {found['speed_up']:.2f}")
+        return
+    print(f"{name}: weights read in {1e3 * report['floor_seconds']:.2f} ms")
+    for key, found in report["steps"].items():
+        print(
+            f"  {key}: {1e3 * found['step_seconds']:.2f} ms a step, {found['step_over_floor']:.2f} times that"
+        )
+    for key, found in report["questions"].items():
+        print(f"  question, {key}: {found['normal_seconds']:.2f} s plain, speed-up {found['speed_up']:.2f}")
+    for key, error in report["failed"].items():
+        print(f"  {key} failed: {error}")
+    if report["skipped"]:
+        print(f"  no time for: {'; '.join(report['skipped'])}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--shapes", nargs="+", choices=sorted(SHAPES), default=["7B", "13B"])
     parser.add_argument("--device", help="cuda if there is one, else cpu")
-    parser.add_argument("--dtype", default="float16", choices=["float16", "bfloat16", "float32"])
+    parser.add_argument("--dtype", default="bfloat16", choices=["float16", "bfloat16", "float32"])
     parser.add_argument("--batches", type=int, default=16)
     parser.add_argument("--context-step", type=int, default=16, help="every so manieth context is measured")
     parser.add_argument("--repeats", type=int, default=3)
@@ -308,17 +459,35 @@ def main() -> None:
         "--tiny", action="store_true", help="a tiny model and short lengths, to see that it runs"
     )
     parser.add_argument("--out", type=Path, default=Path())
+    parser.add_argument("--minutes", type=float, help="measure only what matters, in so many minutes")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    for shape in ["tiny"] if options.tiny else options.shapes:
-        report = measure(shape, options)
-        name = re.sub(r"\W+", "-", f"gpu-{report['card']}-{report['shape']}".lower())
-        path = options.out / f"{name}.json"
-        path.write_text(json.dumps(report, indent=1) + "\n")
-        print(f"{report['card']}, {report['shape']}: estimated speed-up {report['estimate']['speed_up']:.2f}")
-        for way, found in report["measured"].items():
-            print(f"  {way}: measured speed-up {found['speed_up']:.2f}")
+    device = torch.device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    card = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    start = time.monotonic()
+    shapes = ["tiny"] if options.tiny else options.shapes
+    for number, shape in enumerate(shapes):
+        about = {"card": card, "shape": shape, "dtype": options.dtype, "torch": torch.__version__}
+        path = options.out / f"{re.sub(r'[^a-z0-9]+', '-', f'gpu-{card}-{shape}'.lower())}.json"
+
+        def write(found: dict[str, Any], about: dict[str, Any] = about, path: Path = path) -> None:
+            path.write_text(json.dumps(about | found, indent=1) + "\n")
+
+        bench = Bench(
+            TINY if options.tiny else SHAPES[shape], device, getattr(torch, options.dtype), options.repeats
+        )
+        if options.minutes is None:
+            found = measure(bench, options)
+        else:
+            plan, lengths = (TINY_PLAN, TINY_LENGTHS) if options.tiny else (Plan(), Lengths())
+            deadline = start + 60 * options.minutes * (number + 1) / len(shapes)
+            found = Quick(bench, plan, lengths, deadline, write).run()
+        write(found)
+        show(about | found)
         print(f"  wrote {path}")
+        del bench
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
 
 
 if __name__ == "__main__":

@@ -131,9 +131,9 @@ class _Block:
 
     def run(self, hidden: Tensor, angles: Tensor, step: Attends) -> Tensor:
         """The layer's output, shape `(tokens, width)`; angles of shape `(tokens, 1, dim / 2)`."""
-        tokens, dtype = len(hidden), hidden.dtype
+        tokens, dtype = hidden.shape[0], hidden.dtype
         turned = self._query_heads + self._key_heads
-        heads = self._qkv(self._before(hidden)).float().view(tokens, -1, self._dim)
+        heads = self._qkv.forward(self._before(hidden)).float().view(tokens, -1, self._dim)
         both = heads[:, :turned]
         if self._head_norm is not None:
             both = rms_norm(both, (self._dim,), eps=self._epsilon) * self._head_norm
@@ -143,9 +143,9 @@ class _Block:
             for part in (both[:, : self._query_heads], both[:, self._query_heads :], heads[:, turned:])
         )
         seen = step.attend(self._index, query, key, value, scale=self._scale, window=self._window)
-        hidden = hidden + self._out(seen.reshape(tokens, -1))
-        gate, up = self._gate_up(self._between(hidden)).chunk(2, -1)
-        out: Tensor = hidden + self._down(silu(gate).mul_(up))
+        hidden = hidden + self._out.forward(seen.reshape(tokens, -1))
+        gate, up = self._gate_up.forward(self._between(hidden)).chunk(2, -1)
+        out: Tensor = hidden + self._down.forward(silu(gate).mul_(up))
         return out
 
 

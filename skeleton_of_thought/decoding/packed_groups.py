@@ -52,17 +52,17 @@ class PackedGroups(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """The product, shape `(..., outputs)`, in bfloat16 for few rows and in the dense dtype for many."""
-        flat = inputs.flatten(0, -2)
-        out = self._by_groups(flat) if len(flat) <= self._few else self._by_dense(flat)
+        flat = inputs if inputs.dim() == 2 else inputs.flatten(0, -2)  # noqa: PLR2004
+        out = self._by_groups(flat) if flat.shape[0] <= self._few else self._by_dense(flat)
         if self.bias is not None:
             out = out + self.bias
-        return out.view(*inputs.shape[:-1], self.out_features)
+        return out if flat is inputs else out.view(*inputs.shape[:-1], self.out_features)
 
     def _by_groups(self, rows: Tensor) -> Tensor:
         rows = rows.to(torch.bfloat16)
         if self._planes > 1:
             rows = torch.cat((rows, rows), 1)
-        if len(rows) <= _TILE:
+        if rows.shape[0] <= _TILE:
             return self._product(rows)
         return torch.cat([self._product(some) for some in torch.split(rows, _TILE)])
 

@@ -84,3 +84,19 @@ def test_gpu_in_its_smoke_mode_needs_nothing_but_torch_and_transformers(tmp_path
         if line.startswith(("import ", "from "))
     }
     assert imports - set(sys.stdlib_module_names) == {"torch", "transformers"}
+
+
+def test_gpu_in_a_few_minutes_writes_what_it_had_time_for(tmp_path: Path) -> None:
+    arguments = (BENCHMARKS / "gpu.py", "--device", "cpu", "--tiny", "--dtype", "float32", "--repeats", 1)
+    output = run(*arguments, "--minutes", 2, "--out", tmp_path)
+    report = json.loads((tmp_path / "gpu-cpu-tiny.json").read_text())
+    ways = {"padded generate", "continuous batching", "skeleton-of-thought"}
+    assert set(report["steps"]) == {
+        f"{way}, {rows} rows, {shared} shared tokens" for way in ways for rows in (1, 2) for shared in (0, 20)
+    }
+    assert set(report["questions"]) == {*ways, "estimate"}
+    assert (report["skipped"], report["failed"]) == ([], {})
+    assert "times that" in output
+    run(*arguments, "--minutes", 0, "--out", tmp_path)
+    report = json.loads((tmp_path / "gpu-cpu-tiny.json").read_text())
+    assert len(report["skipped"]) >= 12

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -90,3 +91,49 @@ except ImportError as error:
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("MissingExtraError Local decoding needs torch")
     assert 'pip install "skeleton-of-thought[local]"' in done.stdout
+
+
+def test_ctrl_c_while_a_model_is_loaded_ends_cleanly() -> None:
+    script = """
+import torch
+from skeleton_of_thought.decoding.threads import in_passing
+
+def load():
+    weights = torch.randn(300, 300)
+    print("loading", flush=True)
+    while True:
+        weights = (weights @ weights).tanh()
+
+in_passing(load)
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "loading\n"
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert error.rstrip().endswith("KeyboardInterrupt")
+    assert "terminate called" not in error
+    assert process.returncode in {-signal.SIGINT, 128 + signal.SIGINT}
+
+
+def test_an_interpreter_that_ends_waits_for_a_model_that_is_being_loaded() -> None:
+    script = """
+import threading, time
+import torch
+from skeleton_of_thought.decoding.threads import in_passing
+
+def load():
+    weights = torch.randn(300, 300)
+    while True:
+        weights = (weights @ weights).tanh()
+
+threading.Thread(target=lambda: in_passing(load), daemon=True).start()
+time.sleep(1)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "terminate called" not in done.stderr

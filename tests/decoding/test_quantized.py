@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from gguf import GGMLQuantizationType
@@ -105,6 +106,18 @@ def test_other_weights_are_rounded_to_the_nearest_level(precision: Any, steps: i
     error = (dequantize(*quantize(weight, precision)) - weight).unflatten(1, (-1, 32)).abs().amax(-1)
     assert (error <= span / steps / 2 * 1.001).all()
     assert quantize(weight, "file")[2] is None  # on no grid of 4 bits: 8 are kept
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_blocks_of_q4_k_are_carried_over_unchanged(seed: int) -> None:
+    chance = np.random.default_rng(seed)
+    blocks = chance.integers(0, 256, (16, 144), dtype=np.uint8)
+    blocks[:, :4] = np.array([0.013, 0.009], dtype=np.float16).view(np.uint8)  # scale and minimum of a block
+    weight = torch.from_numpy(gguf_dequantize(blocks, GGMLQuantizationType.Q4_K))
+    found = quantize(weight, "file")
+    assert found[2] is not None
+    torch.testing.assert_close(dequantize(*found), weight, rtol=1e-5, atol=2e-5)
 
 
 def test_groups_of_equal_weights_and_of_zeros() -> None:
