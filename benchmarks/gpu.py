@@ -6,7 +6,8 @@
 
 Needs torch, transformers and tokenizers, and 16 (7B) or 28 GB (13B) of memory in 16 bits; no network. With
 `skeleton-of-thought` on the path (a checkout in PYTHONPATH is enough; it wants platformdirs, rich and typer) its
-engine is measured too. The models are Llama shapes of 7B and 13B with random weights: the time depends on lengths, and the words do not matter. It measures
+engine is measured too. The models are Llama shapes of 7B and 13B with random weights: the time depends on
+lengths, and the words do not matter. It measures
 
 1. the tables of the paper (arXiv 2307.15337, appendix): prefill of 1, 11, ..., 691 tokens, one step of decoding
    after 1 to 1024 tokens, each for batches of 1 to 16;

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -14,6 +14,9 @@ from skeleton_of_thought.decoding import load_model, packaged
 from skeleton_of_thought.decoding.gguf_file import has_float_weights
 from skeleton_of_thought.decoding.quantized import bits_of
 from skeleton_of_thought.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture(scope="module")
