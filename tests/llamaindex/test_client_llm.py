@@ -60,7 +60,7 @@ async def test_points_are_asked_over_the_wire_and_counted_once(server, model, st
     assert text == again
     assert server.provider.ledger.wait_until_idle()
     entries = server.ledger.entries
-    assert [entry.stage for entry in entries].count("skeleton") == 2
+    assert [entry.stage for entry in entries].count("opening") == 2
     assert len(entries) == 10
     for response in (first, second):
         sot = response.metadata["sot"]
