@@ -12,12 +12,10 @@ from rich.console import Console
 
 from skeleton_of_thought.asking import RouteChoice
 from skeleton_of_thought.errors import require
-from skeleton_of_thought.routing import FixedRouter, get_router
 
 if TYPE_CHECKING:
     from llamaindex_sot.documents.progress import Progress
     from skeleton_of_thought.prompts import Prompts
-    from skeleton_of_thought.routing import Router
 
 _VERBS = {"reading": "Files read", "embedding": "Chunks embedded"}
 _EVERY = 3.0  # seconds
@@ -104,7 +102,7 @@ class ProgressLine:
         line = f"{_VERBS[progress.stage]}: {progress.done:,} of {progress.total:,}"
         if self._status is not None:
             self._status.update(line)
-        elif time.monotonic() - self._said > _EVERY:
+        elif 0 < progress.done < progress.total and time.monotonic() - self._said > _EVERY:
             self._say(line)
 
     def _say(self, line: str) -> None:
@@ -112,10 +110,8 @@ class ProgressLine:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _router(route: RouteChoice) -> Router:
-    if route is RouteChoice.auto:
-        return get_router("auto")
-    return FixedRouter("sot" if route is RouteChoice.sot else "direct")
+def _router(route: RouteChoice) -> str | None:
+    return {RouteChoice.auto: None, RouteChoice.sot: "always", RouteChoice.direct: "never"}[route]
 
 
 def _footer(sot: dict[str, Any]) -> str:
