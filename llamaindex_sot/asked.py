@@ -54,11 +54,15 @@ class Asked:
 
     def _describe(self, answer: Answer) -> dict[str, Any]:
         """The contract, and where the answer comes from."""
-        cited = [] if self._fell_back(answer) else cited_in(answer.text, len(self.node_ids))
+        cited = [] if self._fell_back(answer) else cited_in(answer.text, self.sources.count)
         nodes = dict(enumerate(self.node_ids, start=1))
         return {
             **answer.to_dict(self._prices),
-            "citations": {str(number): nodes[number] for number in sorted(cited) if number in nodes},
+            "citations": {
+                str(number): nodes[number]
+                for number in sorted(cited)
+                if number in nodes and number in self.sources.texts
+            },
             "removed_citations": self.requests.removed_citations,
             "removed_sentences": self.requests.removed_sentences,
             "context": {
@@ -67,3 +71,13 @@ class Asked:
                 "left_out": list(self.sources.left_out),
             },
         }
+
+
+def asked_nothing() -> dict[str, Any]:
+    """What the metadata say of sources where there were none."""
+    return {
+        "citations": {},
+        "removed_citations": 0,
+        "removed_sentences": 0,
+        "context": {"given": [], "shortened": None, "left_out": []},
+    }

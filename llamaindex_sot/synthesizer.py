@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 from weakref import WeakKeyDictionary
 
 from llama_index.core.indices.prompt_helper import PromptHelper
 from llama_index.core.instrumentation.events.synthesis import GetResponseEndEvent, GetResponseStartEvent
 from llama_index.core.llms.structured_llm import StructuredLLM
+from llama_index.core.query_engine import RetrieverQueryEngine
 from llama_index.core.response_synthesizers import BaseSynthesizer, CompactAndRefine
 from llama_index_instrumentation import get_dispatcher
 
-from llamaindex_sot.asked import Asked, Text
+from llamaindex_sot.asked import Asked, Text, asked_nothing
 from llamaindex_sot.everyday import Everyday, classic, family
 from llamaindex_sot.llms.transformers_llm import TransformersLLM
 from llamaindex_sot.messages import from_llamaindex
@@ -22,6 +24,7 @@ from llamaindex_sot.sources.requests import Direct, SourcedRequests
 from llamaindex_sot.sources.sources import Sources, largest_request, pack
 from llamaindex_sot.sources.titles import skeleton_of
 from llamaindex_sot.templates import Templates
+from skeleton_of_thought.answer import Answer
 from skeleton_of_thought.errors import ConfigurationError
 from skeleton_of_thought.messages import Message
 from skeleton_of_thought.options import OnPointError, Options
@@ -37,7 +40,7 @@ if TYPE_CHECKING:
     from llama_index.core.callbacks import CallbackManager
     from llama_index.core.llms import LLM
     from llama_index.core.prompts.mixin import PromptDictType, PromptMixinType
-    from llama_index.core.schema import NodeWithScore
+    from llama_index.core.schema import NodeWithScore, QueryType
     from llama_index.core.types import RESPONSE_TEXT_TYPE
 
     from skeleton_of_thought.answer import AnswerFormat
@@ -47,6 +50,11 @@ if TYPE_CHECKING:
     from skeleton_of_thought.routing.decision import Decision, Router
 
 dispatcher = get_dispatcher(__name__)
+
+_NO_OUTPUT_CLS = (
+    "A skeleton and its points are text: output_cls and a StructuredLLM are not possible here. Use "
+    "LlamaIndex's compact or tree_summarize for structured output."
+)
 
 ContextMode = Literal["shared", "per_point"]
 SkeletonOf = Literal["model", "sources"]
@@ -163,10 +171,7 @@ class SkeletonOfThoughtSynthesizer(BaseSynthesizer):
     ) -> None:
         llm = llm or default_llm()
         if output_cls is not None or isinstance(llm, StructuredLLM):
-            raise ConfigurationError(
-                "A skeleton and its points are text: output_cls and a StructuredLLM are not possible here. Use "
-                "LlamaIndex's compact or tree_summarize for structured output."
-            )
+            raise ConfigurationError(_NO_OUTPUT_CLS)
         own = (prompts, skeleton_model, embed_model)
         if skeleton is None:
             asks_for_one = any(option is not None for option in own) or options.points_per_call != 1
@@ -234,6 +239,32 @@ class SkeletonOfThoughtSynthesizer(BaseSynthesizer):
     def from_defaults(cls, llm: LLM | None = None, **options: Any) -> Self:
         """The same as the constructor, under the name LlamaIndex's users look for."""
         return cls(llm, **options)
+
+    def __bool__(self) -> bool:
+        """True. LlamaIndex asks where it has a choice of synthesizers, and ignores an `output_cls` given beside ours.
+
+        Raises:
+            ConfigurationError: It was about to: `index.as_query_engine(response_synthesizer=..., output_cls=...)`.
+        """
+        caller = sys._getframe(1)  # noqa: SLF001 - nothing else tells that the option is there
+        if (
+            caller.f_code is RetrieverQueryEngine.from_args.__func__.__code__
+            and caller.f_locals["output_cls"]
+        ):  # type: ignore[attr-defined]
+            raise ConfigurationError(_NO_OUTPUT_CLS)
+        return True
+
+    def synthesize(
+        self, query: QueryType, nodes: list[NodeWithScore], *args: Any, **kwargs: Any
+    ) -> RESPONSE_TYPE:
+        """Answer a query from nodes; as in every LlamaIndex synthesizer."""
+        return self._described(super().synthesize(query, nodes, *args, **kwargs))
+
+    async def asynthesize(
+        self, query: QueryType, nodes: list[NodeWithScore], *args: Any, **kwargs: Any
+    ) -> RESPONSE_TYPE:
+        """Like `synthesize`, without blocking the event loop."""
+        return self._described(await super().asynthesize(query, nodes, *args, **kwargs))
 
     def get_response(
         self,
@@ -325,6 +356,14 @@ class SkeletonOfThoughtSynthesizer(BaseSynthesizer):
         return Asked(run, sources, sourced, nearest, empty=self._empty_response, everyday=self._everyday)
 
     # What LlamaIndex's base class asks for.
+
+    def _described(self, response: RESPONSE_TYPE) -> RESPONSE_TYPE:
+        """The response; one for which no node was found says so where others say how they came about."""
+        if "sot" not in (response.metadata or {}):
+            nothing = Answer(text=self._empty_response, route="direct", reason="no node was retrieved")
+            sot = {**nothing.to_dict(self._everyday.prices), **asked_nothing()}
+            response.metadata = {**(response.metadata or {}), "sot": sot}
+        return response
 
     def _remember(self, response: Any, asked: Asked) -> None:
         """Keep what belongs to a response until LlamaIndex wraps it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -11,15 +12,13 @@ from rich.console import Console
 
 from skeleton_of_thought.asking import RouteChoice
 from skeleton_of_thought.errors import require
-from skeleton_of_thought.routing import FixedRouter, get_router
 
 if TYPE_CHECKING:
     from llamaindex_sot.documents.progress import Progress
     from skeleton_of_thought.prompts import Prompts
-    from skeleton_of_thought.routing import Router
 
 _VERBS = {"reading": "Files read", "embedding": "Chunks embedded"}
-_EVERY = 1000
+_EVERY = 3.0  # seconds
 
 
 def ask_documents(
@@ -70,8 +69,8 @@ def ask_documents(
 class ProgressLine:
     """Says on standard error what the documents' reader is doing.
 
-    On a terminal it is one line that changes and goes away; else a line when something begins, and one every so
-    often while it lasts. Nothing is said of an index that is up to date, except what the folder has and is not read.
+    On a terminal it is one line that changes and goes away; else a line every few seconds while it lasts. Nothing is
+    said of an index that is up to date, except what the folder has and is not read.
 
     Args:
         console: Where to say it.
@@ -80,7 +79,7 @@ class ProgressLine:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._status = console.status("Reading the documents ...") if console.is_terminal else None
-        self._next = {"reading": 0, "embedding": 0}
+        self._said = time.monotonic()
 
     def __enter__(self) -> Self:
         if self._status is not None:
@@ -103,18 +102,16 @@ class ProgressLine:
         line = f"{_VERBS[progress.stage]}: {progress.done:,} of {progress.total:,}"
         if self._status is not None:
             self._status.update(line)
-        elif progress.done < progress.total and progress.done >= self._next[progress.stage]:
-            self._next[progress.stage] = progress.done + _EVERY
+        elif 0 < progress.done < progress.total and time.monotonic() - self._said > _EVERY:
             self._say(line)
 
     def _say(self, line: str) -> None:
+        self._said = time.monotonic()
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _router(route: RouteChoice) -> Router:
-    if route is RouteChoice.auto:
-        return get_router("auto")
-    return FixedRouter("sot" if route is RouteChoice.sot else "direct")
+def _router(route: RouteChoice) -> str | None:
+    return {RouteChoice.auto: None, RouteChoice.sot: "always", RouteChoice.direct: "never"}[route]
 
 
 def _footer(sot: dict[str, Any]) -> str:

@@ -33,9 +33,9 @@ _FORMS = frozenset(
 """Options of a call with which the answer is not text for a reader."""
 
 _STEPS = re.compile(
-    r"\b(?:YES or NO|YES ?/ ?NO)\b|(?i:```json|json markdown|json schema|valid json|as json|json object|impartial judge|"
-    r"evaluation system|standalone question|existing answer|original answer|comma[- ]separated|sub-?questions|"
-    r"choices above|choices given below|relevance score|generate \w+ (?:search )?(?:questions|queries)|"
+    r"\b(?:YES or NO|YES ?/ ?NO)\b|(?i:```json|json markdown|json schema|valid json|as json|json object|"
+    r"impartial judge|evaluation system|standalone question|existing answer|original answer|comma[- ]separated|"
+    r"sub-?questions|choices above|choices given below|relevance score|generate \w+ (?:search )?(?:questions|queries)|"
     r"action input:|syntactically correct|output format should|number corresponding to|table schema)"
 )
 """Words of prompts whose answer a program reads, as LlamaIndex's own prompts and those like them use them."""

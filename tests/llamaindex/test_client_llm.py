@@ -28,7 +28,7 @@ class Citing:
     def __call__(self, request):
         reply = PlausibleAnswers(points=4)(request)
         if "The point is" in request.messages[-1].text:
-            return Reply(f"{reply.text} Said by [2] and [99].")
+            return Reply(f"{reply.text} Said by [2] and [14].")
         return reply
 
 
@@ -50,7 +50,7 @@ async def test_points_are_asked_over_the_wire_and_counted_once(server, model, st
     counter = TokenCountingHandler()
     llm = named_llm(model, base_url=address(server, model))
     llm.callback_manager = CallbackManager([counter])
-    synthesizer = SkeletonOfThoughtSynthesizer(llm, streaming=streaming)
+    synthesizer = SkeletonOfThoughtSynthesizer(llm, router="always", streaming=streaming)
     first, second = (
         synthesizer.synthesize(QUESTION, nodes(8)),
         await synthesizer.asynthesize(QUESTION, nodes(8)),
@@ -125,7 +125,8 @@ def sot(monkeypatch, capsys, tmp_path):
 
 @pytest.mark.parametrize("model", MODELS)
 def test_the_command_answers_from_documents_with_an_api_model(server, sot, model):
-    code, out, err = sot(QUESTION, "--model", model, "--base-url", address(server, model))
+    arguments = (QUESTION, "--route", "sot", "--model", model, "--base-url", address(server, model))
+    code, out, err = sot(*arguments)
     assert (code, err) == (0, "")
     *points, files, footer = out.strip().split("\n\n")
     assert len(points) == 4
@@ -133,11 +134,28 @@ def test_the_command_answers_from_documents_with_an_api_model(server, sot, model
     assert files.startswith("[2] ")
     assert footer.startswith("sot (")
     assert footer.endswith(model)
-    code, out, err = sot(QUESTION, "--model", model, "--base-url", address(server, model), "--json")
+    code, out, err = sot(*arguments, "--json")
     answer = json.loads(out)
     assert (code, err) == (0, "")
     assert answer["files"] == {"2": files.removeprefix("[2] ")}
+    assert answer["files"]["2"] in answer["given_files"]
     assert len(answer["points"]) == 4
+
+
+def test_the_command_names_the_sources_of_a_direct_answer_and_what_it_does_not_read(server, sot, tmp_path):
+    folder = tmp_path / "own"
+    folder.mkdir()
+    (folder / "bees.md").write_text("Bees drink water.")
+    (folder / "slides.pptx").write_bytes(b"no")
+    arguments = ("--model", MODELS[0], "--base-url", address(server, MODELS[0]), "--route", "direct")
+    code, out, err = sot(QUESTION, "--docs", str(folder), *arguments)
+    assert code == 0
+    assert "\nWritten from: bees.md\n" in out
+    assert "Not read: 1 .pptx. What is read: .csv, .docx" in err
+    code, out, err = sot(QUESTION, "--docs", str(folder / "bees.md"), *arguments, "--json")
+    answer = json.loads(out)
+    assert (code, err) == (0, "")
+    assert (answer["files"], answer["given_files"]) == ({}, ["bees.md"])
 
 
 def test_the_command_takes_prompts_for_documents(server, sot, tmp_path):

@@ -54,7 +54,7 @@ async def test_a_langchain_model_answers_from_chunks(server, llm, way):
     else:
         response = synthesizer.synthesize(QUESTION, nodes(8))
         text = str(response)
-    assert text.count("\n\n") == 3
+    assert text.count("\n\n**") == 4  # an opening, then each point under its title
     assert server.provider.ledger.wait_until_idle()
     entries, usage = server.ledger.entries, response.metadata["sot"]["usage"]
     assert len(entries) == 5

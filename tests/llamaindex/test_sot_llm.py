@@ -33,6 +33,7 @@ from .fakes import ChatLLM, CompletionLLM, PretendedAsyncLLM, Script, nodes
 
 pytestmark = pytest.mark.filterwarnings(  # of LlamaIndex's own agents and memories
     "ignore::pydantic.warnings.PydanticDeprecationWarning",
+    "ignore:is_running called from within a step:DeprecationWarning",
     "ignore::ResourceWarning",
     "ignore::pytest.PytestUnraisableExceptionWarning",
 )
