@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from skeleton_of_thought.answer import Answer
     from skeleton_of_thought.request import Delta, Request
 
+
+_PIECE = re.compile(r".{24}\S{0,24}\s*|.+", re.DOTALL)
+"""A few words: what of a point waited for its turn comes out in pieces, too, and not as one lump."""
 
 StagePrices = Mapping[Stage, Price | None] | None
 
@@ -90,7 +94,8 @@ class Rendering:
                 self._calls.direct = delta.raw
                 yield delta.raw
         elif isinstance(event, AnswerText) and not self._raw and self._is_text:
-            yield AIMessageChunk(content=self._content(event.text), id=self._id)
+            for piece in _PIECE.findall(event.text):
+                yield AIMessageChunk(content=self._content(piece), id=self._id)
 
     def _besides_text(self, chunk: Any) -> Iterator[AIMessageChunk]:
         """What of a piece is not text, such as a thought or a call of a tool."""
