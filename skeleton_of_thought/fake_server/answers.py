@@ -120,7 +120,7 @@ _REASONS = (
 _OPENINGS = ("It helps", "It pays off", "It matters", "It is worth the effort", "It works", "It lasts")
 
 
-_SHORT_QUESTION = 5
+_SHORT_QUESTION = 6
 _PARTS, _OPENING_WORDS, _NOTE_WORDS, _PLANNED_WORDS = 5, 40, 11, 400
 """What strong models were seen to plan: five parts, an opening of 40 words, notes of 11."""
 
