@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_core.runnables.config import ContextThreadPoolExecutor
 
+from langchain_sot.clock import Clock
 from langchain_sot.messages import (
     has_other_content,
     text_of,
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
 
     from langchain_core.messages import BaseMessage
-    from langchain_core.runnables import Runnable
+    from langchain_core.runnables import Runnable, RunnableConfig
 
     from langchain_sot.prompt_cache import PromptCaching
     from langchain_sot.reporting import ModelRuns, Steps
@@ -73,6 +74,8 @@ class Calls:
         self._route = route
         self._aroute = aroute
         self._sent: set[str] = set()
+        self.seconds: dict[str, float] = {}
+        """What the requests of batches took, each by itself."""
         self.direct: Any = NOTHING
         """The model's own message, where the answer is direct."""
         self.heard = Heard()
@@ -99,7 +102,7 @@ class Calls:
                 for request, messages in zip(requests, inputs, strict=True)
             ]
             with self._reports.around():
-                configs = [each.config for each in told]
+                configs = self._timed(requests, told, sent)
                 outputs = model.batch(inputs, configs, return_exceptions=True, **kwargs)
             for each, output in zip(told, outputs, strict=True):
                 each.ended(output)
@@ -120,7 +123,7 @@ class Calls:
                 for request, messages in zip(requests, inputs, strict=True)
             ]
             with self._reports.around():
-                configs = [each.config for each in told]
+                configs = self._timed(requests, told, sent)
                 outputs = await model.abatch(inputs, configs, return_exceptions=True, **kwargs)
             for each, output in zip(told, outputs, strict=True):
                 each.ended(output)
@@ -216,6 +219,18 @@ class Calls:
             filtered=was_filtered(chunk),
             other_content=has_other_content(chunk),
         )
+
+    def _timed(self, requests: Sequence[Request], told: Sequence[Any], sent: float) -> list[RunnableConfig]:
+        """The configs of the requests of a batch, each with a clock."""
+        configs: list[RunnableConfig] = []
+        for request, each in zip(requests, told, strict=True):
+            clock = Clock(self.seconds, request.id, sent)
+            if isinstance(each.config["callbacks"], list):
+                configs.append({**each.config, "callbacks": [*each.config["callbacks"], clock]})
+            else:
+                each.config["callbacks"].add_handler(clock, inherit=False)
+                configs.append(each.config)
+        return configs
 
     def _input(self, request: Request) -> list[BaseMessage]:
         messages = to_langchain(request.messages)

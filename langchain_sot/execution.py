@@ -11,7 +11,7 @@ from langchain_core.callbacks import adispatch_custom_event, dispatch_custom_eve
 from langchain_sot.calls import Calls
 from langchain_sot.concurrency import places_of
 from langchain_sot.messages import calls_tools
-from langchain_sot.models import answers_in_blocks, form_of, quirks
+from langchain_sot.models import answers_in_blocks, form_of, quirks, speeds
 from langchain_sot.output import Rendering, custom_events
 from langchain_sot.prompt_cache import PromptCaching
 from langchain_sot.reporting import ModelRuns, Steps
@@ -19,7 +19,6 @@ from langchain_sot.route import adecide, child_config, decide, decided, for_rout
 from skeleton_of_thought.drivers import aanswer_all, answer_all, astream, stream
 from skeleton_of_thought.drivers.turns import Turns
 from skeleton_of_thought.method import SkeletonOfThought
-from skeleton_of_thought.routing.combining import no_room
 from skeleton_of_thought.routing.decision import Decision
 
 if TYPE_CHECKING:
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
 
     from langchain_sot.base import SkeletonOfThoughtBase
+    from skeleton_of_thought.answer import Answer
     from skeleton_of_thought.messages import Message
     from skeleton_of_thought.request import Reply, Request
 
@@ -65,6 +65,7 @@ class Execution:
         self._router = settings.chosen_router()
         self._to_route = for_router(messages, settings.question, config)
         self._route_config = child_config(config, run_manager)
+        self._speeds = speeds(settings.stage_models()["point"])
         self._run: SkeletonOfThought
 
     def answer(self) -> Any:
@@ -74,7 +75,7 @@ class Execution:
             with contextlib.closing(stream(self._run, self._whole[0], turns=self._turns)) as events:
                 for event in events:
                     self._publish([event])
-            return self._rendering.message(self._run.answer)
+            return self._rendering.message(self._learned())
 
         def send(requests: Sequence[Request]) -> Sequence[Reply | Exception]:
             self._publish(self._run.events())
@@ -82,7 +83,7 @@ class Execution:
 
         answer_all(self._run, send)
         self._publish(self._run.events())
-        return self._rendering.message(self._run.answer)
+        return self._rendering.message(self._learned())
 
     async def aanswer(self) -> Any:
         """Like `answer`, with `abatch`."""
@@ -91,7 +92,7 @@ class Execution:
             async with contextlib.aclosing(astream(self._run, self._whole[1], turns=self._turns)) as events:
                 async for event in events:
                     await self._apublish([event])
-            return self._rendering.message(self._run.answer)
+            return self._rendering.message(self._learned())
 
         async def send(requests: Sequence[Request]) -> Sequence[Reply | Exception]:
             await self._apublish(self._run.events())
@@ -99,7 +100,7 @@ class Execution:
 
         await aanswer_all(self._run, send)
         await self._apublish(self._run.events())
-        return self._rendering.message(self._run.answer)
+        return self._rendering.message(self._learned())
 
     def stream(self) -> Iterator[Any]:
         """The answer in reading order while it is written; its last chunk carries the bill."""
@@ -108,7 +109,7 @@ class Execution:
             for event in events:
                 yield from self._rendering.chunks(event)
                 self._publish([event])
-        yield from self._rendering.last(self._run.answer)
+        yield from self._rendering.last(self._learned())
 
     async def astream(self) -> AsyncIterator[Any]:
         """Like `stream`, with asyncio."""
@@ -118,11 +119,11 @@ class Execution:
                 for chunk in self._rendering.chunks(event):
                     yield chunk
                 await self._apublish([event])
-        for chunk in self._rendering.last(self._run.answer):
+        for chunk in self._rendering.last(self._learned()):
             yield chunk
 
     def _known(self) -> Decision | None:
-        """The decision for which no router has to be asked: a tool call has no skeleton, a full batch no room."""
+        """The decision for which no router has to be asked: a tool call has no skeleton, a full batch no gain."""
         form = form_of(self._settings.model, self._kwargs)
         if form is not None:
             return Decision("direct", 1.0, form)
@@ -130,7 +131,13 @@ class Execution:
             return Decision("direct", 1.0, "the conversation calls tools")
         chosen = decided(self._router, self._config)
         aware = self._settings.is_load_aware() and not is_chosen(self._config)
-        return (no_room(self._settings.load()) if aware else None) or chosen
+        return (self._speeds.decide(self._settings.load()) if aware else None) or chosen
+
+    def _learned(self) -> Answer:
+        """The answer; what it says of the model's speed is kept for those to come."""
+        answer = self._run.answer
+        self._speeds.observe(answer, self._calls.seconds)
+        return answer
 
     @property
     def _races(self) -> bool:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from skeleton_of_thought.routing.decision import Decision
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from skeleton_of_thought.answer import Answer
 
@@ -132,7 +132,7 @@ class Speeds:
             logger.warning(
                 "The points of the last %d answers of %s came one after another: the server answers one request at a "
                 "time, and Skeleton-of-Thought makes it slower. Start it for several at once (sot doctor says how), "
-                "or set load_aware=True to answer plainly meanwhile.",
+                "or set Options(load_aware=True) to answer plainly meanwhile.",
                 self._in_turn,
                 self._model,
             )
@@ -219,12 +219,3 @@ def speeds_of(model: str) -> Speeds:
     """What is known of a model in this process, by any name that identifies it and its server."""
     return _KNOWN.setdefault(model, Speeds(model))
 
-
-def decide_by_gain(model: str | None, load: Callable[[], float]) -> Decision | None:
-    """The decision for which no router has to be asked: no room, or no gain; None where a skeleton may pay.
-
-    Args:
-        model: What identifies the model and its server; None if nothing does, and then only the load counts.
-        load: Share of the capacity in use now.
-    """
-    return (Speeds() if model is None else speeds_of(model)).decide(load())

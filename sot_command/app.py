@@ -7,7 +7,7 @@ import sys
 import typer
 from rich.console import Console
 
-from sot_command import ask, compare, demo_command, evaluate, router, serve, serve_command
+from sot_command import ask, compare, demo_command, doctor, evaluate, router, serve, serve_command
 from sot_command.problems import explain
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
 app.command("ask")(ask.ask)
 app.command("compare")(compare.compare)
 app.command("demo")(demo_command.demo)
+app.command("doctor")(doctor.doctor)
 app.add_typer(router.app, name="router", help="Train, measure and explain the router.")
 app.add_typer(evaluate.app, name="eval")
 app.command("report")(evaluate.report)

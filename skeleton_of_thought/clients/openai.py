@@ -11,7 +11,7 @@ from skeleton_of_thought.request import Delta
 from skeleton_of_thought.usage import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from skeleton_of_thought.request import Request
 
@@ -28,6 +28,7 @@ class OpenAIClient:
     """
 
     max_stops: int | None = 4
+    takes_fields = True
     prompts = PROMPTS["instruction"]
 
     def __init__(self, model: str, *, base_url: str | None = None) -> None:
@@ -43,9 +44,9 @@ class OpenAIClient:
         self._model = model
         self._completions = openai.OpenAI(api_key=key, base_url=base_url).chat.completions
 
-    def stream(self, request: Request) -> Iterator[Delta]:
-        """The answer to a request, as it is written."""
-        options: dict[str, Any] = {}
+    def stream(self, request: Request, *, fields: Mapping[str, Any] | None = None) -> Iterator[Delta]:
+        """The answer to a request, as it is written; `fields` go into the body as they are."""
+        options: dict[str, Any] = {"extra_body": dict(fields)} if fields else {}
         if request.max_tokens:
             options["max_completion_tokens"] = request.max_tokens
         if request.stop:

@@ -8,7 +8,7 @@ import pytest
 from langchain_openai import ChatOpenAI
 
 from langchain_sot import SkeletonOfThoughtChain
-from skeleton_of_thought import Answer, PointResult, Seconds, speeds
+from skeleton_of_thought import Answer, Options, PointResult, Seconds, speeds
 from skeleton_of_thought.fake_server import Pace
 from skeleton_of_thought.speeds import Speeds
 
@@ -137,12 +137,12 @@ def routes(chain, count):
 
 
 async def test_a_load_aware_chain_answers_plainly_where_points_come_in_turn(in_turn):
-    assert routes(chain(in_turn, load_aware=True), 4) == ["sot", "direct", "direct", "direct"]
+    assert routes(chain(in_turn, options=Options(load_aware=True)), 4) == ["sot", "direct", "direct", "direct"]
 
 
 async def test_a_load_aware_chain_goes_on_where_points_come_at_once(fake):
     fake.provider.pace = Pace(first_token=0.02, per_token=0.003)
-    assert routes(chain(fake, load_aware=True), 3) == ["sot", "sot", "sot"]
+    assert routes(chain(fake, options=Options(load_aware=True)), 3) == ["sot", "sot", "sot"]
 
 
 @pytest.mark.parametrize("way", ["invoke", "ainvoke", "stream"])
