@@ -153,9 +153,7 @@ class Execution:
         """Set up the run, now that it is known which way it goes; None lets it find out in a race."""
         settings, config, run_manager = self._settings, self._config, self._run_manager
         models = settings.stage_models()
-        limiters = [
-            each for each in (places_of(config, run_manager.parent_run_id), settings.limiter) if each
-        ]
+        limiters = [each for each in (places_of(config, run_manager.parent_run_id), settings.limiter) if each]
         timed = settings.timeout is not None or settings.point_timeout is not None
         caching = PromptCaching(models) if settings.options.prompt_cache else None
         # Where each request has a moment of its own there can be no batch.

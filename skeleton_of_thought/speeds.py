@@ -118,7 +118,9 @@ class Speeds:
             return
         characters = sum(length for length, *_ in points)
         lasted = max(ends) - min(start for _, start, _ in points)
-        single = _pace_of_one(sorted((end, length) for end, (length, *_) in zip(ends, points, strict=True)), lasted)
+        single = _pace_of_one(
+            sorted((end, length) for end, (length, *_) in zip(ends, points, strict=True)), lasted
+        )
         with self._lock:
             self._single = _mixed(self._single, single)
             self._together = _mixed(self._together, lasted / characters)
@@ -218,4 +220,3 @@ _KNOWN: dict[str, Speeds] = {}
 def speeds_of(model: str) -> Speeds:
     """What is known of a model in this process, by any name that identifies it and its server."""
     return _KNOWN.setdefault(model, Speeds(model))
-

@@ -220,9 +220,7 @@ def _read_once(cold: _Timed, later: Sequence[_Timed]) -> Works:
 
 def _partial(client: Client) -> Works:
     begun = "1, 2, 3, 4,"
-    request = Request(
-        "point:1", "point", (_COUNT, Message("assistant", begun)), max_tokens=12
-    )
+    request = Request("point:1", "point", (_COUNT, Message("assistant", begun)), max_tokens=12)
     try:
         text = _send(client, request).text.removeprefix(begun).strip()
     except Exception as error:

@@ -94,9 +94,15 @@ class Report:
             return None
         one, most = self.batches[0], self.batches[-1]
         # Answered in turn, the last begins after all the others; written together, they begin within a prefill each.
-        return most.seconds > 0.8 * most.requests * (one.seconds - one.first_token) * most.tokens / (
-            most.requests * one.tokens
-        ) and most.last_first_token > 0.6 * most.seconds
+        return (
+            most.seconds
+            > 0.8
+            * most.requests
+            * (one.seconds - one.first_token)
+            * most.tokens
+            / (most.requests * one.tokens)
+            and most.last_first_token > 0.6 * most.seconds
+        )
 
     def seconds_of_points(self, points: int, tokens: float) -> float:
         """T(points): so many points of so many tokens at the same time, on the lines between what was measured."""
