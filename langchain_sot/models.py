@@ -99,7 +99,11 @@ def form_of(model: Any, kwargs: Mapping[str, Any]) -> str | None:
     given = [kwargs, *_bound(model)]
     for options in given:
         for name, reason in _FORMS.items():
-            if options.get(name) and options[name] != {"type": "text"} and not _is_effort(name, options[name]):
+            if (
+                options.get(name)
+                and options[name] != {"type": "text"}
+                and not _is_effort(name, options[name])
+            ):
                 return reason
     if any(_is_parser(layer) for layer in layers(model)):
         return "the model's output is parsed"

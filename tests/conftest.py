@@ -5,7 +5,7 @@ import signal
 import pytest
 from hypothesis import settings
 
-from skeleton_of_thought import provider_errors
+from skeleton_of_thought import provider_errors, speeds
 
 from .browser import browser, page  # noqa: F401 - fixtures for tests of pages
 
@@ -20,3 +20,4 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 def nothing_learned(monkeypatch):
     """No test knows what another one learned about a model."""
     monkeypatch.setattr(provider_errors, "_KNOWN", {})
+    monkeypatch.setattr(speeds, "_KNOWN", {})
