@@ -21,8 +21,8 @@ from langchain_core.utils.uuid import uuid7
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from langchain_sot.base import SkeletonOfThoughtBase
-from langchain_sot.execution import Execution
 from langchain_sot.concurrency import SharedPlaces
+from langchain_sot.execution import Execution
 from langchain_sot.messages import from_input, text_of
 from langchain_sot.models import bound_options, chat_model, is_parser, kind_of, layers, named_model
 from skeleton_of_thought.errors import ConfigurationError

@@ -56,7 +56,7 @@ class Problem(Exception):  # noqa: N818 - it is the answer to a request, thrown 
         return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code}}
 
 
-def problem_of(error: BaseException) -> Problem:
+def problem_of(error: BaseException) -> Problem:  # noqa: PLR0911 - one kind of error after the other
     """What an exception of a run means for the caller."""
     if isinstance(error, Problem):
         return error
