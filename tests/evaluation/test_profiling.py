@@ -40,6 +40,7 @@ def test_without_tables_the_error_names_the_command(sot, tmp_path):
     assert "sot eval profile -m local" in err
 
 
+@pytest.mark.torch
 def test_an_api_has_no_tables(sot, tmp_path):
     code, _, err = sot("eval", "profile", "-m", "openai:x", "--out", tmp_path)
     assert code == 1

@@ -4,8 +4,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from skeleton_of_thought.fake_server import PlausibleAnswers
-
 from .fakes import WAYS
 
 if TYPE_CHECKING:
@@ -21,5 +19,7 @@ def way(request):
 @pytest.fixture
 def server(server: FakeServer) -> FakeServer:
     """The shared server with skeletons of five points."""
+    from skeleton_of_thought.fake_server import PlausibleAnswers
+
     server.provider.answer = PlausibleAnswers(points=5)
     return server

@@ -160,6 +160,7 @@ async def test_questions_in_a_batch_run_at_the_same_time():
     assert model.log.most == 24
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["abatch", "abatch_as_completed"])
 async def test_only_the_questions_that_are_running_hold_memory(monkeypatch, how):
     """However many questions wait, a run is only made for those that have a place."""

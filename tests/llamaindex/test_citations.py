@@ -143,6 +143,7 @@ def test_the_work_grows_with_the_length_of_the_text(unit):
     assert work(8_000) <= 2.5 * work(4_000)
 
 
+@pytest.mark.slow
 def test_a_million_characters_are_split_in_one_go():
     """With a pattern that goes back over runs of blanks this would take hours, and the suite's time limit ends it."""
     for unit in (" ", "[", "(", "[1", "` "):

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow  # each starts Python and imports a framework
+
 BLOCK = """
 import sys
 class Block:

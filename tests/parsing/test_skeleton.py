@@ -191,6 +191,7 @@ class TestAnyText:
         skeleton = parse_skeleton(text)
         assert titles(skeleton.as_text()) == [point.title for point in skeleton]
 
+    @pytest.mark.slow
     def test_random_strings(self):
         """A sample of the survival run, which takes any count."""
         program = Path(__file__).parents[2] / "benchmarks" / "parse_random.py"
@@ -199,6 +200,7 @@ class TestAnyText:
         assert run.stdout.startswith("20000 strings")
 
 
+@pytest.mark.slow
 class TestTime:
     @pytest.mark.parametrize(
         "unit",

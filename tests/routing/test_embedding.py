@@ -12,6 +12,9 @@ from skeleton_of_thought.routing.training.linear import train_embedding
 from skeleton_of_thought.routing.training.metrics import evaluate
 
 
+pytestmark = pytest.mark.torch
+
+
 def ask(text: str) -> list[Message]:
     return [Message("user", text)]
 

@@ -78,6 +78,7 @@ def test_plain_text_where_there_is_no_terminal(sot, server, model):
     )
 
 
+@pytest.mark.torch
 def test_the_packaged_model_answers(sot):
     code, out, err = sot("ask", QUESTION, "--route", "sot", "--json", "--max-points", "4")
     assert (code, err) == (0, "")
