@@ -23,7 +23,8 @@ class Options:
 
     Attributes:
         early_points: How many points may be asked for while the outline is still being written, each as soon as its
-            line is complete; None for all of them. A point that starts early does not know the lines after its own.
+            line is complete. They know the lines up to their own, and two at least, however the outline arrives. None
+            lets all start early in the opening protocol, whose plan says what is whose, and none in the classic one.
         points_per_call: How many points one request writes, one after the other: fewer prompts to pay for, and a
             longer wait.
         structured_skeleton: Ask for the skeleton as JSON that follows a schema, where the model does that well.

@@ -183,7 +183,6 @@ class OpeningPrompts:
         part: Asks for one part; has `{point}` (its number) and `{point_outline}` (its title), of which it needs one,
             `{notes}` and `{form}`.
         parents: Stands before `part` where a part follows others; needs `{texts}`.
-        last: Stands behind `part` for the part that ends the answer.
         max_points: Most parts the template asks for.
         classic: What a model is asked instead that turned out not to manage the protocol, and where several points
             are written per request.
@@ -195,7 +194,6 @@ class OpeningPrompts:
     opening: str
     part: str
     parents: str
-    last: str = ""
     max_points: int = 8
     classic: Prompts
 
@@ -230,17 +228,15 @@ class OpeningPrompts:
         point: Point,
         *,
         parents: Sequence[tuple[str, str]] = (),
-        last: bool = False,
     ) -> tuple[Message, ...]:
         """The request for one part.
 
         Args:
             messages: The conversation.
             opening: What the reader has seen already.
-            plan: The parts that are known when the request goes out: all, or those so far for one that starts early.
+            plan: The parts the request shows: all, or those up to its own for one that may start early.
             point: The part.
             parents: Title and text of each part it follows.
-            last: Whether it is known to be the last.
         """
         values = {
             "point": str(point.index),
@@ -251,8 +247,6 @@ class OpeningPrompts:
         text = _fill(self.part, "part", values)
         if parents:
             text = f"{_with_parents(self.parents, parents)}\n\n{text}"
-        if last and self.last:
-            text = f"{text} {self.last}"
         lines = "\n".join(map(_planned_line, plan))
         planned = Message("assistant", f"{opening.strip()}\n\n{MARK}\n{lines}")
         return (*self.opening_messages(messages), planned, Message("user", text))

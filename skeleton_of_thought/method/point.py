@@ -41,7 +41,7 @@ class PointRun:
         self._format = answer_format
         self._origin = origin
         self._started = self._ended = started
-        self._begun = False
+        self._begun = self._sent = False
         self._usage = Usage()
         self._headed = False
         self.restart(())
@@ -50,6 +50,12 @@ class PointRun:
         """Its first request is on its way, after it may have waited for its turn."""
         if not self._begun:
             self._begun = True
+            self._started = self._ended = now
+
+    def sent(self, now: float) -> None:
+        """A request for it goes out; the first starts its time, unless that has to wait for its turn."""
+        if not self._sent:
+            self._sent = True
             self._started = self._ended = now
 
     def replan(self, point: Point) -> None:

@@ -10,6 +10,7 @@ from skeleton_of_thought.errors import ConfigurationError
 from skeleton_of_thought.prompts import Prompts
 from skeleton_of_thought.provider_errors import Quirks
 from skeleton_of_thought.request import Request, Stage, Steering
+from skeleton_of_thought.skeleton import Skeleton
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -112,22 +113,29 @@ class RequestBuilder:
         )
 
     def points(
-        self, outline: Outline, indexes: Sequence[int], *, texts: Mapping[int, str] = MappingProxyType({})
+        self,
+        outline: Outline,
+        indexes: Sequence[int],
+        *,
+        known: int,
+        texts: Mapping[int, str] = MappingProxyType({}),
     ) -> Request:
         """For some points of an outline, by their numbers.
 
         Args:
-            outline: The points, as far as they are known.
+            outline: The points, as far as they are planned.
             indexes: Those to write.
+            known: How many points of the outline the request shows.
             texts: The texts of the points they follow, by number.
         """
         parents = tuple((outline.points[number - 1].title, text) for number, text in sorted(texts.items()))
         if self._opened is not None:
-            return self._part(self._opened, outline, indexes[0], parents)
+            return self._part(self._opened, outline, indexes[0], known, parents)
+        skeleton = Skeleton(outline.points[:known])
         prompts = self._prompts_for("point")
         users, several = self._settings.point_max_tokens, len(indexes) > 1
         longest = users or prompts.point_max_tokens
-        others = [point for point in outline.points if point.index not in indexes and point.index > 1]
+        others = [point for point in skeleton if point.index not in indexes and point.index > 1]
         if several:  # where the group would run on comes first: there may be room for a few only
             others.sort(key=lambda point: point.index != indexes[-1] + 1)
         return Request(
@@ -135,7 +143,7 @@ class RequestBuilder:
             "point",
             prompts.point_messages(
                 self._messages,
-                outline.skeleton,
+                skeleton,
                 *(outline.points[index - 1] for index in indexes),
                 parents=parents,
             ),
@@ -143,7 +151,7 @@ class RequestBuilder:
             max_tokens=self._limit("point", longest and longest * len(indexes)),
             points=tuple(indexes),
             shared=prompts.shared_length(self._messages),
-            common=prompts.common_length(self._messages, outline.skeleton, several=several),
+            common=prompts.common_length(self._messages, skeleton, several=several),
             steering=Steering() if users or several else prompts.point_steering,
         )
 
@@ -153,12 +161,13 @@ class RequestBuilder:
         outline: Outline,
         indexes: Sequence[int],
         *,
+        known: int,
         texts: Mapping[int, str] = MappingProxyType({}),
     ) -> Request:
         """A request once more, for those of its points that it did not bring."""
         if tuple(indexes) == request.points:
             return replace(request, attempt=request.attempt + 1)
-        return replace(self.points(outline, indexes, texts=texts), attempt=request.attempt + 1)
+        return replace(self.points(outline, indexes, known=known, texts=texts), attempt=request.attempt + 1)
 
     def renewed(
         self,
@@ -166,28 +175,34 @@ class RequestBuilder:
         error: BaseException,
         outline: Outline,
         *,
+        known: int,
         texts: Mapping[int, str] = MappingProxyType({}),
     ) -> Request | None:
         """The request without what its error says the model does not take; None if it says nothing like it."""
         if not self._quirks[request.stage].learn(error, request):
             return None
         if request.points:
-            return replace(self.points(outline, request.points, texts=texts), attempt=request.attempt)
+            return replace(
+                self.points(outline, request.points, known=known, texts=texts), attempt=request.attempt
+            )
         asked = {"opening": self.opening, "skeleton": self.skeleton}.get(request.stage, self.direct)
         return replace(asked(), attempt=request.attempt)
 
     def _part(
-        self, prompts: OpeningPrompts, outline: Outline, index: int, parents: Sequence[tuple[str, str]]
+        self,
+        prompts: OpeningPrompts,
+        outline: Outline,
+        index: int,
+        known: int,
+        parents: Sequence[tuple[str, str]],
     ) -> Request:
         """For one part of a plan: no stops, since a list in it is its text."""
-        last = outline.is_complete and index == len(outline)
         messages = prompts.part_messages(
             self._messages,
             self._opening,
-            outline.points,
+            outline.points[:known],
             outline.points[index - 1],
             parents=parents,
-            last=last,
         )
         return Request(
             f"point:{index}",

@@ -253,7 +253,9 @@ class SkeletonOfThought:
         unsent, self._unsent = self._unsent, []
         for indexes in unsent:
             runs = [self._points[index - 1] for index in indexes]
-            self._points_failed(runs, self._builder.points(self._outline, indexes), error)
+            self._points_failed(
+                runs, self._builder.points(self._outline, indexes, known=len(self._outline)), error
+            )
 
     def events(self) -> list[Event]:
         """What has happened since the last call."""
@@ -447,10 +449,6 @@ class SkeletonOfThought:
 
     def _planned_early(self, request: Request) -> Sequence[Request]:
         """Another line of the outline is complete: send the points that may start early."""
-        settings = self._settings
-        most = settings.early_points
-        if most == 0 or settings.points_per_call > 1 or settings.leads is not None:
-            return ()
         if self._builder.opens:
             self._outline.plan(self._opening.points, started=len(self._points))
         else:
@@ -458,11 +456,23 @@ class SkeletonOfThought:
         if len(self._outline) < MIN_POINTS:
             return ()
         self._add_points(self._outline.points[len(self._points) :])
-        return self._release(most)
+        return self._release(self._early)
+
+    @property
+    def _early(self) -> int:
+        """How many points may go out before the outline is complete."""
+        settings = self._settings
+        if settings.points_per_call > 1 or settings.leads is not None:
+            return 0
+        if settings.early_points is None:
+            return self._builder.max_points if self._builder.opens else 0
+        return settings.early_points
+
+    def _known(self, index: int) -> int:
+        """How many lines of the outline the request for a point shows: the same, whenever it goes out."""
+        return max(MIN_POINTS, index) if index <= self._early else len(self._outline)
 
     def _add_points(self, points: Iterable[Point]) -> None:
-        if not self._points:
-            self._watch.points_start()
         for point in points:
             run = PointRun(point, self._answer_format, origin=self._watch.origin, started=self._watch.now())
             self._points.append(run)
@@ -481,7 +491,9 @@ class SkeletonOfThought:
         if self._settings.points_per_call > 1:
             self._unsent = self._outline.grouped(self._settings.points_per_call)
         leads = self._settings.leads
-        if leads is not None and leads([self._builder.points(self._outline, each) for each in self._unsent]):
+        if leads is not None and leads(
+            [self._builder.points(self._outline, each, known=len(self._outline)) for each in self._unsent]
+        ):
             first = self._release(1)
             self._lead = first[0].id
             return first
@@ -500,7 +512,13 @@ class SkeletonOfThought:
             if all(parent <= len(self._points) and self._points[parent - 1].outcome for parent in parents):
                 self._unsent.remove(indexes)
                 texts = {index: self._points[index - 1].text for index in parents}
-                released.append(self._send(self._builder.points(self._outline, indexes, texts=texts)))
+                released.append(
+                    self._send(
+                        self._builder.points(
+                            self._outline, indexes, known=self._known(indexes[-1]), texts=texts
+                        )
+                    )
+                )
         return released
 
     def _follow_lead(self, request: Request) -> Sequence[Request]:
@@ -563,7 +581,13 @@ class SkeletonOfThought:
             for run in retried:
                 self._forget(run)
             indexes = [run.point.index for run in retried]
-            again = self._builder.again(request, self._outline, indexes, texts=self._parents_texts(indexes))
+            again = self._builder.again(
+                request,
+                self._outline,
+                indexes,
+                known=self._known(indexes[-1]),
+                texts=self._parents_texts(indexes),
+            )
             self._groups[again.points] = self._new_group(retried)
             released.append(self._send(again))
         for run in runs:
@@ -607,7 +631,7 @@ class SkeletonOfThought:
         else:
             self._stream.add(index, run.ending(result))
         self._stream.close(index)
-        most = None if self._outline.is_complete else self._settings.early_points
+        most = None if self._outline.is_complete else self._early
         return (*self._release(most), *self._nothing_left())
 
     def _nothing_left(self) -> Sequence[Request]:
@@ -646,7 +670,10 @@ class SkeletonOfThought:
         return [each for happen in race.take("direct") for each in happen()]
 
     def _send(self, request: Request) -> Request:
+        if request.points:
+            self._watch.point_sent()
         for index in request.points:
+            self._points[index - 1].sent(self._watch.now())
             self._stream.tell(PointStarted(index, self._outline.points[index - 1].title, request.attempt))
         return self._outstanding.add(request)
 
@@ -666,7 +693,8 @@ class SkeletonOfThought:
         (429 or 529); then the driver waits.
         """
         texts = self._parents_texts(request.points)
-        renewed = self._builder.renewed(request, error, self._outline, texts=texts)
+        known = self._known(request.points[-1]) if request.points else 0
+        renewed = self._builder.renewed(request, error, self._outline, known=known, texts=texts)
         return (
             self._outstanding.put_off(request, error) if renewed is None else self._outstanding.add(renewed)
         )

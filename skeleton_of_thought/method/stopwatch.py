@@ -27,6 +27,7 @@ class Stopwatch:
         self.now = clock
         self._waited = waited
         self._skeleton = 0.0
+        self._points_sent = False
         self.start()
 
     def start(self) -> None:
@@ -42,9 +43,11 @@ class Stopwatch:
         """The skeleton's request was the latest to end."""
         self._skeleton = self.last - self._started
 
-    def points_start(self) -> None:
-        """The points go out."""
-        self.points_started = self._points_ended = self.now()
+    def point_sent(self) -> None:
+        """A point goes out; the first starts their time."""
+        if not self._points_sent:
+            self._points_sent = True
+            self.points_started = self._points_ended = self.now()
 
     def point_ended(self) -> None:
         """The latest request to end was a point's."""

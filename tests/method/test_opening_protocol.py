@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -90,7 +91,9 @@ def test_parts_continue_the_conversation_and_share_its_beginning():
     assert first.messages[:-1] == second.messages[:-1]
     assert first.messages[: first.shared] == second.messages[: second.shared]
     assert first.messages[-2].role == "assistant"
-    assert first.messages[-2].text == REPLY
+    assert first.messages[-2].text == "\n".join(REPLY.split("\n")[:-1]), (
+        "two lines, as if it had started early"
+    )
     assert not first.stop, "a list in a part is its text"
 
 
@@ -107,6 +110,19 @@ def test_a_part_starts_as_soon_as_its_line_is_complete():
     run.text("opening", LINES[2])
     run.done("point:1"), run.done("point:2", "Same.")
     assert ids(run.done("opening")) == ["point:3"]
+
+
+@given(st.lists(st.integers(1, 200), max_size=12), st.sampled_from([None, 0, 1, 3]))
+def test_what_a_part_is_asked_does_not_depend_on_how_the_plan_arrives(cuts, early):
+    plan = "\n".join(f"{n}. Part {n} | note {n} | short" for n in range(1, 5))
+    reply = f"{OPENING}\n\nOUTLINE\n{plan}"
+    whole = {request.id: request for request in begin(early_points=early).done("opening", reply)}
+    run = begin(early_points=early)
+    places = [0, *sorted({min(cut, len(reply)) for cut in cuts}), len(reply)]
+    streamed = [each for a, b in pairwise(places) for each in run.text("opening", reply[a:b])]
+    assert {request.id: request for request in [*streamed, *run.done("opening")]} == whole
+    shown = whole["point:1"].messages[-2].text.count("\n") - 2
+    assert shown == (4 if early == 0 else 2)
 
 
 @pytest.mark.parametrize(("early", "expected"), [(0, []), (1, ["point:1"]), (2, ["point:1", "point:2"])])
