@@ -77,7 +77,7 @@ class LlamaCpp:
             "max_tokens": max_tokens,
             "temperature": 0,
             "repeat_penalty": repetition_penalty,
-            "repeat_last_n": -1,
+            "repeat_last_n": _CONTEXT,
         }
         text: str = self._post("/v1/chat/completions", body)["choices"][0]["message"]["content"]
         return text

@@ -43,10 +43,11 @@ class Pace:
         self._most = most
         self._crowded = crowded or _others_want_to_run
         self._usual: dict[tuple[int, int], float] = {}
-        self._trial = 0
-        self._proof = False
-        self._wait = self._left = 0
-        self._begun = False
+        self._begun = False  # whether the first trial was made
+        self._trial = 0  # steps of a trial that are left
+        self._proof = False  # whether the next step shows what all threads take now
+        self._fewest = most  # threads it is compared with
+        self._wait = self._left = 0  # steps with fewer threads: of this time, and left of them
 
     def took(self, rows: int, seconds: float) -> None:
         """Learn from a step.

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _TILE = 16  # rows at once: with more, the kernel's own division of the work is slower, measured
 _FEW_ROWS, _FEW_ROWS_AMX = 32, 12  # up to so many rows the 4-bit kernel wins over a dense product
+_FEW_ROWS_WITHOUT_COPY = 128  # the same where the dense weights are made for the product and dropped
 
 
 class PackedGroups(nn.Module):
@@ -48,7 +49,7 @@ class PackedGroups(nn.Module):
         self._layer = layer
         self._dense = None if dense is None else PackedLinear(layer.dequantized().to(dense), None)
         self._dense_dtype = dense or torch.float32
-        self._few = few_rows()
+        self._few = _FEW_ROWS_WITHOUT_COPY if dense is None else few_rows()
 
     def forward(self, inputs: Tensor) -> Tensor:
         """The product, shape `(..., outputs)`, in bfloat16 for few rows and in the dense dtype for many."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
 _MOST_BYTES = 8 << 30  # the copy of larger models would cost more memory than its speed is worth
-_MOST_DENSE_BYTES = 1 << 30  # of dense copies of quantised weights; larger models make them as they go
+_MOST_DENSE_BYTES = 4 << 30  # of dense copies of quantised weights; larger models make them as they go
 _SAME_INPUT = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
 
 
@@ -136,8 +136,8 @@ def dense_copies(model: nn.Module) -> torch.dtype | None:
     dtype = next((tensor.dtype for tensor in model.parameters()), torch.float32)
     weights = sum(
         module.out_features * module.in_features
-        for module in model.modules()
-        if isinstance(module, QuantizedLinear)
+        for name, module in model.named_modules()
+        if isinstance(module, QuantizedLinear) and name != "lm_head"
     )
     return dtype if weights * dtype.itemsize <= _MOST_DENSE_BYTES else None
 

@@ -250,7 +250,7 @@ def _to_four_bits(groups: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Codes of shape `(outputs, groups, 32)`, and scale and minimum of every group."""
     minimum = groups.amin(-1)
     span = groups.amax(-1) - minimum
-    step = span / _grid(groups, minimum, span).clamp_(min=1)
+    step = span / _grid(groups, minimum, span)
     codes = (groups - minimum.unsqueeze(-1)).div_(step.where(step > 0, 1).unsqueeze(-1)).round_()
     return codes.to(torch.uint8), step, minimum
 
@@ -272,7 +272,7 @@ def _grid(groups: Tensor, minimum: Tensor, span: Tensor) -> Tensor:
     return found
 
 
-def _fits(groups: Tensor, minimum: Tensor, span: Tensor, steps: int) -> Tensor:
+def _fits(groups: Tensor, minimum: Tensor, span: Tensor, steps: int | Tensor) -> Tensor:
     """Which groups have every weight on a level, if so many steps make their span."""
     step = span / steps
     places = (groups - minimum.unsqueeze(-1)).div_(step.where(step > 0, 1).unsqueeze(-1))
@@ -285,9 +285,6 @@ def _is_on_grid(groups: Tensor) -> bool:
     for some in (flat[:: max(1, len(flat) // _SAMPLE)], flat):
         minimum = some.amin(-1)
         span = some.amax(-1) - minimum
-        steps = _grid(some, minimum, span)
-        step = (span / steps).unsqueeze(-1)
-        places = (some - minimum.unsqueeze(-1)) / step.where(step > 0, 1)
-        if not bool(((places - places.round()).abs() < _ON_GRID).all()):
+        if not bool(_fits(some, minimum, span, _grid(some, minimum, span)).all()):
             return False
     return True

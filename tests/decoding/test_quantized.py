@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import platform
 from typing import Any
 
 import numpy as np
@@ -126,8 +127,15 @@ def test_groups_of_equal_weights_and_of_zeros() -> None:
         torch.testing.assert_close(dequantize(*quantize(weight, precision)), weight)
 
 
+@pytest.mark.skipif(
+    platform.machine() != "x86_64" or not torch.cpu._is_avx512_supported(), reason="another chip"
+)
+def test_this_chip_has_the_kernel_so_nothing_here_is_skipped() -> None:
+    assert has_kernel()
+
+
 @needs_kernel
-@pytest.mark.parametrize("rows", [1, 5, 16, 17, 40])
+@pytest.mark.parametrize("rows", [1, 5, 16, 17, 40, 130])
 @pytest.mark.parametrize("precision", ["int4", "int8"])
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("dense", [None, torch.float32])
@@ -139,7 +147,7 @@ def test_the_kernel_computes_with_the_same_weights(
     found, expected = PackedGroups(layer, dense)(inputs).float(), layer(inputs)
     # bfloat16 has 8 bits: in inputs, scales and outputs; the sums are float32.
     assert (found - expected).abs().max() < 0.02 * expected.std()
-    assert few_rows() < 40  # so that both kernels are tried
+    assert few_rows() < 40  # so that both kernels are tried, with a dense copy and without
 
 
 @needs_kernel

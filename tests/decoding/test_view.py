@@ -224,3 +224,15 @@ def test_many_rows_in_bfloat16_have_the_models_logits(shared: int, by_all: bool)
     assert (
         found - expected.roll(1, 0)
     ).abs().max() > 0.5 * expected.std()  # which would not hold for other rows
+
+
+def test_a_layer_that_another_library_quantised_is_left_alone() -> None:
+    class Theirs(torch.Tensor):
+        """A tensor with a product of its own, as torchao's are."""
+
+    model = torch.nn.Sequential(torch.nn.Linear(32, 32), torch.nn.Linear(32, 32))
+    theirs = torch.nn.Parameter(torch.randn(32, 32).as_subclass(Theirs), requires_grad=False)
+    model[0].weight = theirs
+    pack(model)
+    assert model[0].weight is theirs
+    assert isinstance(model[1], PackedLinear)
