@@ -37,6 +37,7 @@ DataOption = Annotated[
     typer.Option(help="CSV (, or ;) or JSON lines with label, request and perhaps category."),
 ]
 ThresholdOption = Annotated[float | None, typer.Option(help="Probability from which the route is sot.")]
+ShareOption = Annotated[float | None, typer.Option(help="Share of suitable questions in your traffic.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _ROWS_OF_THE_CURVE = 19
 _FEATURES_SHOWN = 15
@@ -47,6 +48,7 @@ def evaluate(
     data: DataOption,
     router: RouterOption = "auto",
     threshold: ThresholdOption = None,
+    share: ShareOption = None,
     *,
     as_json: JsonOption = False,
 ) -> None:
@@ -55,7 +57,7 @@ def evaluate(
     from skeleton_of_thought.routing.registry import get_router
     from skeleton_of_thought.routing.training.metrics import evaluate as measure
 
-    result = _figures(measure(get_router(router, threshold=threshold), read_questions(data)))
+    result = _figures(measure(get_router(router, threshold=threshold, share=share), read_questions(data)))
     if as_json:
         typer.echo(json.dumps({"router": router, "data": data.name, **result}))
         return
@@ -111,12 +113,18 @@ def calibrate(
 
 
 @app.command()
-def explain(question: Question, threshold: ThresholdOption = None, *, as_json: JsonOption = False) -> None:
+def explain(
+    question: Question,
+    threshold: ThresholdOption = None,
+    share: ShareOption = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
     """Show which features of a question decided, with the default router."""
     from skeleton_of_thought.messages import Message
     from skeleton_of_thought.routing.lexical import LexicalRouter
 
-    found = LexicalRouter(threshold=threshold).explain([Message("user", question)])
+    found = LexicalRouter(threshold=threshold, share=share).explain([Message("user", question)])
     features = {item.feature: round(item.log_odds, 3) for item in found.contributions}
     if as_json:
         summary = {

@@ -41,6 +41,7 @@ class EmbeddingRouter:
         model: str | Path | None = None,
         weights: Path | None = None,
         threshold: float | None = None,
+        share: float | None = None,
         device: str = "cpu",
     ) -> None:
         """Load the model and the weights.
@@ -51,10 +52,11 @@ class EmbeddingRouter:
             weights: A file of `sot router train --base embedding`, trained for that model; default: the
                 weights in the package, which fit the default model only.
             threshold: Probability from which the answer is "sot"; default: the one stored with the weights.
+            share: Of suitable questions in your traffic; default: the one stored with the weights.
             device: Of torch.
 
         Raises:
-            ConfigurationError: Another model without weights for it, weights that do not fit, no threshold.
+            ConfigurationError: Another model without weights for it, weights that do not fit, no threshold or share.
             MissingExtraError: torch, transformers or the packaged model is not installed.
         """
         if model is not None and weights is None:
@@ -62,7 +64,8 @@ class EmbeddingRouter:
                 f"model={str(model)!r} needs weights trained for it: give weights=FILE, written by "
                 f"`sot router train --base embedding --model {model} --out FILE`.",
             )
-        self.head = LinearModel.shipped("embedding") if weights is None else LinearModel.load(weights)
+        head = LinearModel.shipped("embedding") if weights is None else LinearModel.load(weights)
+        self.head = head.for_share(share)
         self.threshold = self.head.threshold if threshold is None else checked_threshold(threshold)
         self._encoder = Encoder(model, device=device)
         if f"{_MEANING}{self._encoder.size - 1}" not in self.head.weights:

@@ -165,6 +165,10 @@ def _shape(question: Question, text: str, sentences: list[list[str]]) -> Iterato
     yield f"{_bucket(len(sentences), (1, 2, 4, 8))} sentences"
     asked = text.count("?") + text.count("？")
     yield f"{_bucket(asked, (0, 1, 2))} question marks"
+    yield f"{_bucket(len(_CONSTRAINT.findall(text)), (0, 1, 2, 4))} constraints"
+    yield f"{_bucket(len(_NUMBER.findall(text)), (0, 1, 3, 8))} numbers"
+    if size > _LONG and sentences:
+        yield from _place_of_request(sentences)
     if question.follows:
         yield "follows an answer"
         if size <= _SHORT_FOLLOW_UP:
@@ -183,7 +187,35 @@ def _shape(question: Question, text: str, sentences: list[list[str]]) -> Iterato
         yield "asks for a plural at the end"
 
 
+def _place_of_request(sentences: list[list[str]]) -> Iterator[str]:
+    """Where a long question asks: at its beginning, at its end, or somewhere between."""
+    asking = [number for number, sentence in enumerate(sentences) if _asks(sentence)]
+    if not asking:
+        yield "long, and asks nothing plainly"
+        return
+    if asking[0] == 0:
+        yield "long, and asks at the start"
+    if asking[-1] == len(sentences) - 1:
+        yield "long, and asks at the end"
+    yield f"long, and asks {_bucket(len(asking), (1, 2, 4))} times"
+
+
+def _asks(sentence: list[str]) -> bool:
+    return sentence[-1] in "?？" or sentence[0] in _PLURAL_ASKERS or sentence[0] in _TELLING
+
+
+_LONG: Final = 60
 _SHORT_FOLLOW_UP: Final = 12
+_CONSTRAINT: Final = re.compile(
+    r"\b(?:must|exactly|at least|at most|no more than|no longer than|only|without|avoid|ensure|make sure|include|"
+    r"including|should|each|every|per|not|don't|no|maximum|max|minimum|between|under|within)\b",
+    re.IGNORECASE,
+)
+_NUMBER: Final = re.compile(r"\d+(?:[.,:]\d+)*")
+_TELLING: Final = frozenset(
+    "write create make design develop draft generate build calculate solve translate rewrite summarize please tell "
+    "help plan prepare show use convert can could would i'd i".split()
+)
 _SIGNS: Final = {
     "code fence or back-ticks": re.compile(r"`"),
     "code signs": re.compile(r"[{}\[\]<>;]|\w\(\)|==|=>|->|\w_\w"),
@@ -195,6 +227,18 @@ _SIGNS: Final = {
     "several paragraphs": re.compile(r"\n\s*\n"),
     "a list in the question": re.compile(r"\n\s*(?:[-*•]|\d+[.)])\s"),
     "a web address": re.compile(r"https?://|www\."),
+    "a number of things": re.compile(
+        r"\b(?:two|three|four|five|six|seven|eight|ten|twelve|[2-9]|1\d|20)\s+(?:[a-z-]+\s+){0,2}[a-z-]{3,}s\b", re.IGNORECASE
+    ),
+    "a condition": re.compile(r"\b(?:if|given|suppose|assume|assuming|imagine|let)\b", re.IGNORECASE),
+    "says how long each is": re.compile(
+        r"\b(?:each|every|per|apiece)\b.{0,40}\b(?:sentences?|lines?|words?|paragraphs?)\b"
+        r"|\b(?:sentences?|lines?|words?|paragraphs?)\b.{0,20}\b(?:each|per|apiece|every)\b",
+        re.IGNORECASE,
+    ),
+    "order matters": re.compile(
+        r"\b(?:then|next|before|after|once|until|finally|in order|sequence|previous|based on|result)\b", re.IGNORECASE
+    ),
     "a blank to fill": re.compile(r"_{2,}|\[[A-Za-z ]+\]|\.\.\.\s*$"),
     "no capital letter": re.compile(r"\A[^A-Z]*\Z"),
 }

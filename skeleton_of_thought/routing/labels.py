@@ -25,12 +25,26 @@ class LabelledQuestion:
         suitable: Whether a skeleton pays.
         category: What kind of question it is, for tables; may be empty.
         follows: Whether an answer was given before it.
+        language: Its ISO code; may be empty.
+        part: Whose question it is, so that a writer can be left out of a training; may be empty.
+        second: What another person said who did not know the first label; None if nobody was asked.
     """
 
     request: str
     suitable: bool
     category: str = ""
     follows: bool = False
+    language: str = ""
+    part: str = ""
+    second: bool | None = None
+
+    @property
+    def targets(self) -> tuple[tuple[bool, float], ...]:
+        """What a training should believe, as labels and their weights; a question two people read differently is
+        both, and counts half."""
+        if self.second is None or self.second == self.suitable:
+            return ((self.suitable, 1.0),)
+        return ((True, 0.25), (False, 0.25))
 
     @property
     def messages(self) -> tuple[Message, ...]:
@@ -42,8 +56,8 @@ class LabelledQuestion:
 def read_questions(path: Path) -> list[LabelledQuestion]:
     """Read labelled questions from CSV (`,` or `;`) or JSON lines.
 
-    The columns are `label` (1 or 0, true or false, sot or direct), `request`, and optionally `category` and
-    `follows`; others are ignored.
+    The columns are `label` (1 or 0, true or false, sot or direct), `request`, and optionally `category`,
+    `follows`, `language`, `part` and `second`; others are ignored.
 
     Raises:
         ConfigurationError: The file cannot be read, a column is missing, or a label is none of these.
@@ -118,4 +132,6 @@ def _question(row: Mapping[str, Any], place: str) -> LabelledQuestion:
             f"A label is one of {', '.join(LABELS)}; a request is text.",
         )
     follows = LABELS.get(str(row.get("follows", "")).strip().lower(), False)
-    return LabelledQuestion(request, LABELS[label], str(row.get("category") or ""), follows)
+    category, language, part = (str(row.get(name) or "") for name in ("category", "language", "part"))
+    second = LABELS.get(str(row.get("second", "")).strip().lower())
+    return LabelledQuestion(request, LABELS[label], category, follows, language, part, second)

@@ -52,18 +52,22 @@ class LexicalRouter:
         'direct'
     """
 
-    def __init__(self, *, threshold: float | None = None, weights: Path | None = None) -> None:
+    def __init__(
+        self, *, threshold: float | None = None, share: float | None = None, weights: Path | None = None
+    ) -> None:
         """Load the weights.
 
         Args:
             threshold: Probability from which the answer is "sot"; `sot router calibrate` finds one for
                 what mistakes cost you. Default: the one stored with the weights, which leans to "direct".
+            share: Of suitable questions in your traffic; the probabilities are shifted to it. Default: the one
+                stored with the weights.
             weights: A file of `sot router train --base lexical`; default: the weights in the package.
 
         Raises:
-            ConfigurationError: The threshold is no probability or the file holds no weights.
+            ConfigurationError: The threshold or the share is no probability or the file holds no weights.
         """
-        self.model = _shipped() if weights is None else LinearModel.load(weights)
+        self.model = (_shipped() if weights is None else LinearModel.load(weights)).for_share(share)
         self.threshold = self.model.threshold if threshold is None else checked_threshold(threshold)
         cues()  # read once here, not while the first question waits
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,12 @@ if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
     from pathlib import Path
 
-_LARGEST_LOGIT = 30.0  # exp() stays finite, and a probability stays below 1
+_LARGEST_LOGIT = 3.0
+"""Log-odds beyond which nothing is believed: among questions unlike those of the training, five in a hundred of the
+surest decisions are wrong, so no probability is below .05 or above .95."""
+
+_SHARE_UNTOLD = 0.37
+"""Share of suitable questions behind weights that do not say theirs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +39,14 @@ class LinearModel:
         bias: Log-odds of a question with no known feature.
         weights: Log-odds per unit of a feature.
         threshold: Probability from which the answer is "sot", unless the router is told another.
+        share: Of suitable questions in the traffic the probabilities are right for.
         about: How the weights were trained and what they scored; for people, not used here.
     """
 
     bias: float
     weights: Mapping[str, float]
     threshold: float = 0.5
+    share: float = _SHARE_UNTOLD
     about: Mapping[str, Any] = field(default_factory=dict)
 
     def probability(self, values: Mapping[str, float]) -> float:
@@ -48,6 +55,23 @@ class LinearModel:
         return sigmoid(
             self.bias + sum(known[name] * value for name, value in values.items() if name in known)
         )
+
+    def for_share(self, share: float | None) -> LinearModel:
+        """The same model for traffic with another share of suitable questions; None for the share it has.
+
+        What a question looks like is as telling as before, only the odds before looking are others (prior shift).
+
+        Raises:
+            ConfigurationError: The share is not between 0 and 1.
+        """
+        if share is None:
+            return self
+        if not 0.0 < share < 1.0:
+            raise ConfigurationError(
+                f"share={share!r} is no share of suitable questions. Give a number above 0 and below 1, such as "
+                "0.2 where one question in five wants several points.",
+            )
+        return replace(self, bias=self.bias + log_odds(share) - log_odds(self.share), share=share)
 
     def contributions(self, values: Mapping[str, float]) -> list[Contribution]:
         """What each known feature added, the strongest first."""
@@ -63,6 +87,7 @@ class LinearModel:
         content = {
             "about": self.about,
             "threshold": self.threshold,
+            "share": self.share,
             "bias": round(self.bias, 4),
             "weights": {name: round(weight, 4) for name, weight in sorted(self.weights.items())},
         }
@@ -81,6 +106,7 @@ class LinearModel:
                 float(content["bias"]),
                 {str(name): float(weight) for name, weight in content["weights"].items()},
                 float(content["threshold"]),
+                float(content.get("share", _SHARE_UNTOLD)),
                 content["about"],
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -96,8 +122,13 @@ class LinearModel:
 
 
 def sigmoid(logit: float) -> float:
-    """Probability of a log-odds; never exactly 0 or 1."""
+    """Probability of a log-odds, held between .05 and .95."""
     return 1.0 / (1.0 + math.exp(-max(-_LARGEST_LOGIT, min(_LARGEST_LOGIT, logit))))
+
+
+def log_odds(probability: float) -> float:
+    """Log-odds of a probability between 0 and 1."""
+    return math.log(probability / (1.0 - probability))
 
 
 def checked_threshold(threshold: float) -> float:

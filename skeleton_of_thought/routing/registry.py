@@ -17,32 +17,36 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-_NAMED: Final[dict[str, Callable[[float | None], Router]]] = {
-    "always": lambda _: FixedRouter("sot"),
-    "auto": lambda threshold: LexicalRouter(threshold=threshold),
-    "embedding": lambda threshold: EmbeddingRouter(threshold=threshold),
-    "lexical": lambda threshold: LexicalRouter(threshold=threshold),
-    "never": lambda _: FixedRouter("direct"),
+_NAMED: Final[dict[str, Callable[[float | None, float | None], Router]]] = {
+    "always": lambda *_: FixedRouter("sot"),
+    "auto": lambda threshold, share: LexicalRouter(threshold=threshold, share=share),
+    "embedding": lambda threshold, share: EmbeddingRouter(threshold=threshold, share=share),
+    "lexical": lambda threshold, share: LexicalRouter(threshold=threshold, share=share),
+    "never": lambda *_: FixedRouter("direct"),
 }
 
 
-def _prompting(model: str, _: float | None) -> Router:
+def _prompting(model: str, *_: float | None) -> Router:
     from skeleton_of_thought.clients.routing import prompting_router
 
     return prompting_router(model)
 
 
-_WITH_PATH: Final[dict[str, Callable[[str, float | None], Router]]] = {
-    "classifier": lambda folder, threshold: ClassifierRouter(folder, threshold=threshold),
-    "labels": lambda file, _: LabelRouter(read_questions(Path(file))),
-    "lexical": lambda file, threshold: LexicalRouter(weights=Path(file), threshold=threshold),
+_WITH_PATH: Final[dict[str, Callable[[str, float | None, float | None], Router]]] = {
+    "classifier": lambda folder, threshold, _: ClassifierRouter(folder, threshold=threshold),
+    "labels": lambda file, *_: LabelRouter(read_questions(Path(file))),
+    "lexical": lambda file, threshold, share: LexicalRouter(
+        weights=Path(file), threshold=threshold, share=share
+    ),
     "prompting": _prompting,
 }
 ROUTER_NAMES: Final = (*sorted(_NAMED), "classifier:FOLDER", "labels:FILE", "lexical:FILE", "prompting:MODEL")
 """What `get_router` understands."""
 
 
-def get_router(router: str | Router, *, threshold: float | None = None) -> Router:
+def get_router(
+    router: str | Router, *, threshold: float | None = None, share: float | None = None
+) -> Router:
     """A router by name, or the router itself.
 
     Args:
@@ -50,6 +54,8 @@ def get_router(router: str | Router, *, threshold: float | None = None) -> Route
             `"always"`, `"never"`, `"classifier:FOLDER"`, `"labels:FILE"`, `"lexical:FILE"` with your weights,
             `"prompting:MODEL"` with a model as `sot ask --model` takes it, or any object with `route` and `aroute`.
         threshold: Probability from which a named router says "sot"; default: its own.
+        share: Of suitable questions in your traffic, for `"lexical"` and `"embedding"`; default: the one their
+            weights are made for.
 
     Raises:
         ConfigurationError: No router has that name, or the object is none.
@@ -62,9 +68,9 @@ def get_router(router: str | Router, *, threshold: float | None = None) -> Route
     if isinstance(router, str):
         name, colon, path = router.partition(":")
         if not colon and name in _NAMED:
-            return _NAMED[name](threshold)
+            return _NAMED[name](threshold, share)
         if path and name in _WITH_PATH:
-            return _WITH_PATH[name](path, threshold)
+            return _WITH_PATH[name](path, threshold, share)
         raise ConfigurationError(f"router={router!r} is unknown. Use one of {', '.join(ROUTER_NAMES)}.")
     if not isinstance(router, Router):
         raise ConfigurationError(

@@ -52,4 +52,4 @@ def test_lexical_weights_survive_the_file(tmp_path) -> None:
     again = LinearModel.load(tmp_path / "w.json")
     assert again.weights == pytest.approx(model.weights, abs=1e-4)
     assert again.about["questions"] == 20
-    assert again.about["cross_validation_5"]["accuracy"] == 1.0
+    assert again.about["left_out_5"]["accuracy"] == 1.0
