@@ -5,7 +5,7 @@ PIP := $(BIN)/pip --disable-pip-version-check --quiet
 export Q ?= How can I improve my time management skills?
 
 .DEFAULT_GOAL := help
-.PHONY: help ask cookbook demo test lint format types check clean
+.PHONY: help ask cookbook demo quick test overhead lint format types docs check release clean
 
 help: ## List the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -19,8 +19,19 @@ demo: $(VENV)/.dev ## Watch both ways race, in a browser
 cookbook: $(VENV)/.dev ## Run the notebooks and keep their outputs
 	@$(BIN)/python cookbook/execute.py
 
-test: $(VENV)/.dev ## Run the tests (make test ARGS="-k parser")
-	@$(BIN)/python -m pytest $(ARGS)
+# A worker for every core, each with one thread for torch; all tests of a file go to the same worker.
+WORKERS ?= auto
+PARALLEL := -n $(WORKERS) --dist loadgroup --no-loadscope-reorder --benchmark-disable
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL)
+
+quick: $(VENV)/.dev ## Run the tests that need no torch, server, browser or notebook
+	@$(PYTEST) -q -m quick $(ARGS)
+
+test: $(VENV)/.dev ## Run all tests, and name the ten slowest (make test ARGS="-k parser", WORKERS=0 for one process)
+	@$(PYTEST) --durations=10 $(ARGS)
+
+overhead: $(VENV)/.dev ## Measure what the chain costs; fails where a way takes more than twice the least
+	@$(BIN)/python benchmarks/overhead.py --latency 0.1 --runs 3 --most 2
 
 lint: $(VENV)/.dev ## Check format and lint
 	@$(BIN)/ruff format --check .
@@ -33,10 +44,17 @@ format: $(VENV)/.dev ## Rewrite the files in the project's format
 types: $(VENV)/.dev ## Check types
 	@$(BIN)/mypy
 
-check: lint types test ## What CI runs: format, lint, types, tests
+docs: $(VENV)/.dev ## Build the documentation into site/; a warning is an error
+	@$(BIN)/python -m mkdocs build --strict --quiet
+
+check: lint types docs test ## What CI runs: format, lint, types, documentation, tests
+
+# Nothing is uploaded: what passes here lies in dist/.
+release: $(VENV)/.dev ## Build wheel and sdist, check them, and try the wheel where nothing else is
+	@$(BIN)/python .ci/release.py
 
 clean: ## Remove the virtual environment and caches
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) site dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
