@@ -116,7 +116,7 @@ class Everyday:
             point_llm=points,
             router=get_router(_FALLBACK if router is None or router == SELF else router),
             decides_itself=decides_itself,
-            race=race,
+            race=race and router != "always",
             limiter=limiter,
             prices=_prices(prices, stages),
             load_aware=options.load_aware,

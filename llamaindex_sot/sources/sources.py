@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from llama_index.core.prompts import PromptTemplate
 
-from llamaindex_sot.sources.titles import with_citations
+from llamaindex_sot.sources.titles import with_citations, without_heading
 from skeleton_of_thought.errors import ConfigurationError
 from skeleton_of_thought.prompts import Prompts
 from skeleton_of_thought.skeleton import Point, Skeleton
@@ -64,9 +64,8 @@ class Sources:
         return "\n\n".join(_entry(number, text) for number, text in shown.items())
 
     def as_quote(self, numbers: Collection[int]) -> str:
-        """The chunks with these numbers as an answer quotes them."""
-        quote = " ".join(with_citations(number, self.texts[number]) for number in sorted(numbers))
-        return f" In the words of the source: {quote}"
+        """The chunks with these numbers as an answer quotes them: `[2]: “Bees drink water.”`."""
+        return "".join(f" [{number}]: “{without_heading(self.texts[number])}”" for number in sorted(numbers))
 
 
 def pack(chunks: Sequence[str], template: PromptTemplate, *, helper: PromptHelper, llm: LLM) -> Sources:

@@ -34,25 +34,27 @@ def skeleton_of(texts: Mapping[int, str]) -> str:
 
 
 def title_of(text: str) -> str:
-    """The beginning of a source's first sentence, up to the end of a clause.
+    """The beginning of a source's first sentence, up to the end of a clause; with "…" where it ends within one.
 
     A heading over it is passed over: a small model that is to write about "Watering" does not look further.
     """
-    first = _SENTENCE_END.split(_without_heading(text), maxsplit=1)[0].rstrip(".!?: ")[:_LONGEST_TITLE]
+    first = _SENTENCE_END.split(without_heading(text), maxsplit=1)[0].rstrip(".!?: ")[:_LONGEST_TITLE]
     ends = [clause.start() for clause in _CLAUSE_END.finditer(first)]
     whole = next((first[:end] for end in ends if len(first[:end].split()) >= _SHORTEST), first)
-    words = whole.split()[:_LONGEST]
+    words = whole.split()
+    cut = len(words) > _LONGEST
+    words = words[:_LONGEST]
     while len(words) > _SHORTEST and words[-1].lower() in _DANGLING:
         words.pop()
-    return " ".join(words)
+    return " ".join(words) + ("…" if cut else "")
 
 
 def with_citations(number: int, text: str) -> str:
     """The source with its number behind every sentence, so that a model that retells it cites it too."""
-    return re.sub(r"(?=[.!?](?:\s|$))", f" [{number}]", _without_heading(text))
+    return re.sub(r"(?=[.!?](?:\s|$))", f" [{number}]", without_heading(text))
 
 
-def _without_heading(text: str) -> str:
+def without_heading(text: str) -> str:
     """The text on one line, without the metadata LlamaIndex puts over it and without a heading."""
     text = _METADATA.sub("", text.strip(), count=1)
     lines = [line.strip() for line in text.splitlines() if line.strip()]

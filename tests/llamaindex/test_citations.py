@@ -167,7 +167,10 @@ def test_cited_numbers_in_order_of_appearance():
         ("file: a.md\npage: 2\n\nFoxglove, monkshood and yew are poisonous.", "Foxglove, monkshood"),
         ("Children and visitors\nChildren are welcome.", "Children are welcome"),
         ("A tour takes 90\nminutes and costs nothing.", "A tour takes 90 minutes"),
-        ("It is on the very end of the long road that leads to the sea", "It is on the very end of the long"),
+        (
+            "It is on the very end of the long road that leads to the sea",
+            "It is on the very end of the long…",
+        ),
         ("Watering", "Watering"),
     ],
 )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 from langchain_anthropic import ChatAnthropic
+from langchain_core.messages import AIMessage
+from langchain_core.runnables import RunnableLambda
 from langchain_openai import ChatOpenAI
-from llama_index.core.base.llms.types import ChatMessage
+from llama_index.core.base.llms.types import AudioBlock, ChatMessage, ImageBlock, TextBlock, ThinkingBlock
 
 from llamaindex_sot import LangChainLLM, SkeletonOfThoughtSynthesizer
 from skeleton_of_thought import ConfigurationError
@@ -68,3 +70,26 @@ def test_limits_and_names(llm):
     assert llm.metadata.model_name in {"gpt-4o-mini", "claude-haiku-4-5"}
     with pytest.raises(ConfigurationError, match="role 'tool'"):
         llm.chat([ChatMessage(role="tool", content="42")])
+
+
+def test_pictures_reach_the_model_and_what_cannot_is_refused(server, llm):
+    picture = ImageBlock(image=b"\x89PNG\r\n\x1a\n" + b"0" * 20, image_mimetype="image/png")
+    llm.chat([ChatMessage(role="user", blocks=[TextBlock(text="What is this?"), picture])])
+    assert server.provider.ledger.wait_until_idle()
+    seen: list[object] = []
+    taking = LangChainLLM(RunnableLambda(lambda messages: seen.append(messages) or AIMessage("A leaf.")))
+    remote = ImageBlock(url="https://example.org/leaf.png")
+    thought = ThinkingBlock(content="Hm.")
+    taking.chat(
+        [
+            ChatMessage(role="user", blocks=[TextBlock(text="And this?"), picture, remote]),
+            ChatMessage(role="assistant", blocks=[thought, TextBlock(text="So?")]),
+        ]
+    )
+    ((_, content), said) = seen[0]
+    assert [block["type"] for block in content] == ["text", "image", "image"]
+    assert content[1]["mime_type"] == "image/png"
+    assert content[2]["url"] == "https://example.org/leaf.png"
+    assert said == ("assistant", "So?")
+    with pytest.raises(ConfigurationError, match=r"reads text and image .* not audio blocks"):
+        llm.chat([ChatMessage(role="user", blocks=[AudioBlock(audio=b"0" * 20)])])

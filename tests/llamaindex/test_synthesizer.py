@@ -189,9 +189,7 @@ async def test_a_source_the_model_says_nothing_about_is_quoted():
         again = await second.get_response() if streaming else second
         assert str(first) == str(again)
         assert len(llm.script.asked) == 6
-        assert "2. Water is what chunk 2 is about [2]: In the words of the source: Water is what" in str(
-            first
-        )
+        assert "2. Water is what chunk 2 is about [2]: [2]: “Water is what" in str(first)
 
 
 async def test_a_source_of_which_only_the_title_is_repeated_is_quoted():
@@ -204,7 +202,7 @@ async def test_a_source_of_which_only_the_title_is_repeated_is_quoted():
         )
         again = await second.get_response() if streaming else second
         assert str(first) == str(again)
-        assert "1. Soil is what chunk 1 is about [1]: In the words of the source: Soil" in str(first)
+        assert "1. Soil is what chunk 1 is about [1]: [1]: “Soil" in str(first)
         assert "2. Water is what chunk 2 is about [2]: Soil is what chunk 2" in str(first)
         assert len(llm.script.asked) == 6
 

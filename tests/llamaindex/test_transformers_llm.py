@@ -13,7 +13,7 @@ from llama_index.core.instrumentation.events.llm import LLMChatEndEvent
 from llama_index_instrumentation import get_dispatcher
 
 from llamaindex_sot import SkeletonOfThoughtSynthesizer, TransformersLLM
-from skeleton_of_thought import ConfigurationError
+from skeleton_of_thought import ConfigurationError, Options
 
 from .fakes import nodes
 
@@ -158,7 +158,7 @@ def test_a_context_all_points_share_is_read_once_without_a_skeleton_request_too(
 def test_the_packaged_model_is_not_asked_for_a_skeleton_unless_something_needs_one(bills):
     synthesizer().synthesize("What keeps a garden alive?", nodes(3))
     assert len(bills) == 3
-    for options in ({"skeleton": "model"}, {"prompts": "partial"}, {"points_per_call": 2}):
+    for options in ({"skeleton": "model"}, {"prompts": "partial"}, {"options": Options(points_per_call=2)}):
         bills.clear()
         synthesizer(**options).synthesize("What keeps a garden alive?", nodes(3))
         assert "skeleton" in {request for request, *_ in bills}, options

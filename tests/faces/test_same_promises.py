@@ -1,0 +1,284 @@
+"""What a run promises, it promises in every face and in every way of asking."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import time
+from typing import Any
+
+import pytest
+
+from skeleton_of_thought import ConfigurationError, Options
+from skeleton_of_thought.errors import DeadlineError, PointError
+from skeleton_of_thought.limits import Limiter
+from skeleton_of_thought.options import RunSettings
+from skeleton_of_thought.prices import Price, Prices
+from skeleton_of_thought.routing import Decision
+
+from .faces import FACES, WAYS, Answered
+from .models import INPUT_TOKENS, NAME
+from .script import QUESTION, TITLES, Reply, Script
+
+
+@pytest.fixture
+def make_script():
+    """Makes scripts whose late replies end with the test."""
+    made: list[Script] = []
+
+    def make(replies: Any = None) -> Script:
+        made.append(Script(dict(replies or {})))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.over.set()
+
+
+WHOLE = "\n\n".join(f"{n}. {title}: Text {n}, word by word." for n, title in enumerate(TITLES, start=1))
+
+
+@pytest.fixture(params=FACES, ids=lambda face: face.name)
+def face(request):
+    return request.param
+
+
+@pytest.fixture(params=WAYS)
+def way(request):
+    return request.param
+
+
+def statuses(answered: Answered) -> list[str]:
+    return [point["status"] for point in answered.sot["points"]]
+
+
+def errors(answered: Answered) -> str:
+    return " ".join(point["error"] or "" for point in answered.sot["points"])
+
+
+async def test_the_answer_and_its_bill(make_script, face, way):
+    answered = await face.ask(make_script(), way)
+    assert answered.text == WHOLE
+    assert statuses(answered) == ["ok"] * 3
+    assert answered.sot["usage"]["input_tokens"] == 4 * INPUT_TOKENS
+    assert json.loads(json.dumps(answered.sot)) == answered.sot
+
+
+async def test_a_filtered_point_has_failed(make_script, face, way):
+    script = make_script({"point:2": Reply("Half a", finish="content_filter")})
+    answered = await face.ask(script, way)
+    assert statuses(answered) == ["ok", "failed", "ok"]
+    assert "content filter" in errors(answered)
+    assert script.asked.count("point:2") == 1
+
+
+async def test_a_failed_point_is_asked_for_again_and_then_marked(make_script, face, way):
+    script = make_script({"point:2": [RuntimeError("down"), None], "point:3": RuntimeError("gone")})
+    answered = await face.ask(script, way)
+    assert statuses(answered) == ["ok", "ok", "failed"]
+    assert (script.asked.count("point:2"), script.asked.count("point:3")) == (2, 2)
+    assert "could not be written" in answered.text
+
+
+async def test_policies_for_failed_points(make_script, face, way):
+    def script() -> Script:
+        return make_script({"point:2": RuntimeError("gone")})
+
+    skipped = await face.ask(script(), way, on_point_error="skip", retries=0)
+    assert statuses(skipped) == ["ok", "skipped", "ok"]
+    assert "Water" not in skipped.text
+    with pytest.raises(PointError) as raised:
+        await face.ask(script(), way, on_point_error="raise", retries=0)
+    assert [point.status for point in raised.value.answer.points].count("ok") == 2
+
+
+async def test_timeout_returns_what_is_there(make_script, face, way):
+    answered = await face.ask(make_script({"point:2": Reply("Late.", late=True)}), way, timeout=2.0)
+    assert statuses(answered) == ["ok", "failed", "ok"]
+    assert "timeout=2" in errors(answered)
+    with pytest.raises(DeadlineError):
+        await face.ask(make_script({"skeleton": Reply("Late.", late=True)}), way, timeout=0.2)
+
+
+async def test_point_timeout_fails_the_late_point(make_script, face, way):
+    answered = await face.ask(make_script({"point:2": Reply("Late.", late=True)}), way, point_timeout=0.5)
+    assert statuses(answered) == ["ok", "failed", "ok"]
+    assert "point_timeout=0.5" in errors(answered)
+
+
+async def test_hedge_after_asks_a_second_time(make_script, face, way):
+    script = make_script({"point:2": [Reply("Late.", late=True), Reply("In time.")]})
+    answered = await face.ask(script, way, hedge_after=0.2)
+    assert answered.sot["points"][1]["text"] == "In time."
+    assert answered.sot["bill"]["points"][1]["hedges"] == 1
+
+
+async def test_a_limiter_is_passed_by_every_request(make_script, face, way):
+    class Counting(Limiter):
+        def __init__(self) -> None:
+            super().__init__(max_concurrency=1)
+            self.passed = 0
+
+        def slot(self, **options: Any) -> Any:
+            self.passed += 1
+            return super().slot(**options)
+
+        def aslot(self, **options: Any) -> Any:
+            self.passed += 1
+            return super().aslot(**options)
+
+    limiter = Counting()
+    answered = await face.ask(make_script(), way, limiter=limiter)
+    assert answered.text == WHOLE
+    assert limiter.passed == 4
+
+
+async def test_prices_make_the_bill_name_money(make_script, face, way):
+    prices = Prices({NAME: Price(input=1.0, output=1.0)})
+    answered = await face.ask(make_script(), way, prices=prices)
+    tokens = answered.sot["usage"]["total_tokens"]
+    assert answered.sot["bill"]["cost"]["total"] == pytest.approx(tokens / 1e6)
+    assert "cost" not in (await face.ask(make_script(), way)).sot["bill"]
+
+
+async def test_load_aware_answers_directly_while_there_is_no_room(make_script, face, way):
+    class Full(Limiter):
+        load = 1.0
+
+    options = {"limiter": Full(), "options": Options(load_aware=True)}
+    answered = await face.ask(make_script(), way, **options)
+    assert (answered.text, answered.sot["route"]) == ("A plain answer.", "direct")
+    assert (await face.ask(make_script(), way, limiter=Full())).sot["route"] == "sot"
+
+
+@pytest.mark.parametrize("route", ["sot", "direct"])
+async def test_a_race_does_not_wait_for_its_router(make_script, face, way, route):
+    class Slow:
+        def route(self, messages: Any) -> Decision:
+            while len(script.asked) < 2:  # the others have been asked before it has decided
+                time.sleep(0.001)
+            return Decision(route, 1.0, "I say so")
+
+        async def aroute(self, messages: Any) -> Decision:
+            while len(script.asked) < 2:  # noqa: ASYNC110 - the script is asked from threads as well
+                await asyncio.sleep(0.001)
+            return Decision(route, 1.0, "I say so")
+
+    script = make_script({"direct": Reply("A plain answer.", late=route == "sot")})
+    answered = await face.ask(script, way, router=Slow(), race=True)
+    assert {"skeleton", "direct"} <= set(script.asked)
+    assert answered.text == (WHOLE if route == "sot" else "A plain answer.")
+    assert answered.sot["route"] == route
+
+
+async def test_a_router_that_is_down_does_not_cost_the_answer(make_script, face, way):
+    class Down:
+        def route(self, messages: Any) -> Decision:
+            raise RuntimeError("router is down")
+
+        async def aroute(self, messages: Any) -> Decision:
+            raise RuntimeError("router is down")
+
+    answered = await face.ask(make_script(), way, router=Down())
+    assert answered.text in {WHOLE, "A plain answer."}
+    assert "the router failed" in answered.sot["reason"]
+
+
+async def test_models_for_skeleton_and_points(make_script, face, way):
+    plain, skeletons, points = make_script(), make_script(), make_script()
+    models = {"skeleton_model": face.model(skeletons), "point_model": face.model(points)}
+    assert (await face.ask(plain, way, **models)).text == WHOLE
+    assert (plain.asked, skeletons.asked) == ([], ["skeleton"])
+    assert sorted(points.asked) == ["point:1", "point:2", "point:3"]
+
+
+async def test_an_answer_of_other_content_is_no_empty_one(make_script, face, way):
+    if face.name == "Sourced":
+        pytest.skip("its direct answers are LlamaIndex's own synthesizer's, which knows text alone")
+    script = make_script({"direct": Reply("", tool=True)})
+    answered = await face.ask(script, way, router="never")
+    assert answered.text in {"", "Empty Response"}  # LlamaIndex's query engines say so
+    assert answered.sot["route"] == "direct"
+    assert script.asked == ["direct"]
+
+
+async def test_no_list_gives_a_plain_answer(make_script, face, way):
+    answered = await face.ask(make_script({"skeleton": "I would rather not."}), way)
+    assert (answered.text, answered.sot["route"]) == ("A plain answer.", "direct")
+
+
+async def test_rare_options(make_script, face, way):
+    script = make_script()
+    options = {"max_points": 2, "answer_format": "headings", "options": Options(early_points=0)}
+    answered = await face.ask(script, way, **options)
+    assert answered.text.startswith("## Air\n\nText 1")
+    assert script.asked[0] == "skeleton"
+    assert len(answered.sot["points"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"max_points": 1}, "max_points"),
+        ({"retries": -1}, "retries"),
+        ({"on_point_error": "ignore"}, "on_point_error"),
+        ({"answer_format": "poem"}, "answer_format"),
+        ({"point_max_tokens": 0}, "point_max_tokens"),
+        ({"timeout": 0}, "timeout"),
+        ({"point_timeout": float("nan")}, "point_timeout"),
+        ({"hedge_after": -1}, "hedge_after"),
+        ({"router": "guess"}, "lexical"),
+        ({"prompts": "best"}, "instruction"),
+    ],
+)
+def test_wrong_values_are_refused_before_any_token(make_script, face, options, says):
+    with pytest.raises((ConfigurationError, ValueError), match=says):
+        face.make(make_script(), "whole", **options)
+
+
+EVERYDAY = {
+    "router": None,
+    "prompts": None,
+    "skeleton_model": None,
+    "point_model": None,
+    "max_points": None,
+    "point_max_tokens": None,
+    "answer_format": None,
+    "on_point_error": "mark",
+    "retries": 1,
+    "timeout": None,
+    "point_timeout": None,
+    "hedge_after": None,
+    "race": False,
+    "limiter": None,
+    "prices": None,
+    "options": Options(),
+}
+
+
+def defaults(kind: Any) -> dict[str, Any]:
+    fields = getattr(kind, "model_fields", {})
+    if set(EVERYDAY) <= set(fields):
+        return {name: field.default for name, field in fields.items()}
+    owner = next(base for base in kind.__mro__ if "__init__" in vars(base))
+    return {name: parameter.default for name, parameter in inspect.signature(owner).parameters.items()}
+
+
+def test_everyday_options_have_the_same_names_and_defaults(face):
+    found = defaults(face.kind)
+    assert {name: found[name] for name in EVERYDAY} == EVERYDAY
+    assert not set(found) & {
+        "early_points",
+        "points_per_call",
+        "structured_skeleton",
+        "prompt_cache",
+        "load_aware",
+    }
+
+
+def test_every_setting_of_a_run_is_an_option_of_the_faces():
+    shared = {"leads", "max_stops", *(name for name in dir(Options()) if not name.startswith("_"))}
+    settings = {name for name in RunSettings.__dataclass_fields__ if name not in shared}
+    assert settings <= set(EVERYDAY)
+    assert QUESTION
