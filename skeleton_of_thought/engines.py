@@ -78,7 +78,8 @@ ENGINES: Final[dict[str, Engine]] = {
             continues="fields",
             continue_fields=_CONTINUE,
             partial_answers=Fact(
-                "needs continue_final_message with add_generation_prompt false: the second is true by default, and then "
+                "needs continue_final_message with add_generation_prompt false: the second is true by "
+                "default, and then "
                 "the turn is closed without a word; Qwen3's thinking breaks with it",
                 "vllm/entrypoints/openai/chat_completion/protocol.py; vllm issue 28089",
             ),
@@ -103,9 +104,7 @@ ENGINES: Final[dict[str, Engine]] = {
             prefix=Fact("RadixAttention keeps every prefix for all requests", "SGLang documentation"),
             continues="fields",
             continue_fields=(("continue_final_message", True),),
-            partial_answers=Fact(
-                "needs continue_final_message", "sglang/srt/entrypoints/openai/protocol.py"
-            ),
+            partial_answers=Fact("needs continue_final_message", "sglang/srt/entrypoints/openai/protocol.py"),
             fields=Fact(
                 "priority, cache_salt, extra_key, separate_reasoning, regex, ebnf",
                 "sglang/srt/entrypoints/openai/protocol.py",
@@ -124,7 +123,8 @@ ENGINES: Final[dict[str, Engine]] = {
                 "tried",
             ),
             at_once=Fact(
-                "as many as slots (-np), the others wait; a fixed number of slots divides the context among them unless "
+                "as many as slots (-np), the others wait; a fixed number of slots divides the context among"
+                " them unless "
                 "--kv-unified is given",
                 "run by the tests of this project",
                 "tried",
@@ -136,7 +136,8 @@ ENGINES: Final[dict[str, Engine]] = {
             ),
             continues="prefill",
             partial_answers=Fact(
-                "a last message of the assistant is continued; answers that are not streamed repeat it, streamed ones do "
+                "a last message of the assistant is continued; answers that are not streamed repeat it, "
+                "streamed ones do "
                 "not; with thinking enabled it is refused (400)",
                 "run by the tests of this project; llama.cpp issues 20861 and 21889",
                 "tried",
@@ -145,13 +146,15 @@ ENGINES: Final[dict[str, Engine]] = {
                 'chat_template_kwargs {"enable_thinking": false}; cache_prompt', "run by hand", "tried"
             ),
             not_sent=Fact(
-                "n above the number of slots is refused; continue_final_message after a user's message makes the model go "
+                "n above the number of slots is refused; continue_final_message after a user's message "
+                "makes the model go "
                 "on with the user's words; priority and cache_salt are ignored",
                 "run by hand",
                 "tried",
             ),
             disconnect=Fact(
-                "a streamed answer frees its slot within a token or two; one that is not streamed is written to its end",
+                "a streamed answer frees its slot within a token or two; one that is not streamed is "
+                "written to its end",
                 "run by the tests of this project",
                 "tried",
             ),
@@ -161,7 +164,8 @@ ENGINES: Final[dict[str, Engine]] = {
             name="Ollama",
             start=Fact("OLLAMA_NUM_PARALLEL=8 ollama serve", "ollama/envconfig/config.go"),
             at_once=Fact(
-                "one, unless OLLAMA_NUM_PARALLEL says more; some families (qwen35, qwen3next, qwen3vl, lfm2, nemotron_h) "
+                "one, unless OLLAMA_NUM_PARALLEL says more; some families (qwen35, qwen3next, qwen3vl, "
+                "lfm2, nemotron_h) "
                 "are held to one whatever it says; 512 wait, then 503",
                 "ollama/server/sched.go; ollama issues 9054 and 11277",
             ),
@@ -169,7 +173,9 @@ ENGINES: Final[dict[str, Engine]] = {
             continues="prefill",
             partial_answers=Fact("a last message of the assistant is continued", "ollama issues"),
             fields=Fact("none", "-"),
-            not_sent=Fact("n, tool_choice and logit_bias are not taken", "Ollama's page on OpenAI compatibility"),
+            not_sent=Fact(
+                "n, tool_choice and logit_bias are not taken", "Ollama's page on OpenAI compatibility"
+            ),
             disconnect=Fact(
                 "closing the connection stops the answer; one report says not when layers run on the CPU",
                 "ollama issues 1695 and 2876",
@@ -180,7 +186,8 @@ ENGINES: Final[dict[str, Engine]] = {
             name="transformers serve",
             start=Fact("transformers serve MODEL --continuous-batching", "a run of version 5.23", "tried"),
             at_once=Fact(
-                "one at a time without --continuous-batching; with it, sampling is what the first request asked for and "
+                "one at a time without --continuous-batching; with it, sampling is what the first request "
+                "asked for and "
                 "stop sequences are ignored",
                 "a run of version 5.23",
                 "tried",
@@ -192,8 +199,12 @@ ENGINES: Final[dict[str, Engine]] = {
                 "transformers/cli/serving/chat_completion.py",
                 "tried",
             ),
-            fields=Fact("none: n, logprobs, response_format and stream_options are ignored", "a run", "tried"),
-            not_sent=Fact("unknown fields are refused (422), continue_final_message among them", "a run", "tried"),
+            fields=Fact(
+                "none: n, logprobs, response_format and stream_options are ignored", "a run", "tried"
+            ),
+            not_sent=Fact(
+                "unknown fields are refused (422), continue_final_message among them", "a run", "tried"
+            ),
             disconnect=Fact("aborts", "transformers source"),
         ),
         Engine(
@@ -203,7 +214,8 @@ ENGINES: Final[dict[str, Engine]] = {
             prefix=Fact("whatever stands behind it", "LiteLLM documentation"),
             continues="prefill",
             partial_answers=Fact(
-                "passed on by /v1/chat/completions; /v1/messages lost it for vLLM", "litellm pull request 28580"
+                "passed on by /v1/chat/completions; /v1/messages lost it for vLLM",
+                "litellm pull request 28580",
             ),
             fields=Fact("fields it does not know are passed on", "LiteLLM documentation"),
             not_sent=Fact("nothing known", "-"),
@@ -220,7 +232,8 @@ ENGINES: Final[dict[str, Engine]] = {
             ),
             at_once=Fact("vLLM inside, on as many replicas as are configured", "ray 2.60 documentation"),
             prefix=Fact(
-                "per replica; PrefixCacheAffinityRouter sends what shares a prefix to one", "ray 2.60 documentation"
+                "per replica; PrefixCacheAffinityRouter sends what shares a prefix to one",
+                "ray 2.60 documentation",
             ),
             continues="fields",
             continue_fields=_CONTINUE,

@@ -220,4 +220,3 @@ _KNOWN: dict[str, Speeds] = {}
 def speeds_of(model: str) -> Speeds:
     """What is known of a model in this process, by any name that identifies it and its server."""
     return _KNOWN.setdefault(model, Speeds(model))
-

@@ -56,7 +56,9 @@ def listed(base_url: str) -> tuple[str | None, tuple[str, ...]]:
     try:
         with urllib.request.urlopen(address, timeout=_SECONDS_FOR_MODELS) as response:  # noqa: S310 - checked above
             models: Any = json.load(response).get("data") or []
-            return (models[0].get("owned_by") if models else None), tuple(str(each.get("id")) for each in models)
+            return (models[0].get("owned_by") if models else None), tuple(
+                str(each.get("id")) for each in models
+            )
     except (OSError, ValueError, AttributeError):
         return None, ()
 
@@ -79,8 +81,8 @@ def describe(report: Report, engine: Engine | None, *, listed_there: bool | None
         lengths = report.typical
         lines += [
             "",
-            f"To expect from Skeleton-of-Thought: {gain:.1f} times as fast as a plain answer, for {lengths.points} points "
-            f"of {lengths.point} tokens (the paper's formula).",
+            f"To expect from Skeleton-of-Thought: {gain:.1f} times as fast as a plain answer,",
+            f"for {lengths.points} points of {lengths.point} tokens (the paper's formula).",
         ]
     if report.problem:
         lines += ["", f"The probe ended early: {report.problem}"]
@@ -88,12 +90,11 @@ def describe(report: Report, engine: Engine | None, *, listed_there: bool | None
 
 
 def _timings(report: Report) -> list[str]:
-    lines = []
-    for batch in report.batches:
-        lines.append(
-            f"{batch.requests} at once: first token after {batch.first_token:.2f} s, {batch.tokens_per_second:.0f} tokens "
-            f"a second, {batch.seconds:.2f} s in all"
-        )
+    lines = [
+        f"{batch.requests} at once: first token after {batch.first_token:.2f} s, "
+        f"{batch.tokens_per_second:.0f} tokens a second, {batch.seconds:.2f} s in all"
+        for batch in report.batches
+    ]
     if report.in_turn is None:
         return lines
     one, most = report.batches[0], report.batches[-1]

@@ -47,7 +47,9 @@ def serve(
         int, typer.Option(min=1, help="Answers at once beyond which callers are told to come back.")
     ] = 1000,
     grace: Annotated[float, typer.Option(help="Seconds answers may take to end after a stop.")] = 60.0,
-    log_level: Annotated[str, typer.Option(help="info logs every answer; warning, only what failed.")] = "info",
+    log_level: Annotated[
+        str, typer.Option(help="info logs every answer; warning, only what failed.")
+    ] = "info",
 ) -> None:
     """Serve a model over OpenAI's API, with Skeleton-of-Thought where it pays, until Ctrl+C."""
     from sot_command.server import log_to_stderr, open_service

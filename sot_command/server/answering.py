@@ -104,7 +104,9 @@ class Answering:
                 last = attempt > self._answerer.begin_again
                 if last or (seen and shown) or not may_pass(error):
                     raise
-                logger.info("An answer failed before it was shown, and is begun again: %s", type(error).__name__)
+                logger.info(
+                    "An answer failed before it was shown, and is begun again: %s", type(error).__name__
+                )
                 self._run = self._new_run()
                 yield ""
             else:

@@ -17,8 +17,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from skeleton_of_thought.request import Request as ModelRequest
 from skeleton_of_thought.messages import Message
+from skeleton_of_thought.request import Request as ModelRequest
 from sot_command.server.metrics import Metrics
 from sot_command.server.problems import Problem, problem_of
 from sot_command.server.reading import ChatRequest, read
@@ -239,7 +239,9 @@ class _Exchange:
         try:
             self._answering = await self._service.answerer.open(request)
             writer = Writer(f"chatcmpl-{self._id}", self._service.names[0])
-            await (self._write_stream if request.stream else self._write_whole)(self._answering, request, writer)
+            await (self._write_stream if request.stream else self._write_whole)(
+                self._answering, request, writer
+            )
             self._service.metrics.answered(self._answering.answer)
             self.note("200")
         except Exception as error:  # noqa: BLE001 - every failure is told to the client in OpenAI's shape

@@ -67,9 +67,13 @@ class Metrics:
             lines.append(f'sot_requests_total{{route="{route}",outcome="{outcome}"}} {count}')
         lines += ["# TYPE sot_requests_in_flight gauge", f"sot_requests_in_flight {self.in_flight}"]
         lines.append("# TYPE sot_tokens_total counter")
-        lines += [f'sot_tokens_total{{kind="{kind}"}} {count}' for kind, count in sorted(self._tokens.items())]
+        lines += [
+            f'sot_tokens_total{{kind="{kind}"}} {count}' for kind, count in sorted(self._tokens.items())
+        ]
         lines.append("# TYPE sot_points_total counter")
-        lines += [f'sot_points_total{{status="{name}"}} {count}' for name, count in sorted(self._points.items())]
+        lines += [
+            f'sot_points_total{{status="{name}"}} {count}' for name, count in sorted(self._points.items())
+        ]
         for name in ("answer", "first_token"):
             lines.append(f"# TYPE sot_{name}_seconds histogram")
             for (kind, route), histogram in sorted(self._seconds.items()):

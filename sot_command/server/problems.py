@@ -13,7 +13,12 @@ from skeleton_of_thought.errors import (
 )
 from skeleton_of_thought.provider_errors import causes, retry_after_of, status_of
 
-_TYPES = {401: "authentication_error", 404: "not_found_error", 429: "rate_limit_error", 503: "overloaded_error"}
+_TYPES = {
+    401: "authentication_error",
+    404: "not_found_error",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+}
 _PASSED_ON = {400, 404, 409, 413, 415, 422, 429, 529}
 """Answers of the upstream that are about the caller's request; others, its key above all, are the server's affair."""
 
@@ -51,7 +56,7 @@ class Problem(Exception):  # noqa: N818 - it is the answer to a request, thrown 
         return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code}}
 
 
-def problem_of(error: BaseException) -> Problem:
+def problem_of(error: BaseException) -> Problem:  # noqa: PLR0911 - one kind of error after the other
     """What an exception of a run means for the caller."""
     if isinstance(error, Problem):
         return error
@@ -79,5 +84,9 @@ def _told(error: BaseException) -> dict[str, Any]:
     """The upstream's own words, of which only strings are believed."""
     body: Any = getattr(error, "body", None)
     inner = body.get("error", body) if isinstance(body, dict) else {}
-    told = {name: value for name, value in inner.items() if isinstance(value, str)} if isinstance(inner, dict) else {}
+    told = (
+        {name: value for name, value in inner.items() if isinstance(value, str)}
+        if isinstance(inner, dict)
+        else {}
+    )
     return {"message": " ".join(str(error).split())[:1000], **told}

@@ -110,7 +110,9 @@ def read(body: Any, *, forced: str | None = None, max_points: int | None = None)
         shows_sot=bool(told.get("show", True)),
         route=None if route == "auto" else route,
         fields=fields,
-        sampling={name: value for name, value in fields.items() if name not in {*_LIMITS, "response_format", "n"}},
+        sampling={
+            name: value for name, value in fields.items() if name not in {*_LIMITS, "response_format", "n"}
+        },
         point_max_tokens=share,
         plain=_why_plain(fields, share),
     )

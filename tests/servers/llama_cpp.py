@@ -28,7 +28,7 @@ class LlamaCpp:
         params.n_parallel = slots
         params.n_ctx = context
         params.kv_unified = True  # every slot may use the whole context
-        params.cpuparams.n_threads = 2
+        params.cpuparams.n_threads = 1  # two that wait for each other crawl on a busy machine
         params.use_jinja = True
         params.endpoint_slots = True
         params.warmup = False

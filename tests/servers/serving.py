@@ -17,10 +17,14 @@ class Serving:
     def __init__(self, model="openai:gpt-4o-mini", **options):
         self.service = open_service(model, **options)
         listening = socket.create_server(("127.0.0.1", 0), backlog=2048)
-        self.address = "http://127.0.0.1:{}".format(listening.getsockname()[1])
+        self.address = f"http://127.0.0.1:{listening.getsockname()[1]}"
         self.url = f"{self.address}/v1"
         config = uvicorn.Config(
-            self.service.application(), log_config=None, ws="none", timeout_graceful_shutdown=20, timeout_keep_alive=120
+            self.service.application(),
+            log_config=None,
+            ws="none",
+            timeout_graceful_shutdown=20,
+            timeout_keep_alive=120,
         )
         self.server = uvicorn.Server(config)
         self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [listening]}, daemon=True)

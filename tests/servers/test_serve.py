@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import subprocess
@@ -174,7 +173,7 @@ def test_a_conversation_with_tool_calls_arrives_unchanged(client, asked):
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_wrong_request_is_refused_in_openais_shape(serving, fake, body, status, param, stream):
+def test_a_wrong_request_is_refused_in_openais_shape(serving, fake, body, status, param, stream):  # noqa: PLR0917
     response = post(serving, {**body, "stream": stream} if isinstance(body, dict) else body)
     assert response.status_code == status
     error = response.json()["error"]
@@ -267,7 +266,9 @@ def test_a_key_is_asked_for_where_one_is_set(shared_fake, fake):
             assert refused.json()["error"]["code"] == "invalid_api_key"
         assert httpx.get(f"{serving.url}/models").status_code == 401
         assert httpx.get(f"{serving.address}/health").status_code == 200
-        assert post(serving, {"messages": HELLO}, headers={"authorization": "Bearer sesame"}).status_code == 200
+        assert (
+            post(serving, {"messages": HELLO}, headers={"authorization": "Bearer sesame"}).status_code == 200
+        )
 
 
 def test_models_health_ready_and_metrics(serving, client):
@@ -339,7 +340,15 @@ def test_chat_openai(serving, fake):
 
 def test_curl(serving, fake):
     body = json.dumps({"model": "default", "messages": QUESTION, "stream": True, **SOT})
-    command = ["curl", "-sN", f"{serving.url}/chat/completions", "-H", "content-type: application/json", "-d", body]
+    command = [
+        "curl",
+        "-sN",
+        f"{serving.url}/chat/completions",
+        "-H",
+        "content-type: application/json",
+        "-d",
+        body,
+    ]
     told = subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout
     events = [line.removeprefix("data: ") for line in told.splitlines() if line]
     assert events[-1] == "[DONE]"
@@ -361,9 +370,16 @@ def test_the_packaged_model_behind():
         until = time.monotonic() + 60
         while httpx.get(f"{serving.address}/ready").status_code == 503 and time.monotonic() < until:
             time.sleep(0.05)
-        body = {"messages": QUESTION, "stream": True, "temperature": 0, "stream_options": {"include_usage": True}}
+        body = {
+            "messages": QUESTION,
+            "stream": True,
+            "temperature": 0,
+            "stream_options": {"include_usage": True},
+        }
         text, usage = "", None
-        with httpx.stream("POST", f"{serving.url}/chat/completions", json={**body, **SOT}, timeout=60) as response:
+        with httpx.stream(
+            "POST", f"{serving.url}/chat/completions", json={**body, **SOT}, timeout=60
+        ) as response:
             for line in response.iter_lines():
                 if line.startswith("data: {"):
                     chunk = json.loads(line[6:])

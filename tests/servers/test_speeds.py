@@ -22,7 +22,8 @@ def nothing_known(monkeypatch):
 
 def skeleton_answer(ends, *, length=200, ahead=0.5):
     points = tuple(
-        PointResult(index, "Title", "x" * length, start=ahead, seconds=end) for index, end in enumerate(ends, 1)
+        PointResult(index, "Title", "x" * length, start=ahead, seconds=end)
+        for index, end in enumerate(ends, 1)
     )
     return Answer("text", "sot", "", points=points, seconds=Seconds(total=ahead + max(ends)))
 
@@ -89,7 +90,12 @@ def test_a_skeleton_is_tried_again_now_and_then_and_less_often_while_it_does_not
     "answer",
     [
         skeleton_answer([2.0, 2.0, 2.0]),
-        Answer("", "sot", "", points=(PointResult(1, "a", "x" * 99, seconds=1.0), PointResult(2, "b", "", "failed"))),
+        Answer(
+            "",
+            "sot",
+            "",
+            points=(PointResult(1, "a", "x" * 99, seconds=1.0), PointResult(2, "b", "", "failed")),
+        ),
         plain_answer(1.0, length=10),
     ],
     ids=["one batch", "a failed point", "a word"],
@@ -118,7 +124,11 @@ def test_it_is_said_once_and_not_after_one_busy_moment(caplog):
 
 def chain(server, **options):
     model = ChatOpenAI(
-        model="gpt-4o-mini", base_url=f"{server.url}/v1", api_key="fake", max_retries=0, use_responses_api=False
+        model="gpt-4o-mini",
+        base_url=f"{server.url}/v1",
+        api_key="fake",
+        max_retries=0,
+        use_responses_api=False,
     )
     return SkeletonOfThoughtChain(model=model, **options)
 
@@ -137,7 +147,12 @@ def routes(chain, count):
 
 
 async def test_a_load_aware_chain_answers_plainly_where_points_come_in_turn(in_turn):
-    assert routes(chain(in_turn, options=Options(load_aware=True)), 4) == ["sot", "direct", "direct", "direct"]
+    assert routes(chain(in_turn, options=Options(load_aware=True)), 4) == [
+        "sot",
+        "direct",
+        "direct",
+        "direct",
+    ]
 
 
 async def test_a_load_aware_chain_goes_on_where_points_come_at_once(fake):

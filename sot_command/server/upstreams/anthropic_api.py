@@ -55,7 +55,9 @@ class AnthropicUpstream:
         system = "\n\n".join(m.text for m in request.messages if m.role == "system")
         sent: dict[str, Any] = {}
         # Not every version of the SDK has them as parameters; models that take none say so.
-        sampling = {name: fields[name] for name in ("temperature", "top_p", "top_k") if fields.get(name) is not None}
+        sampling = {
+            name: fields[name] for name in ("temperature", "top_p", "top_k") if fields.get(name) is not None
+        }
         if system:
             sent["system"] = system
         stop = request.stop or fields.get("stop") or ()

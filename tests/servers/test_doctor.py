@@ -1,0 +1,155 @@
+"""What a probe finds out, and how `sot doctor` says it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from skeleton_of_thought.clients import open_client
+from skeleton_of_thought.engines import ENGINES, engine_of
+from skeleton_of_thought.fake_server import Pace
+from skeleton_of_thought.probing import Batch, Report, Typical, probe
+from sot_command.app import app
+from sot_command.doctor import chain_line, describe
+
+
+@pytest.fixture
+def paced(fake):
+    fake.provider.pace = Pace(first_token=0.05, per_token=0.004)
+    yield fake
+    fake.provider.slots = None
+
+
+def probed(fake):
+    return probe(open_client("openai:gpt-4o-mini", base_url=f"{fake.url}/v1"))
+
+
+def batch(requests, seconds, first, last_first, each=40):
+    return Batch(requests, seconds, first, last_first, requests * each, each)
+
+
+AT_ONCE = Report(
+    model="openai:m",
+    plain=batch(1, 1.0, 0.2, 0.2),
+    skeleton=batch(1, 1.0, 0.2, 0.2),
+    batches=(batch(1, 1.0, 0.2, 0.2), batch(4, 1.2, 0.3, 0.4), batch(8, 1.5, 0.3, 0.5)),
+)
+IN_TURN = Report(
+    model="openai:m",
+    plain=batch(1, 1.0, 0.2, 0.2),
+    skeleton=batch(1, 1.0, 0.2, 0.2),
+    batches=(batch(1, 1.0, 0.2, 0.2), batch(4, 4.0, 0.2, 3.2), batch(8, 8.0, 0.2, 7.2)),
+)
+
+
+def test_a_server_that_answers_at_once_is_told_from_one_that_answers_in_turn(paced):
+    assert probed(paced).in_turn is False
+    paced.provider.slots = 1
+    assert probed(paced).in_turn is True
+
+
+def test_what_works_is_found_out(paced):
+    report = probed(paced)
+    assert report.reachable
+    assert report.problem is None
+    assert report.cancellation == "yes"
+    assert report.schemas == "yes"
+
+
+def test_a_server_that_refuses_partial_answers_or_closes_the_turn_is_noticed(fake):
+    fake.provider.faults.add("prefill_rejected")
+    assert probed(fake).partial_answers == "refused"
+    fake.provider.faults.clear()
+    assert probed(fake).partial_answers == "no"  # what the fake model writes does not go on counting
+
+
+def test_a_server_that_is_not_there_is_no_traceback():
+    result = CliRunner().invoke(app, ["doctor", "--model", "openai:m", "--base-url", "http://127.0.0.1:9/v1"])
+    assert result.exit_code == 1
+    assert "openai:m does not answer" in result.output
+    assert "--base-url" in result.output
+
+
+def test_the_papers_formula():
+    lengths = Typical(points=4, point=40, skeleton=20)
+    plain = 0.2 + 160 * 0.02
+    skeleton = 0.2 + 20 * 0.02
+    assert AT_ONCE.gain(lengths) == pytest.approx(plain / (skeleton + 0.3 + 40 * 0.9 / 40))
+    assert AT_ONCE.gain() > 2
+    assert IN_TURN.gain() < 1
+
+
+def test_between_the_sizes_that_were_timed_lie_straight_lines():
+    six = AT_ONCE.seconds_of_points(6, 40)
+    assert six == pytest.approx((AT_ONCE.seconds_of_points(4, 40) + AT_ONCE.seconds_of_points(8, 40)) / 2)
+    assert AT_ONCE.seconds_of_points(16, 40) == pytest.approx(2 * AT_ONCE.seconds_of_points(8, 40))
+
+
+def told(report, engine=None):
+    return "\n".join(
+        describe(report, engine, listed_there=None, line=chain_line("openai:m", "http://x/v1", report))
+    )
+
+
+def test_a_person_reads_what_it_means():
+    text = told(AT_ONCE)
+    assert "8 at once take 1.5 times as long as one." in text
+    assert "times as fast as a plain answer" in text
+    assert (
+        'SkeletonOfThoughtChain(model=ChatOpenAI(model="m", base_url="http://x/v1", api_key="none"))' in text
+    )
+    assert len(text.splitlines()) < 24
+    assert all(len(line) < 110 for line in text.splitlines())
+
+
+def test_a_server_that_answers_in_turn_is_told_how_to_start():
+    assert "They are answered one after another: start it with" in told(IN_TURN)
+    assert "OLLAMA_NUM_PARALLEL" in told(IN_TURN)
+    assert "load_aware=True" in told(IN_TURN)
+
+
+def test_json_has_every_figure(paced):
+    command = ["doctor", "--model", "openai:gpt-4o-mini", "--base-url", f"{paced.url}/v1", "--json"]
+    result = CliRunner().invoke(app, command)
+    told = json.loads(result.stdout)
+    assert told["reachable"] is True
+    assert told["in_turn"] is False
+    assert told["listed"] is True
+    assert [each["requests"] for each in told["batches"]] == [1, 4, 8]
+    assert told["gain"] > 1
+    assert told["chain"].startswith("SkeletonOfThoughtChain(")
+
+
+def test_a_real_server_with_one_slot_is_told_from_one_with_eight(one_slot, eight_slots):
+    reports = [probe(open_client("openai:smollm2", base_url=each.url)) for each in (one_slot, eight_slots)]
+    assert [report.in_turn for report in reports] == [True, False]
+    assert [report.partial_answers for report in reports] == ["yes", "yes"]
+    assert [report.schemas for report in reports] == ["yes", "yes"]
+
+
+# The table of engines.
+
+
+def test_every_engine_says_where_everything_is_from():
+    assert set(ENGINES) == {
+        "vLLM",
+        "SGLang",
+        "llama.cpp",
+        "Ollama",
+        "transformers serve",
+        "LiteLLM",
+        "Ray Serve LLM",
+    }
+    for engine in ENGINES.values():
+        for fact in (engine.start, engine.at_once, engine.partial_answers, engine.disconnect):
+            assert fact.text
+            assert fact.source
+            assert fact.tried in {"tried", "untried"}
+
+
+def test_an_engine_is_known_by_its_models():
+    assert engine_of("llamacpp").name == "llama.cpp"
+    assert engine_of("vllm").name == "vLLM"
+    assert engine_of("somebody") is None
