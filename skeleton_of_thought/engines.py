@@ -131,7 +131,7 @@ ENGINES: Final[dict[str, Engine]] = {
             ),
             prefix=Fact(
                 "kept per slot: read once by requests in a row, and again in every other slot",
-                "run by the tests of this project",
+                "run by hand",
                 "tried",
             ),
             continues="prefill",
@@ -155,7 +155,7 @@ ENGINES: Final[dict[str, Engine]] = {
             disconnect=Fact(
                 "a streamed answer frees its slot within a token or two; one that is not streamed is "
                 "written to its end",
-                "run by the tests of this project",
+                "run by the tests of this project, the latter by hand",
                 "tried",
             ),
             owner="llamacpp",

@@ -43,6 +43,9 @@ def serve(
     prompt_cache: Annotated[
         bool, typer.Option(help="Tell the provider's prompt cache what an answer's requests share.")
     ] = False,
+    load_aware: Annotated[
+        bool, typer.Option(help="Answer plainly while no gain is to be expected of a skeleton.")
+    ] = True,
     max_answers: Annotated[
         int, typer.Option(min=1, help="Answers at once beyond which callers are told to come back.")
     ] = 1000,
@@ -69,6 +72,7 @@ def serve(
         tokens_per_minute=tokens_per_minute,
         limits_store=limits_store,
         prompt_cache=prompt_cache,
+        load_aware=load_aware,
         max_answers=max_answers,
     )
     log_to_stderr(log_level)

@@ -5,7 +5,7 @@ import signal
 import pytest
 from hypothesis import settings
 
-from skeleton_of_thought import provider_errors
+from skeleton_of_thought import provider_errors, speeds
 
 from .fixtures.browser import browser, page  # noqa: F401
 from .fixtures.command import sot  # noqa: F401
@@ -23,3 +23,4 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 def nothing_learned(monkeypatch):
     """No test knows what another one learned about a model."""
     monkeypatch.setattr(provider_errors, "_KNOWN", {})
+    monkeypatch.setattr(speeds, "_KNOWN", {})

@@ -13,6 +13,7 @@ from skeleton_of_thought.drivers.turns import Turns
 from skeleton_of_thought.events import AnswerText
 from skeleton_of_thought.method import SkeletonOfThought
 from skeleton_of_thought.provider_errors import may_pass, quirks_of
+from skeleton_of_thought.speeds import Speeds, speeds_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -41,6 +42,8 @@ class Answerer:
         settings: What every run decides by.
         limiter: What every request has to pass; None for a limiter per answer, which limits nothing until the upstream
             refuses a request.
+        load_aware: Whether answers are plain while no gain is to be expected of a skeleton; a route the caller forces
+            counts more.
         begin_again: How often an answer of which nothing was shown yet is begun again after a failure that may pass.
     """
 
@@ -48,11 +51,19 @@ class Answerer:
     router: Router
     settings: RunSettings
     limiter: Limiter | None = None
+    load_aware: bool = True
     begin_again: int = 3
+
+    @property
+    def speeds(self) -> Speeds:
+        """What the model's points cost, as far as answers in this process have told."""
+        return speeds_of(self.upstream.identity)
 
     async def open(self, request: ChatRequest) -> Answering:
         """Decide how a request is answered; nothing is sent yet."""
         decision = request.decision
+        if decision is None and self.load_aware:
+            decision = self.speeds.decide(0.0 if self.limiter is None else self.limiter.load)
         if decision is None:
             started = time.perf_counter()
             decision = await self.router.aroute(request.messages)
@@ -99,7 +110,7 @@ class Answering:
                     async for piece in pieces:
                         seen = True
                         yield piece
-                _ = self._run.answer  # raises what the run failed with
+                self._answerer.speeds.observe(self._run.answer)  # or raises what the run failed with
             except Exception as error:
                 last = attempt > self._answerer.begin_again
                 if last or (seen and shown) or not may_pass(error):
@@ -139,7 +150,7 @@ class Answering:
             settings = dataclasses.replace(
                 settings, point_max_tokens=min(share, settings.point_max_tokens or share)
             )
-        quirks = quirks_of(upstream.name)
+        quirks = quirks_of(upstream.identity)
         return SkeletonOfThought(
             self._request.messages,
             upstream.prompts,

@@ -25,6 +25,7 @@ def open_service(
     tokens_per_minute: int | None = None,
     limits_store: str | None = None,
     prompt_cache: bool = False,
+    load_aware: bool = True,
     max_answers: int = 1000,
 ) -> Service:
     """A service for a model; `Service.application` is what any ASGI server runs, Ray Serve's replicas among them.
@@ -43,6 +44,7 @@ def open_service(
         tokens_per_minute: Most tokens in a minute.
         limits_store: URL of a store in which servers share requests and tokens per minute.
         prompt_cache: Tell the provider's prompt cache what an answer's requests share.
+        load_aware: Answer plainly while no gain is to be expected of a skeleton.
         max_answers: Answers at once beyond which callers are told to come back.
 
     Raises:
@@ -71,5 +73,11 @@ def open_service(
         timeout=timeout,
         max_stops=upstream.max_stops,
     )
-    answerer = Answerer(upstream=upstream, router=get_router(router), settings=settings, limiter=limiter)
+    answerer = Answerer(
+        upstream=upstream,
+        router=get_router(router),
+        settings=settings,
+        limiter=limiter,
+        load_aware=load_aware,
+    )
     return Service(answerer=answerer, api_key=api_key, most_answers=max_answers)

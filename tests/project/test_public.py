@@ -25,6 +25,7 @@ PUBLIC = (
             "fake_server",
             "limits",
             "method",
+            "probing",
             "routing",
         )
     ),
@@ -182,6 +183,7 @@ for package in (langchain_sot, llamaindex_sot):
             "anthropic",
         ),
         ("import skeleton_of_thought.fake_server", "starlette", "serve"),
+        ("import sot_command.server", "starlette", "serve"),
         ("from skeleton_of_thought.evaluation.spreading import on_ray; list(on_ray(None, []))", "ray", "ray"),
         (
             "from skeleton_of_thought.evaluation.report.drawing import draw; draw('a', print, width=1, height=1)",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -153,3 +154,15 @@ def test_an_engine_is_known_by_its_models():
     assert engine_of("llamacpp").name == "llama.cpp"
     assert engine_of("vllm").name == "vLLM"
     assert engine_of("somebody") is None
+
+
+def test_the_pages_say_what_the_table_says():
+    pages = Path(__file__).parents[2] / "docs" / "engines"
+    texts = {
+        page.read_text().partition("\n")[0].removeprefix("# "): page.read_text()
+        for page in pages.glob("*.md")
+    }
+    for engine in ENGINES.values():
+        for fact in (engine.start, engine.at_once, engine.prefix, engine.partial_answers, engine.disconnect):
+            assert fact.text in texts[engine.name]
+            assert fact.source in texts[engine.name]

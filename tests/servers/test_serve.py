@@ -14,6 +14,7 @@ import pytest
 from langchain_core.messages import HumanMessage
 from langchain_openai import ChatOpenAI
 
+from skeleton_of_thought import speeds
 from skeleton_of_thought.fake_server import Pace
 
 from .serving import Serving
@@ -388,3 +389,19 @@ def test_the_packaged_model_behind():
     assert response.headers["x-sot-route"] == "sot"
     assert text.startswith("1. ")
     assert usage["completion_tokens"] > 10
+
+
+def test_a_model_that_answers_in_turn_is_answered_plainly_unless_a_skeleton_is_forced(
+    shared_fake, fake, monkeypatch
+):
+    monkeypatch.setattr(speeds, "_KNOWN", {})
+    fake.provider.slots, fake.provider.pace = 1, Pace(first_token=0.02, per_token=0.001)
+    try:
+        with Serving(base_url=f"{shared_fake.url}/v1") as serving:
+            asked = [post(serving, {"messages": QUESTION, "sot": True}).json()["sot"] for _ in range(3)]
+            forced = post(serving, {"messages": QUESTION, **SOT}).json()["sot"]
+    finally:
+        fake.provider.slots = None
+    assert [sot["route"] for sot in asked] == ["sot", "direct", "direct"]
+    assert "no gain to expect" in asked[1]["reason"]
+    assert forced["route"] == "sot"

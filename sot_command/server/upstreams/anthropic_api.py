@@ -46,6 +46,7 @@ class AnthropicUpstream:
                 "server without one."
             )
         self.name = f"anthropic:{model}"
+        self.identity = f"{self.name} {base_url or ''}".rstrip()
         self._model = model
         self._prompt_cache = prompt_cache
         self._client = anthropic.AsyncAnthropic(api_key=key, base_url=base_url, max_retries=0)

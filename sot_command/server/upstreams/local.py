@@ -30,6 +30,7 @@ class LocalUpstream:
 
     def __init__(self, model: str = "local") -> None:
         self.name = "local" if model == "local" else f"hf:{model}"
+        self.identity = self.name
         self._engine = get_engine(model)
 
     async def astream(self, request: Request, fields: Mapping[str, Any]) -> AsyncGenerator[Delta]:

@@ -71,6 +71,7 @@ class OpenAIUpstream:
                 "without one."
             )
         self.name = f"openai:{model}"
+        self.identity = f"{self.name} {base_url or ''}".rstrip()
         self._model = model
         self._prompt_cache = prompt_cache
         # A run decides itself what is sent again.

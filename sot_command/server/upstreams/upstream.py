@@ -16,6 +16,7 @@ class Upstream(Protocol):
 
     Attributes:
         name: The model, as the user named it, such as `"openai:gpt-5-mini"`.
+        identity: The same with its server: what is learned of a model is kept under it.
         prompts: The prompts that suit it.
         max_stops: How many stop sequences a request may carry; None for no limit.
         relays: Whether a plain answer passes on every field of OpenAI's language: tools, response formats, several
@@ -23,6 +24,7 @@ class Upstream(Protocol):
     """
 
     name: str
+    identity: str
     prompts: AnyPrompts
     max_stops: int | None
     relays: bool
