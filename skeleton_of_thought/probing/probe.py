@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from skeleton_of_thought.messages import Message
 from skeleton_of_thought.method import SkeletonOfThought
+from skeleton_of_thought.options import RunSettings
 from skeleton_of_thought.probing.report import Batch, Report, Works
-from skeleton_of_thought.prompts import PROMPTS
+from skeleton_of_thought.prompts import OpeningPrompts
 from skeleton_of_thought.provider_errors import describe, status_of
 from skeleton_of_thought.request import Request
 
@@ -35,6 +36,7 @@ _TITLES = (
     "Stronger bones",
     "Good company",
 )
+_NOTES = "what changes after some weeks, for whom most, and how to begin"
 _COUNT = Message("user", "Count from 1 to 9, separated by commas.")
 _SCHEMA = {
     "type": "object",
@@ -103,9 +105,8 @@ def _plain(number: int) -> Request:
 
 def _run(client: Client) -> tuple[SkeletonOfThought, Request]:
     """A run about something nobody asked before, so that no prefix is known already."""
-    prompts = client.prompts if client.prompts in PROMPTS.values() else PROMPTS["instruction"]
     question = Message("user", f"What are the benefits of walking? (Note {uuid.uuid4().hex[:8]})")
-    run = SkeletonOfThought([question], prompts)
+    run = SkeletonOfThought([question], client.prompts, RunSettings(max_points=len(_TITLES), early_points=0))
     return run, run.start()[0]
 
 
@@ -118,8 +119,13 @@ def _points(client: Client, count: int) -> list[Request]:
     run, skeleton = _run(client)
     _send(client, dataclasses.replace(skeleton, max_tokens=2, stop=()))
     begun = skeleton.messages[-1].text if skeleton.messages[-1].role == "assistant" else ""
-    lines = "\n".join(f"{place}. {title}" for place, title in enumerate(_TITLES, 1))
-    requests = run.done(skeleton.id, lines.removeprefix(begun.strip()))
+    lines = "\n".join(f"{place}. {title}" for place, title in enumerate(_TITLES, 1)).removeprefix(
+        begun.strip()
+    )
+    if isinstance(client.prompts, OpeningPrompts):
+        plan = "\n".join(f"{n}. {title} | {_NOTES} | 3 sentences" for n, title in enumerate(_TITLES, 1))
+        lines = f"Walking is good for body and mind.\nOUTLINE\n{plan}\n"
+    requests = run.done(skeleton.id, lines)
     return [dataclasses.replace(request, max_tokens=_TOKENS, stop=()) for request in requests[:count]]
 
 
@@ -255,10 +261,8 @@ def _schema(client: Client) -> Works:
 
 
 def _cancellation(client: Client, report: Report) -> Works:
-    """Whether eight long answers that nobody reads any more leave the server free for the next request."""
-    plain = report.plain
-    if plain is None:
-        return "unknown"
+    """Whether long answers that nobody reads any more leave the server free for the next request."""
+    before = _batch(client, [_fresh()])
     story = Request("direct", "direct", (Message("user", "Write a very long story."),), max_tokens=800)
     opened = [client.stream(story) for _ in range(1 if report.in_turn else 8)]
 
@@ -272,5 +276,11 @@ def _cancellation(client: Client, report: Report) -> Works:
     for thread in threads:
         thread.join()
     time.sleep(0.1)  # a server notices between two tokens
-    after = _batch(client, [_plain(3)])
-    return "yes" if after.seconds / max(after.tokens, 1) < 2 * plain.seconds / max(plain.tokens, 1) else "no"
+    after = _batch(client, [_fresh()])
+    return "yes" if after.seconds < 2 * before.seconds + 0.1 else "no"
+
+
+def _fresh() -> Request:
+    """A short question that begins as no other did, so that no answer comes sooner for what the server remembers."""
+    question = Message("user", f"{uuid.uuid4().hex[:6]}: what is this?")
+    return Request("direct", "direct", (question,), max_tokens=8)

@@ -80,8 +80,12 @@ class Answering:
         self._request = request
         self._decision = decision
         self._run = self._new_run()
-        self.truncated = False
+        self._truncated: set[str] = set()
+
+    @property
+    def truncated(self) -> bool:
         """Whether the model's length limit ended a plain answer."""
+        return self.route == "direct" and bool(self._truncated & {"direct", "opening"})
 
     @property
     def route(self) -> str:
@@ -130,8 +134,12 @@ class Answering:
         async with contextlib.aclosing(astream(self._run, self._send, turns=turns)) as events:
             async for event in events:
                 if isinstance(event, tuple):
-                    delta, relaying = event[1], True
-                    self.truncated = self.truncated or delta.truncated
+                    request, delta = event
+                    if delta.truncated:
+                        self._truncated.add(request.stage)
+                    if request.stage == "opening":  # its text is told by the run, as far as it is no plan
+                        continue
+                    relaying = True
                     if delta.raw is not None:
                         yield delta.raw
                     elif delta.text:

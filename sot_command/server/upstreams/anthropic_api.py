@@ -84,6 +84,7 @@ class AnthropicUpstream:
                         usage=Usage(output_tokens=event.usage.output_tokens),
                         truncated=event.delta.stop_reason == "max_tokens",
                         filtered=event.delta.stop_reason == "refusal",
+                        finish_reason=event.delta.stop_reason,
                     )
 
     def _messages(self, request: Request) -> list[dict[str, Any]]:

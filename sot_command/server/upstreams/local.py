@@ -51,7 +51,11 @@ class LocalUpstream:
             async for text in generation:
                 yield Delta(text)
             result = await generation.aresult()
-            yield Delta(usage=result.usage, truncated=result.finish_reason == "length")
+            yield Delta(
+                usage=result.usage,
+                truncated=result.finish_reason == "length",
+                finish_reason=result.finish_reason,
+            )
         finally:
             generation.cancel()
 

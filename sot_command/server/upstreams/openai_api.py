@@ -139,6 +139,7 @@ def _delta(chunk: dict[str, Any]) -> Delta:
         text=said.get("content") or "",
         truncated=finish == "length",
         raw=chunk,
+        finish_reason=finish,
         filtered=finish == "content_filter" or bool(said.get("refusal")),
         other_content=any(said.get(name) for name in ("tool_calls", "function_call", "audio")),
     )
