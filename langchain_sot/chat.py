@@ -24,7 +24,7 @@ from langchain_sot.base import SkeletonOfThoughtBase
 from langchain_sot.execution import Execution
 from langchain_sot.concurrency import SharedPlaces
 from langchain_sot.messages import from_input, text_of
-from langchain_sot.models import bound_options, chat_model, is_parser, kind_of, layers, named_model
+from langchain_sot.models import bound_options, chat_model, is_parser, kind_of, layers, name_of, named_model
 from skeleton_of_thought.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -113,6 +113,11 @@ class ChatSkeletonOfThought(SkeletonOfThoughtBase, SharedPlaces, BaseChatModel):
     @property
     def _llm_type(self) -> str:
         return "skeleton-of-thought"
+
+    @property
+    def model_name(self) -> str:
+        """What the provider calls the model inside; agents look for it to know what a model can do."""
+        return name_of(self.model) or kind_of(self.model) or type(self.model).__name__
 
     @property
     def _identifying_params(self) -> dict[str, Any]:

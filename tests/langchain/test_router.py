@@ -66,7 +66,7 @@ async def test_a_direct_answer_is_the_models_own(way):
     assert usage == alone_usage.usage_metadata
     name, kind, _, _, children = trace
     assert (name, kind, len(children)) == ("it", "chain", 1)
-    assert children[0].startswith("('direct', 'chat_model', ['sot:direct']")
+    assert children[0].startswith("('direct', 'chat_model', ['nostream', 'sot:direct']")
     assert str(tracer.roots[0].inputs["messages"]) in children[0]
 
 
