@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, cast
-from uuid import UUID
 
 from langchain_core.callbacks import AsyncCallbackManager, CallbackManager
 from langchain_core.callbacks.manager import AsyncCallbackManagerForChainRun, CallbackManagerForChainRun
-from langchain_core.language_models import LanguageModelInput
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
@@ -21,14 +18,17 @@ from langchain_core.utils.uuid import uuid7
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from langchain_sot.base import SkeletonOfThoughtBase
-from langchain_sot.execution import Execution
 from langchain_sot.concurrency import SharedPlaces
+from langchain_sot.execution import Execution
 from langchain_sot.messages import from_input, text_of
 from langchain_sot.models import bound_options, chat_model, is_parser, kind_of, layers, name_of, named_model
 from skeleton_of_thought.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from langchain_core.language_models import ModelProfile
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+    from uuid import UUID
+
+    from langchain_core.language_models import LanguageModelInput, ModelProfile
     from langchain_core.language_models.base import LangSmithParams
     from langchain_core.outputs import Generation
     from langchain_core.runnables.utils import ConfigurableFieldSpec

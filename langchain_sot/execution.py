@@ -20,7 +20,6 @@ from skeleton_of_thought.drivers import aanswer_all, answer_all, astream, stream
 from skeleton_of_thought.drivers.turns import Turns
 from skeleton_of_thought.method import SkeletonOfThought
 from skeleton_of_thought.prompts import OpeningPrompts
-from skeleton_of_thought.routing.combining import no_room
 from skeleton_of_thought.routing.decision import Decision
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Which part of a message is the question: prompts of retrieval paste documents around it, which a router must not judge.
+"""Which part of a message is the question: retrieval pastes documents around it, which a router must not judge.
 
 A label ("Question: ...", in the languages below), a tag (`<question>`), or, in a long message without either, the
 one short paragraph at its end or beginning that ends with a question mark. Where nothing of that is sure the whole
@@ -18,8 +18,10 @@ _QUESTION = (
 )  # fmt: skip
 _ANSWER = (
     "answer", "helpful answer", "your answer", "response", "assistant", "output", "antwort", "hilfreiche antwort",
-    "respuesta", "réponse", "risposta", "resposta", "antwoord", "svar", "vastaus", "odpowiedź", "odpověď", "válasz",
-    "răspuns", "cevap", "yanıt", "ответ", "відповідь", "答案", "回答", "答", "답변", "الإجابة", "إجابة", "תשובה", "उत्तर",
+    "respuesta", "réponse", "risposta",
+    "resposta", "antwoord", "svar", "vastaus", "odpowiedź", "odpověď", "válasz",
+    "răspuns", "cevap", "yanıt", "ответ", "відповідь", "答案", "回答", "答", "답변", "الإجابة", "إجابة", "תשובה",
+    "उत्तर",
     "trả lời", "jawaban", "คำตอบ",
 )  # fmt: skip
 _CONTEXT = (
