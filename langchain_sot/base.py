@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from langchain_core.messages import BaseMessage
+from langchain_core.output_parsers import StrOutputParser
 from langchain_core.runnables import Runnable
 from langchain_core.runnables.utils import ConfigurableFieldSpec, get_unique_config_specs
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -21,6 +22,8 @@ from skeleton_of_thought.prices import Price, Prices
 from skeleton_of_thought.prompts import PROMPTS, AnyPrompts, OpeningPrompts, Prompts, family_for, get_prompts
 
 if TYPE_CHECKING:
+    from langchain_core.tools import BaseTool
+
     from skeleton_of_thought.request import Request, Stage
 
 
@@ -173,6 +176,27 @@ class SkeletonOfThoughtBase(BaseModel):
         points = self.stage_models()["point"]
         local = chat_model(points).occupancy if is_local(points) else 0.0
         return max(local, 0.0 if self.limiter is None else self.limiter.load)
+
+    def as_tool(
+        self,
+        args_schema: type[BaseModel] | None = None,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        arg_types: dict[str, type] | None = None,
+    ) -> BaseTool:
+        """A tool that answers a question with the answer's text; arguments of another kind as in every runnable."""
+        own: Any = self
+        if args_schema is None and arg_types is None:
+            own = (own | StrOutputParser()).with_types(input_type=str)
+            name = name or cast("Any", self).get_name()
+            description = description or "Answers a question in full."
+            tool: BaseTool = own.as_tool(name=name, description=description)
+            return tool
+        made: BaseTool = Runnable.as_tool(
+            own, args_schema, name=name, description=description, arg_types=arg_types
+        )
+        return made
 
     def own_config_specs(self) -> list[ConfigurableFieldSpec]:
         """What can be configured per call: the models' own fields, the route, and which part is the question."""

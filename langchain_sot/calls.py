@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from langchain_core.runnables import Runnable, RunnableConfig
 
     from langchain_sot.prompt_cache import PromptCaching
-    from langchain_sot.reporting import ModelRuns, Steps
+    from langchain_sot.reporting import ModelRun, ModelRuns, Step, Steps
     from skeleton_of_thought.drivers import Outcome
     from skeleton_of_thought.drivers.turns import Turns
     from skeleton_of_thought.request import Stage
@@ -98,8 +98,8 @@ class Calls:
         inputs = [self._input(request) for request in requests]
         model, kwargs = self._addressed(requests[0])
         with ExitStack() as stack:
-            told = [
-                stack.enter_context(self._reports.report(request, messages, max_concurrency=len(requests)))
+            told: list[ModelRun | Step] = [
+                stack.enter_context(self._report(request, messages, max_concurrency=len(requests)))
                 for request, messages in zip(requests, inputs, strict=True)
             ]
             with self._reports.around():
@@ -119,8 +119,8 @@ class Calls:
         inputs = [self._input(request) for request in requests]
         model, kwargs = self._addressed(requests[0])
         async with AsyncExitStack() as stack:
-            told = [
-                await stack.enter_async_context(self._reports.report(request, messages))
+            told: list[ModelRun | Step] = [
+                await stack.enter_async_context(self._report(request, messages))
                 for request, messages in zip(requests, inputs, strict=True)
             ]
             with self._reports.around():
@@ -178,6 +178,10 @@ class Calls:
                     told.grew(chunk)
                     yield self._delta(chunk)
 
+    def _report(self, request: Request, messages: list[BaseMessage], **config: Any) -> Any:
+        """What tells of one request of a batch: entered while it is under way, either kind of it."""
+        return self._reports.report(request, messages, **config)
+
     def _is_batch(self, requests: Sequence[Request]) -> bool:
         """Whether requests go out as one batch: several new ones; what is sent again waits for its own turn."""
         again = any(request.id in self._sent for request in requests)
@@ -228,7 +232,7 @@ class Calls:
         for request, each in zip(requests, told, strict=True):
             clock = Clock(self.seconds, request.id, sent)
             if isinstance(each.config["callbacks"], list):
-                configs.append({**each.config, "callbacks": [*each.config["callbacks"], clock]})
+                configs.append(each.config | {"callbacks": [*each.config["callbacks"], clock]})
             else:
                 each.config["callbacks"].add_handler(clock, inherit=False)
                 configs.append(each.config)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, cast
-from uuid import UUID
 
 from langchain_core.callbacks import AsyncCallbackManager, CallbackManager
 from langchain_core.callbacks.manager import AsyncCallbackManagerForChainRun, CallbackManagerForChainRun
-from langchain_core.language_models import LanguageModelInput
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
@@ -24,11 +21,14 @@ from langchain_sot.base import SkeletonOfThoughtBase
 from langchain_sot.concurrency import SharedPlaces
 from langchain_sot.execution import Execution
 from langchain_sot.messages import from_input, text_of
-from langchain_sot.models import bound_options, chat_model, is_parser, kind_of, layers, named_model
+from langchain_sot.models import bound_options, chat_model, is_parser, kind_of, layers, name_of, named_model
 from skeleton_of_thought.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from langchain_core.language_models import ModelProfile
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+    from uuid import UUID
+
+    from langchain_core.language_models import LanguageModelInput, ModelProfile
     from langchain_core.language_models.base import LangSmithParams
     from langchain_core.outputs import Generation
     from langchain_core.runnables.utils import ConfigurableFieldSpec
@@ -113,6 +113,11 @@ class ChatSkeletonOfThought(SkeletonOfThoughtBase, SharedPlaces, BaseChatModel):
     @property
     def _llm_type(self) -> str:
         return "skeleton-of-thought"
+
+    @property
+    def model_name(self) -> str:
+        """What the provider calls the model inside; agents look for it to know what a model can do."""
+        return name_of(self.model) or kind_of(self.model) or type(self.model).__name__
 
     @property
     def _identifying_params(self) -> dict[str, Any]:

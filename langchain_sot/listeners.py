@@ -1,4 +1,4 @@
-"""Who listens for a chat model's tokens, and how a chain tells them its answer: in reading order, as one model's run."""
+"""Who listens for a chat model's tokens, and how a chain tells them its answer: in reading order, as one run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from langchain_core.callbacks import (
     BaseCallbackHandler,
     CallbackManager,
 )
-from langchain_core.messages import AIMessageChunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, LLMResult
 from langchain_core.tracers._streaming import _StreamingCallbackHandler, _V2StreamingCallbackHandler
 from langchain_core.tracers.base import AsyncBaseTracer, BaseTracer
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
 
     from langchain_core.callbacks import AsyncCallbackManagerForChainRun, CallbackManagerForChainRun
-    from langchain_core.messages import BaseMessage
+    from langchain_core.messages import AIMessageChunk, BaseMessage
 
 NAME = "answer"
 """What the run is called in which token listeners hear a chain's answer."""
@@ -116,7 +115,6 @@ class ToldAnswer:
                     run.on_stream_event(event)
                     yield from told[passed:]
                     passed = len(told)
-                yield from told[passed:]
             else:
                 for generation in tapped():
                     yield generation.message  # type: ignore[misc]
@@ -149,11 +147,9 @@ class ToldAnswer:
                 passed = 0
                 async for event in achunks_to_events(tapped()):
                     await run.on_stream_event(event)
-                    for chunk in told[passed:]:
-                        yield chunk
-                    passed = len(told)
-                for chunk in told[passed:]:
-                    yield chunk
+                    while passed < len(told):
+                        yield told[passed]
+                        passed += 1
             else:
                 async for generation in tapped():
                     yield generation.message  # type: ignore[misc]
@@ -174,6 +170,6 @@ def _without_bill(chunks: list[AIMessageChunk]) -> LLMResult:
     if not chunks:
         return LLMResult(generations=[])
     first, *rest = chunks
-    whole: AIMessageChunk = first.__add__(rest) if rest else first  # type: ignore[operator, assignment]
+    whole: AIMessageChunk = first.__add__(rest) if rest else first
     message = whole.model_copy(update={"usage_metadata": None})
     return LLMResult(generations=[[ChatGeneration(message=message)]])

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 _ROLES = ((HumanMessage, "user"), (AIMessage, "assistant"), (SystemMessage, "system"))
 
 
+_THOUGHTS = frozenset({"thinking", "redacted_thinking", "reasoning", "reasoning_content"})
+"""Blocks in which chat models keep what they thought before they answered."""
+
+
 def conversation_of(messages: Sequence[BaseMessage]) -> tuple[list[dict[str, str]], bool]:
     """Messages as the engine takes them, and whether the last one is an unfinished answer."""
     conversation = [{"role": _role(message), "content": _text(message)} for message in messages]
@@ -47,6 +51,8 @@ def _text(message: BaseMessage) -> str:
     if isinstance(message.content, list):
         for block in message.content:
             kind = "text" if isinstance(block, str) else block.get("type")
+            if kind in _THOUGHTS and isinstance(message, AIMessage):
+                continue  # of another model, which this one need not read to go on
             if kind != "text":
                 raise ConfigurationError(
                     f"ChatTransformers reads text only; a message has a block of type {kind!r}."

@@ -65,7 +65,7 @@ class ModelRuns:
         child.add_tags([NO_STREAM])
         child.handlers = without_tokens(child.handlers)
         child.inheritable_handlers = without_tokens(child.inheritable_handlers)
-        return ModelRun(patch_config(self._config, callbacks=child, run_name=_name(request)) | config)  # type: ignore[arg-type, operator]
+        return ModelRun(patch_config(self._config, callbacks=child, run_name=_name(request)) | config)  # type: ignore[arg-type]
 
     def around(self) -> AbstractContextManager[None]:
         """What the calls themselves stand in."""

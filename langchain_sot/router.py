@@ -12,8 +12,8 @@ class SkeletonOfThoughtRouter(SkeletonOfThoughtChain):
 
     The chain with a router switched on. A question the router calls unsuitable is answered by one call of the
     plain model, streamed, traced and billed as when called alone; `response_metadata["sot"]` tells the route
-    and the reason. `config={"configurable": {"sot_route": "sot"}}` decides for one call. `options=Options(load_aware=True)`
-    makes answers direct while no gain is to be expected.
+    and the reason. `config={"configurable": {"sot_route": "sot"}}` decides for one call.
+    `options=Options(load_aware=True)` makes answers direct while no gain is to be expected.
 
     Attributes:
         router: `"lexical"` (under a millisecond, no dependency; the choice of None for a model that does not decide

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
+from skeleton_of_thought.routing.question import question_in
 from skeleton_of_thought.usage import Usage
 
 if TYPE_CHECKING:
@@ -67,7 +68,8 @@ class Question:
     """What a router judges.
 
     Attributes:
-        text: The last user message, blank ends removed; empty if nobody asked anything.
+        text: The last user message, or the part of it that is the question where it carries pasted text, blank ends
+            removed; empty if nobody asked anything.
         follows: Whether an answer was given before it, so that it may lean on that answer.
     """
 
@@ -81,6 +83,6 @@ class Question:
         if asked is None:
             return cls("")
         return cls(
-            messages[asked].text.strip(),
+            question_in(messages[asked].text),
             follows=any(message.role == "assistant" for message in messages[:asked]),
         )

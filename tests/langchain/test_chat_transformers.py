@@ -19,6 +19,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from langchain_sot import ChatTransformers
+from langchain_sot.local_messages import conversation_of
 from skeleton_of_thought.decoding import Engine
 from skeleton_of_thought.decoding.view import ModelView
 from skeleton_of_thought.errors import ConfigurationError, ContextOverflowError, EngineClosedError
@@ -427,3 +428,16 @@ def test_instances_of_one_model_share_an_engine_and_pickling_one_with_its_own_sa
     assert first.engine is not chat.engine
     with pytest.raises(EngineClosedError, match="cannot be pickled"):
         pickle.dumps(chat)
+
+
+def test_a_conversation_with_thoughts_of_another_model_is_continued():
+    thought = {"type": "thinking", "thinking": "Paris it is.", "signature": "x"}
+    said = AIMessage([thought, {"type": "text", "text": "Paris."}])
+    conversation, _ = conversation_of(
+        [HumanMessage("What is the capital of France?"), said, HumanMessage("And?")]
+    )
+    assert [message["content"] for message in conversation] == [
+        "What is the capital of France?",
+        "Paris.",
+        "And?",
+    ]
