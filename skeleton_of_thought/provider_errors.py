@@ -189,12 +189,16 @@ class Quirks:
 
     Args:
         model: What the model is called in the log.
+
+    Attributes:
+        begins_in_thought: Whether its texts begin inside a thought that its prompt has opened.
     """
 
     def __init__(self, model: str = "the model") -> None:
         self._model = model
         self._refused: set[Feature] = set()
         self._gives_reasons = False
+        self.begins_in_thought = False
 
     def refuses(self, feature: Feature) -> bool:
         """Whether the model is known not to take something."""

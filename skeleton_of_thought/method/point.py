@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from skeleton_of_thought.answer import SEPARATOR, AnswerFormat, PointResult, PointStatus, head
 from skeleton_of_thought.errors import PointError
 from skeleton_of_thought.method.point_text import PointText
+from skeleton_of_thought.parsing.thoughts import ThoughtFilter
 from skeleton_of_thought.provider_errors import describe
 from skeleton_of_thought.usage import Usage
 
@@ -44,6 +45,7 @@ class PointRun:
         self._begun = self._sent = False
         self._usage = Usage()
         self._headed = False
+        self.taken_back = False
         self.restart(())
 
     def begin(self, now: float) -> None:
@@ -62,13 +64,31 @@ class PointRun:
         """The outline is complete, and may have mended what this point follows."""
         self.point = point
 
-    def restart(self, points: Sequence[Point], *, strict: bool = False) -> None:
+    @property
+    def unopened(self) -> bool:
+        """Whether its text began inside a thought that was opened in the prompt."""
+        return self._thoughts.unopened
+
+    def take_back(self) -> bool:
+        """Whether what was written so far turned out to be a thought; it is then forgotten, as far as it can be."""
+        if self._thoughts.restarts == self._restarts:
+            return False
+        self._restarts = self._thoughts.restarts
+        self._cleaner = PointText(self.point, self._points, strict=self._strict)
+        self._pieces = []
+        return True
+
+    def restart(self, points: Sequence[Point], *, strict: bool = False, inside: bool = False) -> None:
         """Begin the text anew.
 
         Args:
             points: The points its text may run into; none in a plan, where a list in the text is the text.
             strict: Whether its request writes other points too.
+            inside: Whether the model begins inside a thought.
         """
+        self._points, self._strict = points, strict
+        self._thoughts = ThoughtFilter(inside=inside)
+        self._restarts = 0
         self._cleaner = PointText(self.point, points, strict=strict)
         self._pieces: list[str] = []
 
@@ -115,11 +135,15 @@ class PointRun:
 
     def feed(self, delta: str) -> tuple[str, str]:
         """Take what the model wrote; returns the clean text, and the same as it stands in the answer."""
-        return self._add(self._cleaner.feed(delta))
+        text = self._thoughts.feed(delta)
+        self.taken_back = self.take_back()
+        return self._add(self._cleaner.feed(text))
 
     def finish(self) -> tuple[str, str]:
         """The model has ended; returns the rest, like `feed`."""
-        return self._add(self._cleaner.finish())
+        text = self._thoughts.finish()
+        self.taken_back = self.take_back()
+        return self._add(self._cleaner.feed(text) + self._cleaner.finish())
 
     def _add(self, text: str) -> tuple[str, str]:
         if not text:
@@ -187,15 +211,16 @@ class PointGroup:
     Args:
         runs: The points the request asks for, in order; their texts begin anew.
         points: All points their texts may run into.
+        inside: Whether the model begins inside a thought that its prompt has opened.
     """
 
-    def __init__(self, runs: Sequence[PointRun], points: Sequence[Point]) -> None:
+    def __init__(self, runs: Sequence[PointRun], points: Sequence[Point], *, inside: bool = False) -> None:
         self.runs = tuple(runs)
         self._points = points
         self._left = {run.point.index: run for run in runs[1:]}
         self._current: PointRun | None = runs[0]
         for run in runs:
-            run.restart(points, strict=len(runs) > 1)
+            run.restart(points, strict=len(runs) > 1, inside=inside)
 
     def feed(self, delta: str) -> Iterator[Piece]:
         """Take what the model wrote."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from skeleton_of_thought.messages import Message
     from skeleton_of_thought.method.plan import Outline
+    from skeleton_of_thought.method.point import PointRun
     from skeleton_of_thought.options import RunSettings
     from skeleton_of_thought.prompts import AnyPrompts, OpeningPrompts
 
@@ -94,6 +95,15 @@ class RequestBuilder:
     def breaks_off(self, request: Request, finish_reason: str | None) -> bool:
         """Whether an answer that ended so is half of one, by what is known of the model."""
         return self._quirks[request.stage].breaks_off(finish_reason)
+
+    @property
+    def begins_in_thought(self) -> bool:
+        """Whether the model that writes points begins inside a thought: its prompt has opened it."""
+        return self._quirks["point"].begins_in_thought
+
+    def note_thought(self, point: PointRun) -> None:
+        """Remember whether a point's text began inside a thought."""
+        self._quirks["point"].begins_in_thought = point.unopened
 
     def opening_not_managed(self) -> None:
         """The model did not keep to the opening protocol: the next question is asked in the classic way."""

@@ -538,12 +538,15 @@ class SkeletonOfThought:
 
     def _new_group(self, runs: Sequence[PointRun]) -> PointGroup:
         """The texts of some points, from their beginning; in a plan nobody runs on into other points."""
-        return PointGroup(runs, () if self._builder.opens else self._outline.points)
+        points = () if self._builder.opens else self._outline.points
+        return PointGroup(runs, points, inside=self._builder.begins_in_thought)
 
     # Points.
 
     def _point_text(self, pieces: Iterable[Piece]) -> None:
         for run, text, shown in pieces:
+            if run.taken_back:
+                self._forget(run)
             if text:
                 self._stream.tell(PointText(run.point.index, text))
                 self._stream.add(run.point.index, shown)
@@ -556,6 +559,7 @@ class SkeletonOfThought:
         for run in group.runs:
             run.finish_reason = finish_reason
         self._point_text(group.finish())
+        self._builder.note_thought(group.runs[0])
         self._spend(request, usage)
         released = [*self._follow_lead(request), *self._close_well(run for run in group.runs if run.has_text)]
         empty = [run for run in group.runs if not run.has_text]

@@ -628,3 +628,32 @@ def test_a_point_cut_off_by_its_length_limit_is_marked():
     assert [point.finish_reason for point in ended.run.answer.points] == ["length", "length", "stop"]
     assert "Curtains keep the light […]\n" in ended.run.answer.text
     assert "Tea is fine.\n" in ended.run.answer.text
+
+
+@pytest.mark.parametrize(
+    "thoughts",
+    [
+        "<think>The first.\n3. is not mine</think>\n\n",
+        "<thinking>Hm.</thinking>",
+        "[THINK]Hm.[/THINK]",
+        "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>final<|message|>",
+        "The user wants the first.</think>",
+    ],
+)
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_thoughts_are_no_part_of_a_point(thoughts, size):
+    run = begin()
+    text = f"{thoughts}Curtains keep the light out."
+    for index in (3, 2, 1):
+        for place in range(0, len(text), size):
+            run.text(f"point:{index}", text[place : place + size])
+        run.done(f"point:{index}")
+    assert [point.text for point in run.answer.points] == ["Curtains keep the light out."] * 3
+    assert "Hm" not in run.answer.text
+
+
+def test_an_answer_tag_is_taken_off():
+    run = begin()
+    for index in (1, 2, 3):
+        run.done(f"point:{index}", "<answer>Curtains.</answer>")
+    assert [point.text for point in run.answer.points] == ["Curtains."] * 3
