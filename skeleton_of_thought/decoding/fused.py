@@ -174,8 +174,15 @@ def is_fusable(model: Any) -> bool:
         and model.dtype in {torch.float32, torch.bfloat16}
         and all(tensor.device.type == "cpu" for tensor in _tensors(model))
         and getattr(config, "hidden_act", None) == "silu"
+        and all(_turns_whole_heads(model, layer) for layer in model.model.layers)
         and can_pack(model)
     )
+
+
+def _turns_whole_heads(model: Any, layer: Any) -> bool:
+    """Whether a layer's rotation takes all of a head, in pairs."""
+    frequencies = getattr(model.model.rotary_emb, "inv_freq", None)
+    return frequencies is not None and 2 * len(frequencies) == layer.self_attn.head_dim
 
 
 def _tensors(model: nn.Module) -> Sequence[Tensor]:

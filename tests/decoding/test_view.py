@@ -104,6 +104,12 @@ def test_the_llama_family_is_decoded_without_modules(kind: str, tiny_model) -> N
     assert view._fused._embed.weight is model.get_input_embeddings().weight
 
 
+def test_a_head_that_is_not_rotated_in_pairs_is_decoded_module_by_module() -> None:
+    model = LlamaForCausalLM(LlamaConfig(**SHAPE | {"num_attention_heads": 32, "num_key_value_heads": 32}))
+    assert model.model.layers[0].self_attn.head_dim == 1
+    assert ModelView(model)._fused is None
+
+
 def test_a_block_that_is_not_what_it_was_is_decoded_module_by_module(caplog) -> None:
     class Changed(LlamaForCausalLM):
         """Has a block of the family, and something more."""
