@@ -24,11 +24,13 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from rich.console import Console
 from rich.table import Table
 
-from langchain_sot import SkeletonOfThoughtChain
+from langchain_sot import ChatSkeletonOfThought, SkeletonOfThoughtChain
 from skeleton_of_thought import Prompts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
+    from langchain_core.runnables import Runnable
 
 PROMPTS = Prompts(skeleton="SKELETON {request}", point="POINT {point_outline}")
 WORDS = 20
@@ -81,7 +83,7 @@ def _result(text: str) -> ChatResult:
 def ways(points: int, latency: float) -> dict[str, Callable[[], Awaitable[Any]]]:
     """What is measured, by name."""
     model = SteadyChat(points=points, latency=latency)
-    chain = SkeletonOfThoughtChain(model=model, prompts=PROMPTS, max_points=max(2, points))
+    options = {"model": model, "prompts": PROMPTS, "router": "always", "max_points": max(2, points)}
     inputs = [f"POINT {number}" for number in range(points)]
 
     async def by_hand() -> None:
@@ -92,28 +94,32 @@ def ways(points: int, latency: float) -> dict[str, Callable[[], Awaitable[Any]]]
         await model.ainvoke("SKELETON")
         await model.abatch(inputs)
 
+    return {
+        "by hand": by_hand,
+        "by hand, async": by_hand_async,
+        **ways_of(SkeletonOfThoughtChain(**options)),
+        **ways_of(ChatSkeletonOfThought(**options), " of the chat model"),
+    }
+
+
+def ways_of(asked: Runnable[Any, Any], ending: str = "") -> dict[str, Callable[[], Awaitable[Any]]]:
+    """The four ways to ask a runnable, by name."""
+
     async def invoke() -> None:
-        chain.invoke("Why?")
+        asked.invoke("Why?")
 
     async def ainvoke() -> None:
-        await chain.ainvoke("Why?")
+        await asked.ainvoke("Why?")
 
     async def stream() -> None:
-        for _ in chain.stream("Why?"):
+        for _ in asked.stream("Why?"):
             pass
 
     async def astream() -> None:
-        async for _ in chain.astream("Why?"):
+        async for _ in asked.astream("Why?"):
             pass
 
-    return {
-        "by hand": by_hand,
-        "invoke": invoke,
-        "stream": stream,
-        "by hand, async": by_hand_async,
-        "ainvoke": ainvoke,
-        "astream": astream,
-    }
+    return {f"{way.__name__}{ending}": way for way in (invoke, stream, ainvoke, astream)}
 
 
 def measure(*, points: int, latency: float, runs: int, questions: int = 1) -> dict[str, float]:

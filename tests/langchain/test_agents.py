@@ -16,6 +16,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import BaseModel
 
 from langchain_sot import ChatSkeletonOfThought
+from langchain_sot.middleware import SkeletonOfThoughtMiddleware
 
 from .fakes import PROMPTS, QUESTION, BusyError, FakeChat, whole
 
@@ -123,3 +124,32 @@ def test_a_fallback(model):
     message = agent.invoke(ASKED)["messages"][-1]
     assert isinstance(message, AIMessage)
     assert message.text == whole(TITLES)
+
+
+async def test_our_middleware_writes_only_the_final_answer_by_skeleton():
+    plain = Agentic()
+    ours = SkeletonOfThoughtMiddleware(prompts=PROMPTS, router="always")
+    message = create_agent(model=plain, tools=[], middleware=[ours]).invoke(ASKED)["messages"][-1]
+    assert message.text == whole(TITLES)
+    assert message.response_metadata["sot"]["route"] == "sot"
+
+    @wrap_model_call
+    async def last_step_without_tools(request, handler):
+        results = [each for each in request.messages if isinstance(each, ToolMessage)]
+        if len(results) == 2:
+            kept = [each for each in request.messages if isinstance(each, HumanMessage)]
+            request = request.override(tools=[], messages=kept)
+        return await handler(request)
+
+    agent = create_agent(model=plain, tools=[add, multiply], middleware=[last_step_without_tools, ours])
+    messages = (await agent.ainvoke(ASKED))["messages"]
+    assert [bool(message.response_metadata.get("sot")) for message in messages if message.type == "ai"] == [
+        False, False, True,
+    ]  # fmt: skip
+    assert messages[-1].text == whole(TITLES)
+
+
+def test_our_middleware_leaves_a_response_format_alone():
+    ours = SkeletonOfThoughtMiddleware(prompts=PROMPTS, router="always")
+    agent = create_agent(model=Agentic(), tools=[], response_format=Sum, middleware=[ours])
+    assert agent.invoke(ASKED)["structured_response"] == Sum(value=5)

@@ -136,7 +136,7 @@ async def test_custom_events_tell_the_progress(way, kind):
     await ask(new_chain(), way, config={"callbacks": [handler], "metadata": {"user": 7}})
     names = [name for name, *_ in handler.seen]
     assert Counter(names) == {"sot_skeleton": 1, "sot_point_start": 8, "sot_point_end": 8}
-    assert names[0] == ("sot_point_start" if "stream" in way else "sot_skeleton"), "points start early"
+    assert names[0] == "sot_skeleton"
     (payload,) = [data for name, data, *_ in handler.seen if name == "sot_skeleton"]
     assert payload["skeleton"] == SKELETON
     assert payload["points"] == [{"index": n, "title": title} for n, title in enumerate(TITLES, start=1)]
@@ -278,8 +278,7 @@ async def test_seconds_are_those_of_the_clock(way):
     chain.model.token_seconds = lambda seen: 0.01 * (1 + seen.index)
     told = (await ask(chain, way)).response_metadata["sot"]
     seconds = told["seconds"]
-    if "stream" not in way:  # else points start while the skeleton is written
-        assert seconds["total"] >= seconds["skeleton"] + seconds["points"]
+    assert seconds["total"] >= seconds["skeleton"] + seconds["points"]
     assert seconds["points"] >= 6 * 0.09
     assert 16 * 0.01 <= seconds["skeleton"] < seconds["total"]
     assert all(
