@@ -146,13 +146,23 @@ class Speeds:
             load: Share of the model's capacity that is in use: what is left is shared by the points.
         """
         with self._lock:
+            characters, streams = self._characters, (self._single or 0.0) / (self._together or math.inf)
+        seconds = self.seconds(characters, load)
+        return None if seconds is None else Gain(seconds[0] / seconds[1] if seconds[1] else math.inf, streams)
+
+    def seconds(self, characters: float, load: float = 0.0) -> tuple[float, float] | None:
+        """What an answer of so many characters would take plainly and by a skeleton; None if no answer has told yet.
+
+        Args:
+            characters: Of the answer.
+            load: Share of the model's capacity that is in use: what is left is shared by the points.
+        """
+        with self._lock:
             if self._single is None or self._together is None:
                 return None
             alone = self._single if self._alone is None else self._alone
-            plain = alone * self._characters
             together = max(self._together, alone * min(1.0, load))
-            sot = self._ahead + together * self._characters
-            return Gain(plain / sot if sot else math.inf, self._single / self._together)
+            return alone * characters, self._ahead + together * characters
 
     def decide(self, load: float = 0.0) -> Decision | None:
         """The decision while no gain is to be expected; None while one is, or while it is tried again.

@@ -122,8 +122,11 @@ def explain(
 ) -> None:
     """Show which features of a question decided, with the default router."""
     from skeleton_of_thought.messages import Message
+    from skeleton_of_thought.routing.decision import Question as Asked
+    from skeleton_of_thought.routing.gain import PlainLength
     from skeleton_of_thought.routing.lexical import LexicalRouter
 
+    words = round(PlainLength.shipped().words(Asked(question)))
     found = LexicalRouter(threshold=threshold, share=share).explain([Message("user", question)])
     features = {item.feature: round(item.log_odds, 3) for item in found.contributions}
     if as_json:
@@ -133,12 +136,13 @@ def explain(
             "threshold": found.threshold,
         }
         reason = {"reason": found.decision.reason, "bias": found.bias, "features": features}
+        reason["plain_words"] = words
         typer.echo(json.dumps(summary | reason, ensure_ascii=False))
         return
     console = Console()
     console.print(
         f"[bold]{found.decision.route}[/bold]: probability that a skeleton pays {found.probability:.2f}, "
-        f"threshold {found.threshold:.2f}",
+        f"threshold {found.threshold:.2f}; a plain answer has about {words} words",
     )
     table = Table("feature", "log-odds")
     table.columns[1].justify = "right"
