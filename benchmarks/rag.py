@@ -131,7 +131,7 @@ def ask_all_ways(model: str, question: str, nodes: list[NodeWithScore], meter: M
     runs: Runs = {}
     print(question, flush=True)
     for skeleton, options in SKELETONS.items():
-        synthesizer = SkeletonOfThoughtSynthesizer(llm, streaming=True, **options)
+        synthesizer = SkeletonOfThoughtSynthesizer(llm, router="always", streaming=True, **options)
         run, response = measure(synthesizer, question, nodes, meter)
         points = response.metadata["sot"]["points"]
         if not points:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 from weakref import WeakKeyDictionary
@@ -247,10 +248,8 @@ class SkeletonOfThoughtSynthesizer(BaseSynthesizer):
             ConfigurationError: It was about to: `index.as_query_engine(response_synthesizer=..., output_cls=...)`.
         """
         caller = sys._getframe(1)  # noqa: SLF001 - nothing else tells that the option is there
-        if (
-            caller.f_code is RetrieverQueryEngine.from_args.__func__.__code__
-            and caller.f_locals["output_cls"]
-        ):  # type: ignore[attr-defined]
+        asking = inspect.unwrap(RetrieverQueryEngine.from_args).__code__
+        if caller.f_code is asking and caller.f_locals["output_cls"] is not None:
             raise ConfigurationError(_NO_OUTPUT_CLS)
         return True
 

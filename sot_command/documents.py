@@ -54,8 +54,8 @@ def ask_documents(
         )
     if as_json:
         about = {"question": question, "model": model, "answer": str(response)}
-        files = {"files": cited_files(response), "given_files": given_files(response)}
-        print(json.dumps({**about, **response.metadata["sot"], **files}))
+        named: dict[str, Any] = {"files": cited_files(response), "given_files": given_files(response)}
+        print(json.dumps({**about, **response.metadata["sot"], **named}))
         return
     for text in response.response_gen:
         sys.stdout.write(text)

@@ -55,8 +55,9 @@ class PackagedEmbedding(BaseEmbedding):
     def _compute(self, texts: list[str]) -> list[list[float]]:
         torch = self._torch
         with self._lock, torch.inference_mode():
+            sendable = [text.encode(errors="replace").decode() for text in texts]  # without half characters
             batch = self._tokenizer(
-                texts, padding=True, truncation=True, max_length=LONGEST, return_tensors="pt"
+                sendable, padding=True, truncation=True, max_length=LONGEST, return_tensors="pt"
             )  # (B, T)
             hidden = self._model(**batch).last_hidden_state  # (B, T, D)
             mask = batch["attention_mask"][:, :, None]

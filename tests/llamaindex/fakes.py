@@ -19,6 +19,7 @@ from llama_index.core.base.llms.types import (
 from llama_index.core.bridge.pydantic import PrivateAttr
 from llama_index.core.llms import LLM, CustomLLM
 from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
+from llama_index.core.memory import ChatMemoryBuffer
 from llama_index.core.schema import NodeWithScore, TextNode
 
 if TYPE_CHECKING:
@@ -33,6 +34,11 @@ def nodes(count: int = 3) -> list[NodeWithScore]:
         NodeWithScore(node=TextNode(text=text, id_=f"node-{n}", metadata={"file": f"{n}.md"}), score=1 / n)
         for n, text in enumerate(texts, start=1)
     ]
+
+
+def memory() -> ChatMemoryBuffer:
+    """A chat engine's memory without a database: LlamaIndex does not close that of its default."""
+    return ChatMemoryBuffer.from_defaults(token_limit=4000)
 
 
 def is_point(prompt: str) -> re.Match[str] | None:

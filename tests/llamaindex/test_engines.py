@@ -22,7 +22,7 @@ from llamaindex_sot import (
 )
 from skeleton_of_thought import ConfigurationError
 
-from .fakes import ChatLLM, CompletionLLM, PretendedAsyncLLM, Script, nodes
+from .fakes import ChatLLM, CompletionLLM, PretendedAsyncLLM, Script, memory, nodes
 
 LISTED = "What are the main causes of traffic jams, and how can a city reduce them?"
 PLAIN = "What is 17 * 23?"
@@ -170,7 +170,9 @@ async def test_a_sub_question_query_engine():
 async def test_a_chat_engine_that_answers_by_the_synthesizer_itself():
     llm = ChatLLM()
     engine = CondenseQuestionChatEngine.from_defaults(
-        RetrieverQueryEngine(Shelf(), response_synthesizer=SkeletonOfThoughtSynthesizer(llm)), llm=llm
+        RetrieverQueryEngine(Shelf(), response_synthesizer=SkeletonOfThoughtSynthesizer(llm)),
+        llm=llm,
+        memory=memory(),
     )
     response = engine.chat(LISTED)
     assert response.sources[0].raw_output.metadata["sot"]["citations"] == {

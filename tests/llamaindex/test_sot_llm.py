@@ -29,13 +29,11 @@ from llamaindex_sot.llms.purpose import question_in
 from skeleton_of_thought import ConfigurationError, Message
 from skeleton_of_thought.routing import Decision
 
-from .fakes import ChatLLM, CompletionLLM, PretendedAsyncLLM, Script, nodes
+from .fakes import ChatLLM, CompletionLLM, PretendedAsyncLLM, Script, memory, nodes
 
 pytestmark = pytest.mark.filterwarnings(  # of LlamaIndex's own agents and memories
     "ignore::pydantic.warnings.PydanticDeprecationWarning",
     "ignore:is_running called from within a step:DeprecationWarning",
-    "ignore::ResourceWarning",
-    "ignore::pytest.PytestUnraisableExceptionWarning",
 )
 
 QUESTION = "How do I make good compost?"
@@ -223,7 +221,9 @@ async def test_chat_engines(index, mode):
     inner = StepsLLM()
     llm = SkeletonOfThoughtLLM(inner)
     engine = (
-        SimpleChatEngine.from_defaults(llm=llm) if mode == "simple" else index.as_chat_engine(mode, llm=llm)
+        SimpleChatEngine.from_defaults(llm=llm, memory=memory())
+        if mode == "simple"
+        else index.as_chat_engine(mode, llm=llm, memory=memory())
     )
     first = engine.chat(QUESTION)
     assert str(first).startswith("1. Soil:")
@@ -316,7 +316,7 @@ async def test_an_agents_tools_go_through_untouched():
     llm = SkeletonOfThoughtLLM(inner)
     assert llm.metadata.is_function_calling_model
     agent = FunctionAgent(tools=[seasons], llm=llm, streaming=True)
-    assert str(await agent.run(QUESTION)) == "In four seasons."
+    assert str(await agent.run(QUESTION, memory=memory())) == "In four seasons."
     assert calls == [1]
     assert inner.script.kwargs == [{"tools": ["seasons"]}] * 2
 
@@ -327,7 +327,7 @@ async def test_a_reacting_agent_talks_to_the_model_itself():
         inner.script.asked.append(prompt) or ["Thought: I know.\nAnswer: Heat."]
     )
     agent = ReActAgent(tools=[], llm=SkeletonOfThoughtLLM(inner), streaming=False)
-    assert str(await agent.run(QUESTION)) == "Heat."
+    assert str(await agent.run(QUESTION, memory=memory())) == "Heat."
     assert not [prompt for prompt in inner.script.asked if "skeleton" in prompt]
 
 
