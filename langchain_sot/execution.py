@@ -162,7 +162,7 @@ class Execution:
         alone = timed or settings.hedge_after is not None or decision is None
         leads = caching.leads if caching is not None and caching.may_lead else None
         self._one_by_one = alone or bool(limiters) or leads is not None
-        self._turns = Turns(*limiters)
+        self._turns = Turns(*limiters, longest_wait=settings.options.longest_wait)
         self._calls = Calls(
             models,
             (ModelRuns if self._kind == "runs" else Steps)(config, run_manager),

@@ -5,6 +5,7 @@ SkeletonOfThoughtError
 ├── MissingExtraError (also ImportError)   an optional dependency is not installed
 ├── PointError                             points failed and the policy is "raise"
 ├── DeadlineError (also TimeoutError)      a point, or the whole answer, took longer than allowed
+├── LongWaitError                          a provider refuses requests for longer than anybody waits
 ├── EmptyAnswerError                       the model answered a request with nothing
 ├── FilteredError                          the provider's content filter stopped a point
 ├── BrokenOffError                         a stream ended without an error and without a reason
@@ -80,6 +81,12 @@ class DeadlineError(SkeletonOfThoughtError, TimeoutError):
 
     As a point's error it is handled by the failure policy; it is raised only where nothing was written yet.
     """
+
+    is_retryable = False
+
+
+class LongWaitError(SkeletonOfThoughtError):
+    """A provider refuses requests for longer than an answer waits in all; its own error is the cause."""
 
     is_retryable = False
 

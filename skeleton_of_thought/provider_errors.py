@@ -9,7 +9,7 @@ import re
 import time
 from typing import TYPE_CHECKING, Any, Literal
 
-from skeleton_of_thought.errors import ConfigurationError, ContextOverflowError
+from skeleton_of_thought.errors import ConfigurationError, ContextOverflowError, LongWaitError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,9 +78,17 @@ def _from_headers(error: BaseException) -> float | None:
     value = found.get("retry-after")
     seconds = _number(value)
     if seconds is None and isinstance(value, str):
-        date = email.utils.parsedate_tz(value)
-        return None if date is None else max(0.0, email.utils.mktime_tz(date) - time.time())
+        return _seconds_until(value)
     return seconds
+
+
+def _seconds_until(date: str) -> float | None:
+    """The seconds until an HTTP date; None if no calendar has it."""
+    try:
+        parsed = email.utils.parsedate_tz(date)
+        return None if parsed is None else max(0.0, email.utils.mktime_tz(parsed) - time.time())
+    except (ArithmeticError, IndexError, TypeError, ValueError):
+        return None
 
 
 def _from_message(message: str) -> float | None:
@@ -95,7 +103,7 @@ def _number(value: Any) -> float | None:
     """A finite number of at least zero, None for anything else."""
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         return None
     return number if math.isfinite(number) and number >= 0 else None
 
@@ -132,7 +140,7 @@ def may_pass(error: BaseException) -> bool:
     pass, except a timeout, a conflict and a rate limit. A used-up quota never passes, and what has no status,
     such as a broken connection, may.
     """
-    if isinstance(error, (ConfigurationError, ContextOverflowError)):
+    if isinstance(error, (ConfigurationError, ContextOverflowError, LongWaitError)):
         return False
     for cause in causes(error):
         if getattr(cause, "code", None) in _USED_UP:

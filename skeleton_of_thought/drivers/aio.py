@@ -37,7 +37,7 @@ async def astream(
     """Like `stream`, with one task per request; closing the iterator cancels the outstanding requests."""
     inbox: asyncio.Queue[tuple[Request, News]] = asyncio.Queue()
     requests = OpenRequests(run, max_concurrency)
-    turns = turns or Turns()
+    turns = turns or Turns(longest_wait=run.settings.longest_wait)
     tasks: dict[asyncio.Task[None], Request] = {}
 
     def start(opened: Sequence[Request]) -> None:

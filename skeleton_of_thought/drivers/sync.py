@@ -71,7 +71,7 @@ def stream(
     """
     inbox: queue.SimpleQueue[tuple[Request, News]] = queue.SimpleQueue()
     requests = OpenRequests(run, max_concurrency)
-    turns = turns or Turns()
+    turns = turns or Turns(longest_wait=run.settings.longest_wait)
 
     def start(opened: Sequence[Request]) -> None:
         for request in opened:

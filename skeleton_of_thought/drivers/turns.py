@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
-from skeleton_of_thought.limits import Limiter, is_refusal, retry_after_of
+from skeleton_of_thought.limits import Limiter, Patience, is_refusal, retry_after_of
 from skeleton_of_thought.usage import CHARACTERS_PER_TOKEN, Usage
 
 if TYPE_CHECKING:
@@ -51,9 +51,12 @@ class Turns:
         limiters: What every request has to pass. Without one, a limiter of the run's own, which limits
             nothing until a provider refuses a request (429 or 529); then it waits as long as the provider
             says, else with growing pauses, and lets fewer requests through at once.
+        longest_wait: Seconds the run waits in all for a provider that refuses requests; then a turn raises
+            `LongWaitError`.
     """
 
-    def __init__(self, *limiters: Limiter) -> None:
+    def __init__(self, *limiters: Limiter, longest_wait: float = 60.0) -> None:
+        self._patience = Patience(longest_wait)
         self._limiters = limiters or (Limiter(),)
 
     @contextmanager
@@ -62,7 +65,12 @@ class Turns:
         tokens = estimate(request)
         with ExitStack() as stack:
             limiters = self._limiters_of(request)
-            yield Turn([stack.enter_context(each.slot(tokens=tokens, key=self)) for each in limiters])
+            yield Turn(
+                [
+                    stack.enter_context(each.slot(tokens=tokens, key=self, patience=self._patience))
+                    for each in limiters
+                ]
+            )
 
     @asynccontextmanager
     async def aturn(self, request: Request) -> AsyncIterator[Turn]:
@@ -71,7 +79,9 @@ class Turns:
         async with AsyncExitStack() as stack:
             yield Turn(
                 [
-                    await stack.enter_async_context(each.aslot(tokens=tokens, key=self))
+                    await stack.enter_async_context(
+                        each.aslot(tokens=tokens, key=self, patience=self._patience)
+                    )
                     for each in self._limiters_of(request)
                 ]
             )
@@ -90,4 +100,4 @@ class Turns:
         for outcome in outcomes:
             if isinstance(outcome, BaseException) and is_refusal(outcome):
                 for limiter in self._limiters:
-                    limiter.back_off(retry_after_of(outcome), sent=sent)
+                    limiter.back_off(retry_after_of(outcome), sent=sent, error=outcome)

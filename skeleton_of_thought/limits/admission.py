@@ -6,11 +6,13 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from skeleton_of_thought.limits.congestion import Congestion
+from skeleton_of_thought.limits.congestion import LONGEST_PAUSE, Congestion
 from skeleton_of_thought.limits.window import Charge, SlidingWindow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
+
+    from skeleton_of_thought.limits.patience import Patience
 
 _SAFETY = 1.02
 """Windows are kept a fiftieth longer than the provider's (1.2 s in a minute): a request on a busy machine or over
@@ -28,6 +30,8 @@ class Ticket:
         state: `"new"`, `"waiting"`, `"granted"` or `"ended"`.
         sent: When it was granted.
         charges: What it took from the windows for requests and tokens.
+        patience: How long it waits for a pause to end; None for ever.
+        error: The provider's refusal, if the pause is longer than that; then the ticket is ended.
     """
 
     tokens: int
@@ -36,6 +40,8 @@ class Ticket:
     state: Literal["new", "waiting", "granted", "ended"] = "new"
     sent: float = 0.0
     charges: list[tuple[SlidingWindow, Charge]] = field(default_factory=list)
+    patience: Patience | None = None
+    error: BaseException | None = None
 
 
 class Admission:
@@ -54,17 +60,22 @@ class Admission:
         tokens: int | None,
         seconds: float,
         jitter: Callable[[], float],
+        longest_pause: float = LONGEST_PAUSE,
     ) -> None:
         self._queues: OrderedDict[Hashable, OrderedDict[Ticket, None]] = OrderedDict()
-        self._congestion = Congestion(max_concurrency, jitter)
+        self._congestion = Congestion(max_concurrency, jitter, longest_pause)
         self._requests = None if requests is None else SlidingWindow(requests, seconds * _SAFETY)
         self._tokens = None if tokens is None else SlidingWindow(tokens, seconds * _SAFETY)
         self.running = 0
         self.waiting = 0
         self.waiting_tokens = 0
+        self._refusal: BaseException | None = None
 
-    def ask(self, ticket: Ticket) -> None:
-        """Queue a ticket."""
+    def ask(self, ticket: Ticket, now: float) -> None:
+        """Queue a ticket, or end it if nobody waits for so long."""
+        if self._gives_up(ticket, now):
+            ticket.state, ticket.error = "ended", self._refusal
+            return
         ticket.state = "waiting"
         self._queues.setdefault(ticket.key, OrderedDict())[ticket] = None
         self.waiting += 1
@@ -119,9 +130,28 @@ class Admission:
         for window, charge in ticket.charges:
             window.amend(charge, 0, now)
 
-    def refused(self, ticket: Ticket, *, retry_after: float | None, now: float) -> None:
-        """The provider refused a granted ticket's request with 429."""
+    def refused(
+        self, ticket: Ticket, *, retry_after: float | None, now: float, error: BaseException | None = None
+    ) -> list[Ticket]:
+        """The provider refused a granted ticket's request with 429; returns the tickets that give up waiting."""
         self._congestion.refused(sent=ticket.sent, running=self.running, retry_after=retry_after, now=now)
+        self._refusal = error or self._refusal
+        given_up = [each for queue in self._queues.values() for each in queue if self._gives_up(each, now)]
+        for each in given_up:
+            self._leave(each)
+            each.state, each.error = "ended", self._refusal
+        return given_up
+
+    @property
+    def paused_until(self) -> float:
+        """Nothing is sent before this moment."""
+        return self._congestion.paused_until
+
+    def _gives_up(self, ticket: Ticket, now: float) -> bool:
+        until = self._congestion.paused_until
+        if ticket.patience is None or self._refusal is None or until <= now:
+            return False
+        return not ticket.patience.allows(until, now)
 
     def load(self, now: float) -> float:
         """Share of the scarcest limit that is used or waited for, 0 to 1."""

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+LONGEST_PAUSE = 60.0
+"""Seconds nobody is stopped for longer, whatever one answer's header says: the next request asks again."""
 _FIRST_PAUSE = 0.5
-_LONGEST_PAUSE = 60.0
 _ROUNDS_TO_RECOVER = 16
 _MEMORY = 16
 _LEAST_SHARE = 0.2
@@ -30,7 +31,10 @@ class Congestion:
         paused_until: Nothing is sent before this moment.
     """
 
-    def __init__(self, maximum: int | None, jitter: Callable[[], float]) -> None:
+    def __init__(
+        self, maximum: int | None, jitter: Callable[[], float], longest_pause: float = LONGEST_PAUSE
+    ) -> None:
+        self._longest_pause = longest_pause
         self._maximum = math.inf if maximum is None else maximum
         self._target = self._half = self._maximum
         self._jitter = jitter
@@ -53,9 +57,10 @@ class Congestion:
         cut = max(max(self._share, _LEAST_SHARE) * to_half, min(_LEAST_CUT, to_half))
         self.allowed = min(self.allowed, max(1.0, self._target - cut))
         if retry_after is not None:
-            self._pause(now + retry_after * (1 + 0.1 * self._jitter()))
+            longest = min(self._longest_pause, retry_after * (1 + 0.1 * self._jitter()))
+            self._pause(now + longest)
         elif new_storm:
-            longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(self._strikes - 1, 10))
+            longest = min(self._longest_pause, _FIRST_PAUSE * 2 ** min(self._strikes - 1, 10))
             self._pause(now + longest * (0.5 + 0.5 * self._jitter()))
 
     def succeeded(self, *, sent: float) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import threading
 import time
 from collections import deque
@@ -13,6 +15,12 @@ if TYPE_CHECKING:
     from skeleton_of_thought.limits.admission import Admission, Ticket
 
 _SHORTEST_TIMER = 0.001
+_LONGEST_TIMER = 3600.0
+"""Longer ones are set again; a timer takes no number of seconds."""
+_WORTH_A_WORD = 1.0
+_WORTH_A_WARNING = 5.0
+
+_LOG = logging.getLogger("skeleton_of_thought.limits")
 
 
 class Gate:
@@ -25,6 +33,7 @@ class Gate:
         self._busy = False
         self._timer: threading.Timer | None = None
         self._timer_at = 0.0
+        self._told = 0.0
 
     @property
     def load(self) -> float:
@@ -44,7 +53,7 @@ class Gate:
 
     def ask(self, ticket: Ticket) -> bool:
         """Queue a ticket; True if it was let through at once, else it will be woken."""
-        self._do(lambda _: self._admission.ask(ticket))
+        self._do(lambda now: self._admission.ask(ticket, now))
         return ticket.state == "granted"
 
     def end(self, ticket: Ticket, *, succeeded: bool) -> None:
@@ -59,9 +68,29 @@ class Gate:
         """A ticket's request was not sent."""
         self._do(lambda now: self._admission.unused(ticket, now))
 
-    def refused(self, ticket: Ticket, retry_after: float | None) -> None:
-        """The provider refused a ticket's request."""
-        self._do(lambda now: self._admission.refused(ticket, retry_after=retry_after, now=now))
+    def refused(self, ticket: Ticket, retry_after: float | None, error: BaseException | None = None) -> None:
+        """The provider refused a ticket's request; a pause worth a word is logged."""
+
+        def step(now: float) -> None:
+            for given_up in self._admission.refused(ticket, retry_after=retry_after, now=now, error=error):
+                _wake(given_up)
+            self._tell(now, retry_after)
+
+        self._do(step)
+
+    def _tell(self, now: float, retry_after: float | None) -> None:
+        until = self._admission.paused_until
+        if until < self._told + _WORTH_A_WORD or until < now + _WORTH_A_WORD:
+            return
+        self._told = until
+        level = logging.WARNING if until >= now + _WORTH_A_WARNING else logging.INFO
+        asked = "" if retry_after is None else f" (it asks for {retry_after:.4g} s)"
+        _LOG.log(
+            level,
+            "The provider refuses requests; nothing is sent for %.0f s%s.",
+            max(0.0, until - now),
+            asked,
+        )
 
     def _do(self, step: Callable[[float], None]) -> None:
         """Take a step under the lock, then let through who fits.
@@ -95,7 +124,7 @@ class Gate:
             self._timer.cancel()
             self._timer = None
         if wait is not None and self._timer is None:
-            wait = max(wait, _SHORTEST_TIMER)
+            wait = min(max(wait, _SHORTEST_TIMER), _LONGEST_TIMER)
             self._timer_at = now + wait
             self._timer = threading.Timer(wait, self._do, [self._disarm])
             self._timer.daemon = True
@@ -104,3 +133,9 @@ class Gate:
     def _disarm(self, now: float) -> None:
         if self._timer_at <= now:
             self._timer = None
+
+
+def _wake(ticket: Ticket) -> None:
+    """Wake who waits for a ticket that has ended."""
+    with contextlib.suppress(RuntimeError):  # its event loop is closed: nobody waits there any more
+        ticket.wake()

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import threading
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from skeleton_of_thought.errors import ConfigurationError
+from skeleton_of_thought.errors import ConfigurationError, LongWaitError
 from skeleton_of_thought.limits.admission import Admission, Ticket
+from skeleton_of_thought.limits.congestion import LONGEST_PAUSE
 from skeleton_of_thought.limits.gate import Gate
 from skeleton_of_thought.limits.slot import Slot
 from skeleton_of_thought.limits.store import SharedQuota
-from skeleton_of_thought.provider_errors import is_refusal, retry_after_of
+from skeleton_of_thought.provider_errors import describe, is_refusal, retry_after_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Hashable, Iterator
+
+    from skeleton_of_thought.limits.patience import Patience
 
 
 class Limiter:
@@ -24,7 +28,8 @@ class Limiter:
 
     The same object serves any number of threads and event loops at once. Who does not fit waits in a queue,
     without polling, and is woken when a request ends or a window has moved on; waiting keys take turns. A 429
-    pauses everybody (for the time the provider names, else with exponential, jittered backoff) and cuts the
+    pauses everybody (for the time the provider names, at most `longest_pause`, else with exponential, jittered
+    backoff), says so in the log of `skeleton_of_thought.limits` where it takes seconds, and cuts the
     concurrency, by half in a storm and by a tenth if it was one among many; successes let it grow back.
 
     Existing libraries count well but do not queue fairly across threads and event loops, nor correct an
@@ -38,6 +43,8 @@ class Limiter:
             `Slot.settle`.
         count_cached: Whether tokens read from a prompt cache count, as with OpenAI; False for Anthropic.
         window: Length of the "minute" in seconds.
+        longest_pause: Seconds nobody is stopped for longer by one refusal, whatever it says; then the next request
+            tries again.
         store: URL of a store that `limits` knows (`redis://`, `valkey://`, `mongodb://`) to share requests
             and tokens per minute with other processes; needs the extra `limits`. Waiting for other processes
             is not fair.
@@ -68,6 +75,7 @@ class Limiter:
         tokens_per_minute: int | None = None,
         count_cached: bool = True,
         window: float = 60.0,
+        longest_pause: float = LONGEST_PAUSE,
         store: str | None = None,
         name: str = "default",
     ) -> None:
@@ -79,9 +87,13 @@ class Limiter:
         for option, value in limits.items():
             if value is not None and value < 1:
                 raise ConfigurationError(f"{option} is {value}; use a number of at least 1, or leave it out.")
-        if window <= 0:
+        if not 0 < window < math.inf:
             raise ConfigurationError(
                 f"window is {window}; use the seconds of the provider's window, usually 60."
+            )
+        if not 0 <= longest_pause < math.inf:
+            raise ConfigurationError(
+                f"longest_pause is {longest_pause}; use a finite number of seconds of at least 0."
             )
         if store is not None and requests_per_minute is None and tokens_per_minute is None:
             raise ConfigurationError(
@@ -95,6 +107,7 @@ class Limiter:
             tokens=tokens_per_minute,
             seconds=window,
             jitter=random.random,
+            longest_pause=longest_pause,
         )
         self._gate = Gate(admission)
         self._quota = (
@@ -153,31 +166,41 @@ class Limiter:
     def __repr__(self) -> str:
         return f"Limiter({self.name!r}, running={self.running}, waiting={self.waiting}, load={self.load:.2f})"
 
-    def back_off(self, retry_after: float | None = None, *, sent: float) -> None:
+    def back_off(
+        self, retry_after: float | None = None, *, sent: float, error: BaseException | None = None
+    ) -> None:
         """The provider refused a request that was sent without a slot: everybody pauses.
 
         Args:
             retry_after: Seconds the provider asks to wait; None for backoff.
             sent: When it was sent, on `time.monotonic()`'s clock; refusals of one moment are one storm.
+            error: What the provider said, for those who give up waiting.
         """
-        self._gate.refused(Ticket(0, None, lambda: None, sent=sent), retry_after)
+        self._gate.refused(Ticket(0, None, lambda: None, sent=sent), retry_after, error)
 
     @contextmanager
-    def slot(self, *, tokens: int = 0, key: Hashable = None) -> Iterator[Slot]:
+    def slot(
+        self, *, tokens: int = 0, key: Hashable = None, patience: Patience | None = None
+    ) -> Iterator[Slot]:
         """Wait for a turn and hold it; for threads.
 
         Args:
             tokens: What the request will probably use, prompt and answer together.
             key: Whose request it is, such as a question's id; keys take turns.
+            patience: How long it may wait for a pause after a refusal to end; None for ever.
 
         Yields:
             The slot. A 429 or 529 that leaves the block as an exception counts as `Slot.rate_limited`.
+
+        Raises:
+            LongWaitError: The provider refuses requests for longer than that.
         """
         woken = threading.Event()
-        ticket = Ticket(tokens, key, woken.set)
+        ticket = Ticket(tokens, key, woken.set, patience=patience)
         with self._held(ticket) as slot:
-            if not self._gate.ask(ticket):
+            if not self._gate.ask(ticket) and ticket.error is None:
                 woken.wait()
+            _check(ticket)
             if self._quota is None:
                 yield slot
                 return
@@ -188,14 +211,17 @@ class Limiter:
                 self._quota.amend(share, slot.used)
 
     @asynccontextmanager
-    async def aslot(self, *, tokens: int = 0, key: Hashable = None) -> AsyncIterator[Slot]:
+    async def aslot(
+        self, *, tokens: int = 0, key: Hashable = None, patience: Patience | None = None
+    ) -> AsyncIterator[Slot]:
         """The same for event loops, any number of them."""
         loop = asyncio.get_running_loop()
         woken = loop.create_future()
-        ticket = Ticket(tokens, key, _waker(woken))
+        ticket = Ticket(tokens, key, _waker(woken), patience=patience)
         with self._held(ticket) as slot:
-            if not self._gate.ask(ticket):
+            if not self._gate.ask(ticket) and ticket.error is None:
                 await woken
+            _check(ticket)
             if self._quota is None:
                 yield slot
                 return
@@ -213,12 +239,25 @@ class Limiter:
         try:
             yield slot
             succeeded = not slot.refused
+        except LongWaitError:  # nothing was sent
+            slot.unused()
+            raise
         except BaseException as error:
             if is_refusal(error):
-                slot.rate_limited(retry_after_of(error))
+                slot.rate_limited(retry_after_of(error), error)
             raise
         finally:
             self._gate.end(ticket, succeeded=succeeded)
+
+
+def _check(ticket: Ticket) -> None:
+    """Raise the error of a ticket that gave up waiting."""
+    if ticket.error is not None:
+        assert ticket.patience is not None
+        raise LongWaitError(
+            f"The provider refuses requests for longer than the {ticket.patience.longest:g} s an answer waits in "
+            f"all (longest_wait): {describe(ticket.error)}"
+        ) from ticket.error
 
 
 def _waker(woken: asyncio.Future[None]) -> Callable[[], None]:

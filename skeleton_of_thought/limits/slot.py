@@ -30,17 +30,18 @@ class Slot:
         cached = 0 if self._count_cached else usage.cache_read_tokens
         self._count(usage.total_tokens - cached)
 
-    def rate_limited(self, retry_after: float | None = None) -> None:
+    def rate_limited(self, retry_after: float | None = None, error: BaseException | None = None) -> None:
         """The provider refused the request: everybody pauses, and its tokens do not count.
 
         Args:
             retry_after: Seconds the provider asks to wait (`retry_after_of` reads them); None for backoff.
+            error: What the provider said, for those who give up waiting.
         """
         if self.refused:
             return
         self.refused = True
         self._count(0)
-        self._gate.refused(self._ticket, retry_after)
+        self._gate.refused(self._ticket, retry_after, error)
 
     def unused(self) -> None:
         """No request was sent: neither it nor its tokens count."""

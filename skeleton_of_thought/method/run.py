@@ -23,6 +23,7 @@ from skeleton_of_thought.errors import (
     DeadlineError,
     EmptyAnswerError,
     FilteredError,
+    LongWaitError,
     PointError,
 )
 from skeleton_of_thought.events import (
@@ -45,7 +46,7 @@ from skeleton_of_thought.method.stopwatch import Stopwatch
 from skeleton_of_thought.opening import OpeningReader
 from skeleton_of_thought.options import RunSettings
 from skeleton_of_thought.prompts import PROMPTS
-from skeleton_of_thought.provider_errors import describe, may_pass
+from skeleton_of_thought.provider_errors import describe, is_refusal, may_pass, retry_after_of
 from skeleton_of_thought.request import twin_of
 from skeleton_of_thought.routing.decision import Decision, Route
 from skeleton_of_thought.usage import Usage
@@ -114,6 +115,7 @@ class SkeletonOfThought:
         self._reason = self._decision.reason
         self._accounting = Accounting(self._messages, route=self._decision.usage)
         self._outstanding = Outstanding()
+        self._gives_up = False  # the provider refuses requests for longer than anybody waits
         self._opening = OpeningReader(self._messages[-1].text)
         self._chosen = False
         self._outline = Outline(self._builder.max_points)
@@ -371,6 +373,10 @@ class SkeletonOfThought:
         *,
         finish_reason: str | None = None,
     ) -> Sequence[Request]:
+        if isinstance(error, LongWaitError) and error.__cause__ is not None:
+            error, usage = error.__cause__, None  # the turn never came: what the provider said counts
+            self._gives_up = True
+        self._gives_up = self._gives_up or self._is_too_long(error)
         self._spend(request, usage)
         for run in self._group(request).runs if request.points else ():
             run.finish_reason = finish_reason
@@ -398,6 +404,9 @@ class SkeletonOfThought:
         if self._points:  # it broke off: what was planned by then is the outline
             self._outline.note(f"the outline broke off: {describe(error)}")
             return self._outline_done()
+        if self._gives_up and is_refusal(error):  # a plain answer would be refused, too
+            self._choose("direct", f"the {request.stage} request was refused: {describe(error)}")
+            return self._direct_failed(error)
         if request.stage == "opening":
             if self._opening.opening or isinstance(error, EmptyAnswerError) or not may_pass(error):
                 self._choose("direct", "the model decided")
@@ -699,11 +708,19 @@ class SkeletonOfThought:
         texts = self._parents_texts(request.points)
         known = self._known(request.points[-1]) if request.points else 0
         renewed = self._builder.renewed(request, error, self._outline, known=known, texts=texts)
-        return (
-            self._outstanding.put_off(request, error) if renewed is None else self._outstanding.add(renewed)
-        )
+        if renewed is not None:
+            return self._outstanding.add(renewed)
+        if self._gives_up or not self._settings.retries:
+            return None
+        return self._outstanding.put_off(request, error)
+
+    def _is_too_long(self, error: BaseException) -> bool:
+        """Whether a provider that refuses requests asks for more than an answer waits."""
+        return is_refusal(error) and (retry_after_of(error) or 0.0) > self._settings.longest_wait
 
     def _may_retry(self, request: Request, error: BaseException) -> bool:
+        if self._gives_up and is_refusal(error):
+            return False
         return request.attempt <= self._settings.retries and may_pass(error)
 
     def _assemble(self) -> Answer:

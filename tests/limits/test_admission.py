@@ -76,7 +76,7 @@ class Simulation:
                     known for known in tickets.values() if known.key == job.key and known.state == "waiting"
                 ]
                 self.turns[place] = len(own) + 1
-                self.admission.ask(tickets[place])
+                self.admission.ask(tickets[place], 0.0)
                 self.grants_while_waiting[place] = []
                 if job.leaves is not None:
                     plan(now + job.leaves, "leave", place)
@@ -147,13 +147,13 @@ def test_keys_take_turns(all_jobs, concurrency):
 def test_one_busy_question_does_not_starve_the_others():
     gate = admission(max_concurrency=1)
     first = Ticket(0, "first", lambda: None)
-    gate.ask(first)
+    gate.ask(first, 0.0)
     assert gate.grant(0.0) is first
     crowd = [Ticket(0, "busy", lambda: None) for _ in range(100)]
     for ticket in crowd:
-        gate.ask(ticket)
+        gate.ask(ticket, 0.0)
     late = Ticket(0, "late", lambda: None)
-    gate.ask(late)
+    gate.ask(late, 0.0)
     order = []
     running = first
     while running is not None:
@@ -167,8 +167,8 @@ def test_one_busy_question_does_not_starve_the_others():
 def test_estimates_are_corrected():
     gate = admission(tokens=100)
     first, second = Ticket(90, 1, lambda: None), Ticket(60, 1, lambda: None)
-    gate.ask(first)
-    gate.ask(second)
+    gate.ask(first, 0.0)
+    gate.ask(second, 0.0)
     assert gate.grant(0.0) is first
     assert gate.grant(1.0) is None
     assert gate.wait(1.0) == 60 * 1.02 - 1.0
@@ -186,7 +186,7 @@ def test_a_request_larger_than_the_limit_waits_for_an_empty_window():
     gate = admission(tokens=100)
     small, huge = Ticket(10, 1, lambda: None), Ticket(500, 2, lambda: None)
     for ticket in (small, huge):
-        gate.ask(ticket)
+        gate.ask(ticket, 0.0)
     assert gate.grant(0.0) is small
     assert gate.grant(60.0) is None
     assert gate.grant(61.3) is huge
@@ -202,7 +202,7 @@ class Storm:
 
     def start(self) -> Ticket:
         ticket = Ticket(0, 0, lambda: None)
-        self.gate.ask(ticket)
+        self.gate.ask(ticket, 0.0)
         return self.gate.grant(self.now)
 
     def capacity(self) -> int:
@@ -246,7 +246,7 @@ def test_retry_after_is_honoured_and_pauses_grow():
         storm.now += 0.1
         began = storm.now
         probe = Ticket(0, 0, lambda: None)
-        storm.gate.ask(probe)
+        storm.gate.ask(probe, 0.0)
         storm.now += storm.gate.wait(storm.now)
         pauses.append(storm.now - began)
         storm.gate.end(probe, succeeded=False)
