@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 Role = Literal["system", "user", "assistant", "other"]
 Content = str | list[Any]
+
+
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def well_formed(text: str) -> str:
+    """The text with half characters (lone surrogates) replaced by U+FFFD: no encoder and no tokenizer takes them."""
+    return _LONE_SURROGATE.sub("\ufffd", text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +25,7 @@ class Message:
     Attributes:
         role: Who speaks; `"other"` is anything the method only carries along, such as a tool's result.
         content: Text, or content blocks (dictionaries with a `"type"`, or plain strings) as chat models
-            take them; blocks that are not text are kept as they are.
+            take them; blocks that are not text are kept as they are. Half characters in text are replaced.
         original: The framework's own object this message stands for. A driver sends it with this content, so
             that names, tool calls and cache marks survive.
     """
@@ -24,6 +33,18 @@ class Message:
     role: Role
     content: Content
     original: Any = field(default=None, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        text = self.text
+        if well_formed(text) == text:
+            return
+        blocks = [self.content] if isinstance(self.content, str) else list(self.content)
+        for place, block in enumerate(blocks):
+            if isinstance(block, str):
+                blocks[place] = well_formed(block)
+            elif _block_text(block) is not None:
+                blocks[place] = {**block, "text": well_formed(block["text"])}
+        object.__setattr__(self, "content", blocks[0] if isinstance(self.content, str) else blocks)
 
     @property
     def text(self) -> str:

@@ -81,7 +81,7 @@ class Prices:
         """
         source: Any = files("skeleton_of_thought") / "data" / "prices.json" if path is None else Path(path)
         try:
-            content = json.loads(source.read_text(encoding="utf-8"))
+            content = json.loads(source.read_text(encoding="utf-8-sig"))
             shared: dict[str, Any] = {"as_of": content["as_of"], "currency": content.get("currency", "USD")}
             return cls({name: Price(**price, **shared) for name, price in content["models"].items()})
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

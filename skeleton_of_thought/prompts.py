@@ -311,7 +311,7 @@ def load_prompts(path: str | Path) -> Prompts:
     """
     path = Path(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigurationError(f"Cannot read the prompts file {str(path)!r}: {error.strerror}.") from error
     except ValueError as error:

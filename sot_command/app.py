@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import sys
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -16,6 +19,24 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
+    if wanted:
+        typer.echo(f"sot {version('skeleton-of-thought')}")
+        raise typer.Exit
+
+
+@app.callback()
+def sot(
+    *,
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Skeleton-of-Thought: outline first, then write every point at the same time."""
+
+
 app.command("ask")(ask.ask)
 app.command("compare")(compare.compare)
 app.command("demo")(demo_command.demo)
@@ -32,7 +53,13 @@ INTERRUPTED = 130
 
 
 def main() -> None:
-    """Run the command; errors end with what fixes them, and exit code 1."""
+    """Run the command; errors end with what fixes them, and exit code 1.
+
+    Where the terminal's encoding lacks a character it is written as "?": an answer that was paid for is not lost.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         app()
     except SystemExit as end:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from skeleton_of_thought.clients.reported import Reported
 from skeleton_of_thought.errors import ConfigurationError, require
 from skeleton_of_thought.prompts import PROMPTS
 from skeleton_of_thought.request import Delta
@@ -59,14 +60,15 @@ class AnthropicClient:
             stream=True,
             **options,
         )
+        reported = Reported()
         for event in events:
             if event.type == "message_start":
-                yield Delta(usage=_input_usage(event.message.usage))
+                yield Delta(usage=reported.grown_to(_input_usage(event.message.usage)))
             elif event.type == "content_block_delta" and event.delta.type == "text_delta":
                 yield Delta(event.delta.text)
             elif event.type == "message_delta":
                 yield Delta(
-                    usage=Usage(output_tokens=event.usage.output_tokens),
+                    usage=reported.output_grown_to(event.usage.output_tokens or 0),
                     truncated=event.delta.stop_reason == "max_tokens",
                     finish_reason=event.delta.stop_reason,
                     filtered=event.delta.stop_reason == "refusal",
@@ -76,6 +78,14 @@ class AnthropicClient:
 def _input_usage(usage: Any) -> Usage:
     """What a request's start reports; Anthropic counts cached tokens beside the others."""
     read, written = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0
+    lifetimes = getattr(usage, "cache_creation", None)
+    if not written and lifetimes is not None:  # named by how long they live
+        written = sum(
+            getattr(lifetimes, name, None) or 0
+            for name in ("ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens")
+        )
     return Usage(
-        input_tokens=usage.input_tokens + read + written, cache_read_tokens=read, cache_write_tokens=written
+        input_tokens=(usage.input_tokens or 0) + read + written,
+        cache_read_tokens=read,
+        cache_write_tokens=written,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from skeleton_of_thought.clients.reported import Reported
 from skeleton_of_thought.errors import ConfigurationError, require
 from skeleton_of_thought.prompts import PROMPTS
 from skeleton_of_thought.request import Delta
@@ -58,11 +59,12 @@ class OpenAIClient:
             stream_options={"include_usage": True},
             **options,
         )
+        reported = Reported()
         for chunk in chunks:
             choice = chunk.choices[0] if chunk.choices else None
             yield Delta(
-                text=(choice.delta.content or "") if choice else "",
-                usage=_usage(chunk.usage) if chunk.usage else Usage(),
+                text=_text(choice.delta.content) if choice else "",
+                usage=reported.grown_to(_usage(chunk.usage)) if chunk.usage else Usage(),
                 truncated=choice is not None and choice.finish_reason == "length",
                 finish_reason=choice.finish_reason if choice else None,
                 filtered=choice is not None
@@ -73,4 +75,16 @@ class OpenAIClient:
 def _usage(usage: Any) -> Usage:
     details = getattr(usage, "prompt_tokens_details", None)
     cached = getattr(details, "cached_tokens", None) or 0
-    return Usage(usage.prompt_tokens, usage.completion_tokens, cached)
+    return Usage(usage.prompt_tokens or 0, usage.completion_tokens or 0, cached)
+
+
+def _text(content: Any) -> str:
+    """The text of a piece; some servers send a list of parts."""
+    if not isinstance(content, list):
+        return content or ""
+    texts = (
+        part if isinstance(part, str) else part.get("text")
+        for part in content
+        if isinstance(part, (str, dict))
+    )
+    return "".join(text for text in texts if isinstance(text, str))

@@ -12,6 +12,17 @@ if TYPE_CHECKING:
 KINDS = "local, hf:FOLDER_OR_HUB_ID, openai:NAME or anthropic:NAME"
 
 
+_PROVIDERS = {
+    "gpt": "openai",
+    "chatgpt": "openai",
+    "o1": "openai",
+    "o3": "openai",
+    "o4": "openai",
+    "claude": "anthropic",
+}
+"""Whose models begin with a word."""
+
+
 def open_client(model: str = "local", *, base_url: str | None = None) -> Client:
     """The client for a model.
 
@@ -41,4 +52,6 @@ def open_client(model: str = "local", *, base_url: str | None = None) -> Client:
         from skeleton_of_thought.clients.anthropic import AnthropicClient
 
         return AnthropicClient(name, base_url=base_url)
-    raise ConfigurationError(f"There is no model {model!r}. Use {KINDS}.")
+    meant = _PROVIDERS.get(model.partition("-")[0].lower())
+    hint = f" Did you mean {meant}:{model}?" if meant else ""
+    raise ConfigurationError(f"There is no model {model!r}. Use {KINDS}.{hint}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tokenizers import AddedToken, Tokenizer
 
 from skeleton_of_thought.errors import ConfigurationError
+from skeleton_of_thought.messages import well_formed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -102,7 +103,7 @@ def _content(message: Mapping[str, Any]) -> str:
         raise ConfigurationError(
             f"Message content must be text, got {type(content).__name__}: {message!r:.200}"
         )
-    return content
+    return well_formed(content)
 
 
 def _with_secret_specials(backend: Tokenizer, nonce: str) -> tuple[Tokenizer, dict[str, str], dict[int, int]]:
