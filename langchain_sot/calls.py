@@ -98,7 +98,7 @@ class Calls:
         inputs = [self._input(request) for request in requests]
         model, kwargs = self._addressed(requests[0])
         with ExitStack() as stack:
-            told = [
+            told: list[Any] = [
                 stack.enter_context(self._reports.report(request, messages, max_concurrency=len(requests)))
                 for request, messages in zip(requests, inputs, strict=True)
             ]
@@ -119,7 +119,7 @@ class Calls:
         inputs = [self._input(request) for request in requests]
         model, kwargs = self._addressed(requests[0])
         async with AsyncExitStack() as stack:
-            told = [
+            told: list[Any] = [
                 await stack.enter_async_context(self._reports.report(request, messages))
                 for request, messages in zip(requests, inputs, strict=True)
             ]
@@ -227,11 +227,13 @@ class Calls:
         configs: list[RunnableConfig] = []
         for request, each in zip(requests, told, strict=True):
             clock = Clock(self.seconds, request.id, sent)
-            if isinstance(each.config["callbacks"], list):
-                configs.append({**each.config, "callbacks": [*each.config["callbacks"], clock]})
+            config: RunnableConfig = each.config
+            callbacks: Any = config["callbacks"]
+            if isinstance(callbacks, list):
+                config["callbacks"] = [*callbacks, clock]
             else:
-                each.config["callbacks"].add_handler(clock, inherit=False)
-                configs.append(each.config)
+                callbacks.add_handler(clock, inherit=False)
+            configs.append(config)
         return configs
 
     def _input(self, request: Request) -> list[BaseMessage]:

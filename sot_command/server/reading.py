@@ -96,7 +96,7 @@ def read(body: Any, *, forced: str | None = None, max_points: int | None = None)
         raise Problem(400, f"model is {model!r}; it must be a name from GET /v1/models.", "model")
     told = body.get("sot")
     told = told if isinstance(told, dict) else {"show": bool(told)}
-    route = told.get("route", body.get("sot_route", forced)) or "auto"
+    route: Any = told.get("route", body.get("sot_route", forced)) or "auto"
     if route not in {"auto", *get_args(Route)}:
         raise Problem(400, f'The route is {route!r}; use "auto", "sot" or "direct".', "sot")
     fields = {name: value for name, value in body.items() if name not in _OWN and value is not None}
@@ -125,7 +125,7 @@ def _messages(value: Any) -> tuple[Message, ...]:
     for place, message in enumerate(value):
         where = f"messages[{place}]"
         role = message.get("role") if isinstance(message, dict) else None
-        if role not in _ROLES:
+        if not isinstance(role, str) or role not in _ROLES:
             allowed = ", ".join(map(repr, _ROLES))
             raise Problem(400, f"{where}.role is {role!r}; use one of {allowed}.", f"{where}.role")
         content = message.get("content")
