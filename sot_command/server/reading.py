@@ -55,6 +55,7 @@ class ChatRequest:
         fields: What is passed on with a plain answer.
         sampling: What is passed on with the requests of a skeleton answer: the same without what would cut or
             shape a whole answer.
+        limits: The caller's length limit by itself, for a request that may turn out to be the plain answer.
         point_max_tokens: Longest point under the caller's limit for the answer; None without a limit.
         plain: Why only a plain answer will do; None if a skeleton may.
     """
@@ -67,6 +68,7 @@ class ChatRequest:
     route: Route | None = None
     fields: Mapping[str, Any] = field(default_factory=dict)
     sampling: Mapping[str, Any] = field(default_factory=dict)
+    limits: Mapping[str, Any] = field(default_factory=dict)
     point_max_tokens: int | None = None
     plain: str | None = None
 
@@ -113,6 +115,7 @@ def read(body: Any, *, forced: str | None = None, max_points: int | None = None)
         sampling={
             name: value for name, value in fields.items() if name not in {*_LIMITS, "response_format", "n"}
         },
+        limits={name: fields[name] for name in _LIMITS if name in fields},
         point_max_tokens=share,
         plain=_why_plain(fields, share),
     )
