@@ -234,8 +234,8 @@ class Calls:
             if isinstance(each.config["callbacks"], list):
                 configs.append(each.config | {"callbacks": [*each.config["callbacks"], clock]})
             else:
-                each.config["callbacks"].add_handler(clock, inherit=False)
-                configs.append(each.config)
+                callbacks.add_handler(clock, inherit=False)
+            configs.append(config)
         return configs
 
     def _input(self, request: Request) -> list[BaseMessage]:

@@ -148,7 +148,10 @@ class Answering:
                     yield event.text
 
     def _send(self, request: Request) -> AsyncGenerator[Delta]:
-        wanted = self._request.fields if request.stage == "direct" else self._request.sampling
+        asked = self._request
+        wanted = asked.fields if request.stage == "direct" else asked.sampling
+        if request.stage == "opening":  # what comes may be the whole answer
+            wanted = {**wanted, **asked.limits}
         return self._answerer.upstream.astream(request, wanted)
 
     def _new_run(self) -> SkeletonOfThought:

@@ -55,6 +55,7 @@ class ChatRequest:
         fields: What is passed on with a plain answer.
         sampling: What is passed on with the requests of a skeleton answer: the same without what would cut or
             shape a whole answer.
+        limits: The caller's length limit by itself, for a request that may turn out to be the plain answer.
         point_max_tokens: Longest point under the caller's limit for the answer; None without a limit.
         plain: Why only a plain answer will do; None if a skeleton may.
     """
@@ -67,6 +68,7 @@ class ChatRequest:
     route: Route | None = None
     fields: Mapping[str, Any] = field(default_factory=dict)
     sampling: Mapping[str, Any] = field(default_factory=dict)
+    limits: Mapping[str, Any] = field(default_factory=dict)
     point_max_tokens: int | None = None
     plain: str | None = None
 
@@ -96,7 +98,7 @@ def read(body: Any, *, forced: str | None = None, max_points: int | None = None)
         raise Problem(400, f"model is {model!r}; it must be a name from GET /v1/models.", "model")
     told = body.get("sot")
     told = told if isinstance(told, dict) else {"show": bool(told)}
-    route = told.get("route", body.get("sot_route", forced)) or "auto"
+    route: Any = told.get("route", body.get("sot_route", forced)) or "auto"
     if route not in {"auto", *get_args(Route)}:
         raise Problem(400, f'The route is {route!r}; use "auto", "sot" or "direct".', "sot")
     fields = {name: value for name, value in body.items() if name not in _OWN and value is not None}
@@ -113,6 +115,7 @@ def read(body: Any, *, forced: str | None = None, max_points: int | None = None)
         sampling={
             name: value for name, value in fields.items() if name not in {*_LIMITS, "response_format", "n"}
         },
+        limits={name: fields[name] for name in _LIMITS if name in fields},
         point_max_tokens=share,
         plain=_why_plain(fields, share),
     )
@@ -125,7 +128,7 @@ def _messages(value: Any) -> tuple[Message, ...]:
     for place, message in enumerate(value):
         where = f"messages[{place}]"
         role = message.get("role") if isinstance(message, dict) else None
-        if role not in _ROLES:
+        if not isinstance(role, str) or role not in _ROLES:
             allowed = ", ".join(map(repr, _ROLES))
             raise Problem(400, f"{where}.role is {role!r}; use one of {allowed}.", f"{where}.role")
         content = message.get("content")

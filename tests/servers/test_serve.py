@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import httpx
 import openai
 import pytest
 from langchain_core.messages import HumanMessage
 from langchain_openai import ChatOpenAI
+from llama_index.core.llms import ChatMessage
 
+from llamaindex_sot import LangChainLLM
 from skeleton_of_thought import speeds
 from skeleton_of_thought.fake_server import Pace
 
@@ -122,7 +127,7 @@ def test_what_the_caller_sets_reaches_the_model(client, asked):
 def test_a_length_limit_is_shared_among_the_points(client, asked):
     ask(client, max_tokens=400, extra_body=SOT)
     limits = [request.max_tokens for request in asked]
-    assert limits[1:] == [50] * 4
+    assert limits == [400, 50, 50, 50, 50]
     assert ask(client, max_tokens=60, extra_body=SOT).sot["route"] == "direct"
 
 
@@ -339,6 +344,27 @@ def test_chat_openai(serving, fake):
     assert sum(chunk.usage_metadata["total_tokens"] for chunk in chunks if chunk.usage_metadata) > 0
 
 
+def test_llamaindex_through_a_langchain_model(serving, fake):
+    model = ChatOpenAI(model="gpt-4o-mini", base_url=serving.url, api_key="none", use_responses_api=False)
+    llm = LangChainLLM(model)
+    answer = llm.chat([ChatMessage(content=QUESTION[0]["content"])])
+    streamed = "".join(
+        piece.delta or "" for piece in llm.stream_chat([ChatMessage(content=QUESTION[0]["content"])])
+    )
+    assert answer.message.content == streamed
+
+
+def test_llamaindexs_openai_like_llm(serving, fake):
+    openai_like = pytest.importorskip("llama_index.llms.openai_like")
+    llm = openai_like.OpenAILike(
+        model="gpt-4o-mini", api_base=serving.url, api_key="none", is_chat_model=True, context_window=8000
+    )
+    answer = llm.chat([ChatMessage(content=QUESTION[0]["content"])], extra_body=SOT)
+    pieces = list(llm.stream_chat([ChatMessage(content=QUESTION[0]["content"])], extra_body=SOT))
+    assert answer.message.content == "".join(piece.delta or "" for piece in pieces)
+    assert len(pieces) > 6
+
+
 def test_curl(serving, fake):
     body = json.dumps({"model": "default", "messages": QUESTION, "stream": True, **SOT})
     command = [
@@ -405,3 +431,24 @@ def test_a_model_that_answers_in_turn_is_answered_plainly_unless_a_skeleton_is_f
     assert [sot["route"] for sot in asked] == ["sot", "direct", "direct"]
     assert "no gain to expect" in asked[1]["reason"]
     assert forced["route"] == "sot"
+
+
+def test_the_command_serves_until_it_is_told_to_stop(shared_fake, fake):
+    program = "from sot_command import main; main()"
+    options = ["--model", "openai:gpt-4o-mini", "--base-url", f"{shared_fake.url}/v1", "--port", "0"]
+    with subprocess.Popen(
+        [sys.executable, "-c", program, "serve", *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    ) as process:
+        told = process.stdout.readline()
+        assert "serves gpt-4o-mini" in told
+        url = told.split()[0]
+        assert httpx.post(f"{url}/chat/completions", json={"messages": HELLO}, timeout=30).status_code == 200
+        process.send_signal(signal.SIGTERM)
+        _, logged = process.communicate(timeout=30)
+    (line,) = [json.loads(line) for line in logged.splitlines()]
+    assert line["outcome"] == "200"
+    assert line["route"] == "direct"
