@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from skeleton_of_thought.answer import SEPARATOR, AnswerFormat, PointResult, PointStatus, head
 from skeleton_of_thought.errors import PointError
-from skeleton_of_thought.method.point_text import PointText
+from skeleton_of_thought.method.point_text import PointTextCleaner
 from skeleton_of_thought.provider_errors import describe
 from skeleton_of_thought.usage import Usage
 
@@ -69,7 +69,7 @@ class PointRun:
             points: The points its text may run into; none in a plan, where a list in the text is the text.
             strict: Whether its request writes other points too.
         """
-        self._cleaner = PointText(self.point, points, strict=strict)
+        self._cleaner = PointTextCleaner(self.point, points, strict=strict)
         self._pieces: list[str] = []
 
     def open(self) -> str:

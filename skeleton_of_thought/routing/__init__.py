@@ -7,7 +7,7 @@ from skeleton_of_thought.routing.embedding import EmbeddingRouter
 from skeleton_of_thought.routing.labels import LabelledQuestion, LabelRouter, read_questions
 from skeleton_of_thought.routing.lexical import Explanation, LexicalRouter
 from skeleton_of_thought.routing.linear import Contribution
-from skeleton_of_thought.routing.prompting import PromptingRouter, Reply
+from skeleton_of_thought.routing.prompting import ModelReply, PromptingRouter
 from skeleton_of_thought.routing.registry import ROUTER_NAMES, get_router
 from skeleton_of_thought.routing.training.calibration import Calibration, Threshold, calibrate
 from skeleton_of_thought.routing.training.metrics import Evaluation, Scores, evaluate, wilson
@@ -27,9 +27,9 @@ __all__ = [
     "LabelledQuestion",
     "LexicalRouter",
     "LoadAwareRouter",
+    "ModelReply",
     "PromptingRouter",
     "Question",
-    "Reply",
     "Route",
     "Router",
     "Scores",
