@@ -5,6 +5,7 @@ PIP := $(BIN)/pip --disable-pip-version-check --quiet
 export Q ?= How can I improve my time management skills?
 
 .DEFAULT_GOAL := help
+export NO_MKDOCS_2_WARNING := 1
 .PHONY: help ask cookbook demo quick test overhead lint format types docs check release clean
 
 help: ## List the commands

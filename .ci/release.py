@@ -27,7 +27,7 @@ def run(*command: str | Path, where: Path) -> None:
     """Run a program with the pinned versions; its failure is ours."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     environment |= {"PIP_CONSTRAINT": str(ROOT / "constraints.txt"), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-    subprocess.run([str(part) for part in command], check=True, cwd=where, env=environment)  # noqa: S603
+    subprocess.run([str(part) for part in command], check=True, cwd=where, env=environment)
 
 
 def build() -> tuple[Path, Path]:
@@ -41,7 +41,9 @@ def build() -> tuple[Path, Path]:
 
 def tracked() -> set[str]:
     """Every file of the packages that belongs into the wheel."""
-    listed = subprocess.run(["git", "ls-files", *PACKAGES], cwd=ROOT, check=True, capture_output=True, text=True)  # noqa: S603, S607
+    listed = subprocess.run(
+        ["git", "ls-files", *PACKAGES], cwd=ROOT, check=True, capture_output=True, text=True
+    )
     return set(listed.stdout.splitlines())
 
 

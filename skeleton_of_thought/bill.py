@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class BillLine:
     """The requests of a stage, or of one point.
 
     Attributes:
@@ -30,18 +30,18 @@ class Line:
     hedges: int = 0
     usage: Usage = Usage()
 
-    def __add__(self, other: Line) -> Line:
-        return Line(
+    def __add__(self, other: BillLine) -> BillLine:
+        return BillLine(
             self.calls + other.calls,
             self.retries + other.retries,
             self.hedges + other.hedges,
             self.usage + other.usage,
         )
 
-    def again(self, usage: Usage, *, hedge: bool = False, attempt: int = 1) -> Line:
+    def again(self, usage: Usage, *, hedge: bool = False, attempt: int = 1) -> BillLine:
         """The line with one more request for the same text; the first may be a retry, if others shared its request."""
         retry = not hedge and (attempt > 1 or self.calls > self.hedges)
-        return Line(self.calls + 1, self.retries + retry, self.hedges + hedge, self.usage + usage)
+        return BillLine(self.calls + 1, self.retries + retry, self.hedges + hedge, self.usage + usage)
 
     def to_dict(self) -> dict[str, int]:
         """The line as plain numbers."""
@@ -69,14 +69,14 @@ class Bill:
             what was added to it, and as much text as all points together. For a direct answer, its own usage.
     """
 
-    route: Line = Line()
-    skeleton: Line = Line()
-    points: Mapping[int, Line] = field(default_factory=dict)
-    direct: Line = Line()
+    route: BillLine = BillLine()
+    skeleton: BillLine = BillLine()
+    points: Mapping[int, BillLine] = field(default_factory=dict)
+    direct: BillLine = BillLine()
     plain: Usage = Usage()
 
     @property
-    def stages(self) -> dict[str, Line]:
+    def stages(self) -> dict[str, BillLine]:
         """One line per stage."""
         return {
             "route": self.route,
@@ -124,6 +124,6 @@ class Bill:
         }
 
 
-def total(lines: Iterable[Line]) -> Line:
+def total(lines: Iterable[BillLine]) -> BillLine:
     """Several lines added up."""
-    return sum(lines, Line())
+    return sum(lines, BillLine())

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from skeleton_of_thought.routing.labels import LabelledQuestion
     from skeleton_of_thought.routing.linear import LinearModel
     from skeleton_of_thought.routing.training.calibration import Threshold
-    from skeleton_of_thought.routing.training.classifier import Step
+    from skeleton_of_thought.routing.training.classifier import TrainingStep
     from skeleton_of_thought.routing.training.metrics import Evaluation, Scores
 
 app = typer.Typer(no_args_is_help=True, help="Routers: which questions are worth a skeleton?")
@@ -228,7 +228,7 @@ def _train_weights(base: str, questions: list[LabelledQuestion], out: Path, mode
 
 
 @contextmanager
-def _progress(console: Console) -> Iterator[Callable[[Step], None]]:
+def _progress(console: Console) -> Iterator[Callable[[TrainingStep], None]]:
     columns = (
         BarColumn(),
         MofNCompleteColumn(),

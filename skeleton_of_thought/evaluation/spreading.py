@@ -35,7 +35,7 @@ def on_ray(
     """
     ray = require("ray", extra="ray", needed_for="--workers")
     with _cluster(ray, workers, address):
-        remote = ray.remote(num_cpus=1)(_Worker)
+        remote = ray.remote(num_cpus=1)(_RayWorker)
         idle = [remote.remote(work) for _ in range(workers)]
         busy: dict[Any, Any] = {}
         for task in tasks:
@@ -47,7 +47,7 @@ def on_ray(
             yield _one(ray, busy, idle)
 
 
-class _Worker:
+class _RayWorker:
     """Lives in a process of Ray's."""
 
     def __init__(self, work: Work) -> None:

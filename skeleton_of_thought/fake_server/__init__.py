@@ -13,7 +13,7 @@ from skeleton_of_thought.errors import require
 for _module in ("starlette", "uvicorn", "httptools"):
     require(_module, extra="serve", needed_for="The fake server")
 
-from skeleton_of_thought.fake_server.answers import PlausibleAnswers, Reply, Stage, stage_of  # noqa: E402  # noqa: E402
+from skeleton_of_thought.fake_server.answers import FakeReply, PlausibleAnswers, Stage, stage_of  # noqa: E402  # noqa: E402
 from skeleton_of_thought.fake_server.application import Provider  # noqa: E402
 from skeleton_of_thought.fake_server.faults import Fault, FaultKind, Faults  # noqa: E402
 from skeleton_of_thought.fake_server.ledger import Entry, Ledger  # noqa: E402
@@ -25,6 +25,7 @@ from skeleton_of_thought.fake_server.server import FakeServer  # noqa: E402
 __all__ = [
     "ChatRequest",
     "Entry",
+    "FakeReply",
     "FakeServer",
     "Fault",
     "FaultKind",
@@ -34,7 +35,6 @@ __all__ = [
     "PlausibleAnswers",
     "Provider",
     "Quota",
-    "Reply",
     "Stage",
     "stage_of",
 ]

@@ -126,7 +126,7 @@ _PARTS, _OPENING_WORDS, _NOTE_WORDS, _PLANNED_WORDS = 5, 40, 11, 400
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class FakeReply:
     """What the model says.
 
     Attributes:
@@ -162,7 +162,7 @@ class PlausibleAnswers:
     words: int | None = None
     plans: bool | None = None
 
-    def __call__(self, request: ChatRequest) -> Reply:
+    def __call__(self, request: ChatRequest) -> FakeReply:
         """The reply to a request."""
         stage = stage_of(request)
         seed = f"{request.messages[0].text}\0{request.question}" if stage.kind == "point" else request.prompt
@@ -188,7 +188,7 @@ class PlausibleAnswers:
         thinking = (
             f"Let me think.\n1. {titles[0]}\n2. {titles[1]}\nThat is the order." if request.thinking else ""
         )
-        return Reply(text, thinking)
+        return FakeReply(text, thinking)
 
     def _plans(self, question: str) -> bool:
         if self.plans is not None:

@@ -16,11 +16,11 @@ from starlette.routing import Route
 
 from skeleton_of_thought.errors import ConfigurationError
 from skeleton_of_thought.fake_server import wire_anthropic, wire_openai
-from skeleton_of_thought.fake_server.answers import PlausibleAnswers, Reply
+from skeleton_of_thought.fake_server.answers import FakeReply, PlausibleAnswers
 from skeleton_of_thought.fake_server.errors import Problem, RejectedError, check_model_takes, invalid
 from skeleton_of_thought.fake_server.faults import Faults, fault_from_json
 from skeleton_of_thought.fake_server.ledger import Ledger
-from skeleton_of_thought.fake_server.planned_answer import Pace, Turn, plan
+from skeleton_of_thought.fake_server.planned_answer import Pace, PlannedAnswer, plan
 from skeleton_of_thought.fake_server.prompt_cache import PromptCache
 from skeleton_of_thought.fake_server.quotas import Meter, Quota
 from skeleton_of_thought.fake_server.request import Api, ChatRequest
@@ -45,7 +45,7 @@ class Provider:
     (Ollama and llama.cpp with one), where a hosted model refuses what is too much (`Quota.max_concurrent`).
     """
 
-    answer: Callable[[ChatRequest], Reply | str] = field(default_factory=PlausibleAnswers)
+    answer: Callable[[ChatRequest], FakeReply | str] = field(default_factory=PlausibleAnswers)
     pace: Pace = field(default_factory=Pace)
     quota: Quota = field(default_factory=Quota)
     models: tuple[str, ...] = ("gpt-4o-mini", "claude-haiku-4-5")
@@ -157,7 +157,7 @@ class _Chat:
 
     def _decide(
         self, request: ChatRequest, entry: Entry, malformed: Problem | None
-    ) -> tuple[Turn | None, Problem | None]:
+    ) -> tuple[PlannedAnswer | None, Problem | None]:
         """How a request is answered, or why it is refused."""
         provider = self._provider
         if malformed is not None:
@@ -182,7 +182,7 @@ class _Chat:
             return None, error.problem
         return turn, None
 
-    async def _answer(self, responder: Responder, turn: Turn) -> None:
+    async def _answer(self, responder: Responder, turn: PlannedAnswer) -> None:
         provider, entry = self._provider, turn.entry
         entry.input_tokens = turn.request.input_tokens
         entry.cache_read_tokens, entry.cache_write_tokens = turn.lookup.read, turn.lookup.written

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from skeleton_of_thought.fake_server.answers import Reply
+from skeleton_of_thought.fake_server.answers import FakeReply
 from skeleton_of_thought.fake_server.request import split
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Pace:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class PlannedAnswer:
     """An answer about to be sent.
 
     Attributes:
@@ -123,14 +123,14 @@ def plan(
     *,
     entry: Entry,
     lookup: Lookup,
-    answer: Callable[[ChatRequest], Reply | str],
+    answer: Callable[[ChatRequest], FakeReply | str],
     fault: Fault | None,
     pace: Pace,
-) -> Turn:
+) -> PlannedAnswer:
     """Write the answer to a request, and cut it where `stop`, `max_tokens` or the fault ends it."""
     reply = answer(request)
     if isinstance(reply, str):
-        reply = Reply(reply)
+        reply = FakeReply(reply)
     text, stop_sequence = _until_stop(reply.text, request.stop)
     thinking, tokens = split(reply.thinking), split(text)
     finish: Finish = "stop" if stop_sequence is None else "stop_sequence"
@@ -145,7 +145,7 @@ def plan(
     if limit is not None and len(thinking) + len(tokens) > limit:
         tokens, thinking = tokens[: max(0, limit - len(thinking))], thinking[:limit]
         finish, stop_sequence = "length", None
-    return Turn(
+    return PlannedAnswer(
         request=request,
         entry=entry,
         lookup=lookup,

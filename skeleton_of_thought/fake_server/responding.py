@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from skeleton_of_thought.fake_server.connection import Connection
     from skeleton_of_thought.fake_server.faults import Fault
     from skeleton_of_thought.fake_server.ledger import Outcome
-    from skeleton_of_thought.fake_server.planned_answer import Turn
+    from skeleton_of_thought.fake_server.planned_answer import PlannedAnswer
     from skeleton_of_thought.fake_server.request import Api, ChatRequest
 
 _OVERLOADED = Problem(529, "Overloaded")
@@ -27,7 +27,7 @@ _BROKEN = Problem(500, "The server had an error while processing your request.")
 class WireStream(Protocol):
     """The events of one streamed answer."""
 
-    def __init__(self, turn: Turn) -> None: ...
+    def __init__(self, turn: PlannedAnswer) -> None: ...
 
     def opening(self) -> bytes:
         """What comes before the first token."""
@@ -61,11 +61,11 @@ class Wire(Protocol):
         """The request in a body."""
         ...
 
-    def finish_reason(self, turn: Turn) -> str:
+    def finish_reason(self, turn: PlannedAnswer) -> str:
         """Why an answer ends, in the provider's words."""
         ...
 
-    def whole(self, turn: Turn) -> dict[str, Any]:
+    def whole(self, turn: PlannedAnswer) -> dict[str, Any]:
         """An answer without streaming."""
         ...
 
@@ -108,7 +108,7 @@ class Responder:
         self._close("refused")
         await self._send_json(problem.status, self._wire.error(problem), problem.headers)
 
-    async def answer(self, turn: Turn, *, begins: Callable[[], None]) -> None:
+    async def answer(self, turn: PlannedAnswer, *, begins: Callable[[], None]) -> None:
         """Send an answer at its pace; `begins` is called when the first token is ready."""
         turn.entry.status = 200
         turn.entry.finish = self._wire.finish_reason(turn)
@@ -120,7 +120,7 @@ class Responder:
                 _note_written(turn, turn.due_by(time.monotonic()))
             raise
 
-    async def _whole(self, turn: Turn, begins: Callable[[], None]) -> None:
+    async def _whole(self, turn: PlannedAnswer, begins: Callable[[], None]) -> None:
         async for ready in turn.ticks():
             _note_first(turn, begins)
             _note_written(turn, ready)
@@ -142,7 +142,7 @@ class Responder:
             self._close("answered")
             await self._send_json(200, self._wire.whole(turn))
 
-    async def _stream(self, turn: Turn, begins: Callable[[], None]) -> None:
+    async def _stream(self, turn: PlannedAnswer, begins: Callable[[], None]) -> None:
         stream, fault = self._wire.Stream(turn), turn.fault
         await self._start(
             200, {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
@@ -221,13 +221,13 @@ def check_fault(fault: Fault | None, api: Api) -> None:
         raise RejectedError(refusals[fault.kind])
 
 
-def _note_first(turn: Turn, begins: Callable[[], None]) -> None:
+def _note_first(turn: PlannedAnswer, begins: Callable[[], None]) -> None:
     if turn.entry.first_token is None:
         turn.entry.first_token = time.monotonic()
         begins()
 
 
-def _note_written(turn: Turn, written: int) -> None:
+def _note_written(turn: PlannedAnswer, written: int) -> None:
     entry = turn.entry
     entry.output_tokens = written
     entry.text = "".join(turn.tokens[: max(0, written - len(turn.thinking))])

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from skeleton_of_thought.fake_server.errors import Problem
-    from skeleton_of_thought.fake_server.planned_answer import Turn
+    from skeleton_of_thought.fake_server.planned_answer import PlannedAnswer
 
 _BREAKPOINTS = 4
 _ANSWER_FRAME = 3
@@ -94,7 +94,7 @@ def _check(request: ChatRequest) -> None:
         raise invalid("messages: final assistant content cannot end with trailing whitespace")
 
 
-def usage(turn: Turn, *, written: int) -> dict[str, Any]:
+def usage(turn: PlannedAnswer, *, written: int) -> dict[str, Any]:
     """The usage block; `input_tokens` are those that were neither read from nor written to the cache."""
     lookup = turn.lookup
     return {
@@ -105,12 +105,12 @@ def usage(turn: Turn, *, written: int) -> dict[str, Any]:
     }
 
 
-def finish_reason(turn: Turn) -> str:
+def finish_reason(turn: PlannedAnswer) -> str:
     """Why the answer ends, in Anthropic's words."""
     return _FINISH[turn.finish]
 
 
-def whole(turn: Turn) -> dict[str, Any]:
+def whole(turn: PlannedAnswer) -> dict[str, Any]:
     """The answer without streaming."""
     content: list[dict[str, Any]] = []
     if turn.thinking:
@@ -128,7 +128,7 @@ def whole(turn: Turn) -> dict[str, Any]:
 class Stream:
     """The events of one streamed answer."""
 
-    def __init__(self, turn: Turn) -> None:
+    def __init__(self, turn: PlannedAnswer) -> None:
         self._turn = turn
 
     def opening(self) -> bytes:
@@ -198,7 +198,7 @@ def models(names: tuple[str, ...]) -> dict[str, Any]:
     return {"data": listed, "has_more": False, "first_id": names[0], "last_id": names[-1]}
 
 
-def _message(turn: Turn) -> dict[str, Any]:
+def _message(turn: PlannedAnswer) -> dict[str, Any]:
     return {
         "id": f"msg_{turn.entry.number:08d}",
         "type": "message",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from skeleton_of_thought.fake_server.errors import Problem
-    from skeleton_of_thought.fake_server.planned_answer import Turn
+    from skeleton_of_thought.fake_server.planned_answer import PlannedAnswer
 
 _ROLES: Mapping[str, Role] = {
     "system": "system",
@@ -76,12 +76,12 @@ def read(body: Mapping[str, Any], *, client: str) -> ChatRequest:
     )
 
 
-def finish_reason(turn: Turn) -> str:
+def finish_reason(turn: PlannedAnswer) -> str:
     """Why the answer ends, in OpenAI's words."""
     return _FINISH[turn.finish]
 
 
-def usage(turn: Turn) -> dict[str, Any]:
+def usage(turn: PlannedAnswer) -> dict[str, Any]:
     """The usage block."""
     written = turn.length
     return {
@@ -93,7 +93,7 @@ def usage(turn: Turn) -> dict[str, Any]:
     }
 
 
-def whole(turn: Turn) -> dict[str, Any]:
+def whole(turn: PlannedAnswer) -> dict[str, Any]:
     """The answer without streaming."""
     text = "".join(turn.tokens)
     refused = turn.finish == "refusal"
@@ -109,7 +109,7 @@ def whole(turn: Turn) -> dict[str, Any]:
 class Stream:
     """The events of one streamed answer."""
 
-    def __init__(self, turn: Turn) -> None:
+    def __init__(self, turn: PlannedAnswer) -> None:
         self._turn = turn
         self._options = turn.request.body.get("stream_options") or {}
         self._field = "refusal" if turn.finish == "refusal" else "content"
@@ -172,7 +172,7 @@ def models(names: tuple[str, ...]) -> dict[str, Any]:
     return {"object": "list", "data": listed}
 
 
-def _envelope(turn: Turn, kind: str) -> dict[str, Any]:
+def _envelope(turn: PlannedAnswer, kind: str) -> dict[str, Any]:
     return {
         "id": f"chatcmpl-{turn.entry.number:08d}",
         "object": kind,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from skeleton_of_thought.bill import Bill, Line, total
+from skeleton_of_thought.bill import Bill, BillLine, total
 from skeleton_of_thought.request import is_hedge
 from skeleton_of_thought.usage import CHARACTERS_PER_TOKEN, Usage
 
@@ -20,8 +20,8 @@ class Accounting:
 
     def __init__(self, messages: Sequence[Message], *, route: Usage) -> None:
         self._messages = messages
-        self._route = Line(usage=route)
-        self._lines: dict[str, Line] = {}
+        self._route = BillLine(usage=route)
+        self._lines: dict[str, BillLine] = {}
         self._plain_prompt = 0
         self.usage = route
 
@@ -38,7 +38,7 @@ class Accounting:
         for line, part in zip(lines, parts or (usage,), strict=True):
             before = self._line(line)
             if line != lines[0]:
-                self._lines[line] = before + Line(usage=part)
+                self._lines[line] = before + BillLine(usage=part)
             else:
                 self._lines[line] = before.again(part, hedge=is_hedge(request.id), attempt=request.attempt)
         if request.stage in {"skeleton", "opening"} and usage.input_tokens:
@@ -48,7 +48,7 @@ class Accounting:
     def add_route(self, usage: Usage) -> None:
         """The router has decided, and used these tokens."""
         self.usage += usage
-        self._route += Line(usage=usage)
+        self._route += BillLine(usage=usage)
 
     def bill(self, points: int, *, direct: bool) -> Bill:
         """The bill of a run with so many points; the opening request is the direct answer's, if it was that."""
@@ -66,8 +66,8 @@ class Accounting:
             skeleton += opening
         return Bill(self._route, skeleton, lines, answered, plain)
 
-    def _line(self, request_id: str) -> Line:
-        return self._lines.get(request_id, Line())
+    def _line(self, request_id: str) -> BillLine:
+        return self._lines.get(request_id, BillLine())
 
 
 def _characters(messages: Sequence[Message]) -> int:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from skeleton_of_thought.answer import SEPARATOR, AnswerFormat, PointResult, PointStatus, head
 from skeleton_of_thought.errors import PointError
-from skeleton_of_thought.method.point_text import PointText
+from skeleton_of_thought.method.point_text import PointTextCleaner
 from skeleton_of_thought.parsing.thoughts import ThoughtFilter
 from skeleton_of_thought.provider_errors import describe
 from skeleton_of_thought.usage import Usage
@@ -74,7 +74,7 @@ class PointRun:
         if self._thoughts.restarts == self._restarts:
             return False
         self._restarts = self._thoughts.restarts
-        self._cleaner = PointText(self.point, self._points, strict=self._strict)
+        self._cleaner = PointTextCleaner(self.point, self._points, strict=self._strict)
         self._pieces = []
         return True
 
@@ -89,7 +89,7 @@ class PointRun:
         self._points, self._strict = points, strict
         self._thoughts = ThoughtFilter(inside=inside)
         self._restarts = 0
-        self._cleaner = PointText(self.point, points, strict=strict)
+        self._cleaner = PointTextCleaner(self.point, points, strict=strict)
         self._pieces: list[str] = []
 
     def open(self) -> str:

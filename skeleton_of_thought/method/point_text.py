@@ -30,7 +30,7 @@ _FENCE = re.compile(r"^[ \t>]*(?:```|~~~)", re.MULTILINE)
 _THINK, _END_THINK = "<think>", "</think>"
 
 
-class PointText:
+class PointTextCleaner:
     """Cleans one point's text.
 
     Args:

@@ -8,7 +8,7 @@ from skeleton_of_thought.routing.gain import GainRouter, PlainLength, Saving, sa
 from skeleton_of_thought.routing.labels import LabelledQuestion, LabelRouter, read_questions
 from skeleton_of_thought.routing.lexical import Explanation, LexicalRouter
 from skeleton_of_thought.routing.linear import Contribution
-from skeleton_of_thought.routing.prompting import PromptingRouter, Reply
+from skeleton_of_thought.routing.prompting import ModelReply, PromptingRouter
 from skeleton_of_thought.routing.registry import ROUTER_NAMES, get_router
 from skeleton_of_thought.routing.second_look import second_look
 from skeleton_of_thought.routing.training.calibration import Calibration, Threshold, calibrate
@@ -30,10 +30,10 @@ __all__ = [
     "LabelledQuestion",
     "LexicalRouter",
     "LoadAwareRouter",
+    "ModelReply",
     "PlainLength",
     "PromptingRouter",
     "Question",
-    "Reply",
     "Route",
     "Router",
     "Saving",

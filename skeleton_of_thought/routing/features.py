@@ -228,7 +228,8 @@ _SIGNS: Final = {
     "a list in the question": re.compile(r"\n\s*(?:[-*•]|\d+[.)])\s"),
     "a web address": re.compile(r"https?://|www\."),
     "a number of things": re.compile(
-        r"\b(?:two|three|four|five|six|seven|eight|ten|twelve|[2-9]|1\d|20)\s+(?:[a-z-]+\s+){0,2}[a-z-]{3,}s\b", re.IGNORECASE
+        r"\b(?:two|three|four|five|six|seven|eight|ten|twelve|[2-9]|1\d|20)\s+(?:[a-z-]+\s+){0,2}[a-z-]{3,}s\b",
+        re.IGNORECASE,
     ),
     "a condition": re.compile(r"\b(?:if|given|suppose|assume|assuming|imagine|let)\b", re.IGNORECASE),
     "says how long each is": re.compile(
@@ -237,7 +238,8 @@ _SIGNS: Final = {
         re.IGNORECASE,
     ),
     "order matters": re.compile(
-        r"\b(?:then|next|before|after|once|until|finally|in order|sequence|previous|based on|result)\b", re.IGNORECASE
+        r"\b(?:then|next|before|after|once|until|finally|in order|sequence|previous|based on|result)\b",
+        re.IGNORECASE,
     ),
     "a blank to fill": re.compile(r"_{2,}|\[[A-Za-z ]+\]|\.\.\.\s*$"),
     "no capital letter": re.compile(r"\A[^A-Z]*\Z"),

@@ -56,7 +56,7 @@ _NOT_AN_ARTICLE: Final = r"(?!\s+(?!(?:or|and|not|but|because|since|as|is|fits)\
 _ALONE = re.compile(rf"(?<!{_IN_A_WORD})(A{_NOT_AN_ARTICLE}|B|C)(?!{_IN_A_WORD})")
 
 
-class Reply(Protocol):
+class ModelReply(Protocol):
     """What a chat model sent back."""
 
     @property
@@ -86,9 +86,9 @@ class PromptingRouter:
 
     def __init__(
         self,
-        complete: Callable[[Sequence[Message]], Reply],
+        complete: Callable[[Sequence[Message]], ModelReply],
         *,
-        acomplete: Callable[[Sequence[Message]], Awaitable[Reply]] | None = None,
+        acomplete: Callable[[Sequence[Message]], Awaitable[ModelReply]] | None = None,
         default: Route = "direct",
         trust: float = 0.7,
         prompt: str = ROUTER_PROMPT,
@@ -140,7 +140,7 @@ class PromptingRouter:
             text = f"(It follows an earlier answer, which is not shown.)\n{text}"
         return [Message("user", self._prompt.replace("{question}", text))]
 
-    def _decide(self, reply: Reply, started: float) -> Decision:
+    def _decide(self, reply: ModelReply, started: float) -> Decision:
         seconds = time.perf_counter() - started
         letter = parse_letter(reply.text)
         if letter is None:

@@ -44,9 +44,7 @@ ROUTER_NAMES: Final = (*sorted(_NAMED), "classifier:FOLDER", "labels:FILE", "lex
 """What `get_router` understands."""
 
 
-def get_router(
-    router: str | Router, *, threshold: float | None = None, share: float | None = None
-) -> Router:
+def get_router(router: str | Router, *, threshold: float | None = None, share: float | None = None) -> Router:
     """A router by name, or the router itself.
 
     Args:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import anthropic
 import pytest
 
-from skeleton_of_thought.fake_server import Reply
+from skeleton_of_thought.fake_server import FakeReply
 from skeleton_of_thought.fake_server.request import count
 
 from .asking import CLAUDE, ask_anthropic, user
@@ -23,7 +23,7 @@ def test_whole_and_streamed_answers_are_the_same(anthropic_client):
 
 
 def test_the_events_come_in_the_documented_order(anthropic_client, server):
-    server.provider.answer = lambda _: Reply("one two", thinking="hmm so")
+    server.provider.answer = lambda _: FakeReply("one two", thinking="hmm so")
     events = [event.type for event in ask_anthropic(anthropic_client, stream=True)]
     block = ["content_block_start", "content_block_delta", "content_block_delta"]
     assert events == [

@@ -5,7 +5,7 @@ import json
 import openai
 import pytest
 
-from skeleton_of_thought.fake_server import Reply
+from skeleton_of_thought.fake_server import FakeReply
 from skeleton_of_thought.fake_server.request import count
 
 from .asking import GPT, ask_openai, user
@@ -53,7 +53,7 @@ def test_stop_and_length_end_an_answer(openai_client, server):
 
 
 def test_reasoning_is_hidden_and_billed(openai_client, server):
-    server.provider.answer = lambda request: Reply(
+    server.provider.answer = lambda request: FakeReply(
         "yes", thinking="one two three" if request.thinking else ""
     )
     answer = ask_openai(openai_client, model="o3-mini", reasoning_effort="low")

@@ -12,7 +12,7 @@ from llama_index.core.callbacks import CallbackManager, TokenCountingHandler
 from llamaindex_sot import SkeletonOfThoughtSynthesizer
 from llamaindex_sot.model_defaults import max_stops, named_llm
 from skeleton_of_thought import ConfigurationError
-from skeleton_of_thought.fake_server import FakeServer, PlausibleAnswers, Reply
+from skeleton_of_thought.fake_server import FakeServer, PlausibleAnswers, FakeReply
 from sot_command import main
 
 from .fakes import nodes
@@ -28,7 +28,7 @@ class Citing:
     def __call__(self, request):
         reply = PlausibleAnswers(points=4)(request)
         if "The point is" in request.messages[-1].text:
-            return Reply(f"{reply.text} Said by [2] and [14].")
+            return FakeReply(f"{reply.text} Said by [2] and [14].")
         return reply
 
 

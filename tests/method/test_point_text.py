@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from skeleton_of_thought.method.point_text import PointText
+from skeleton_of_thought.method.point_text import PointTextCleaner
 from skeleton_of_thought.skeleton import Point
 
 TITLES = (
@@ -24,7 +24,7 @@ POINTS = [Point(index, title) for index, title in enumerate(TITLES, start=1)]
 
 def clean(text, index=2, *, cuts=(), points=POINTS):
     """The clean text, the stream cut into pieces at the given places."""
-    cleaner = PointText(points[index - 1], points)
+    cleaner = PointTextCleaner(points[index - 1], points)
     places = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
     pieces = [cleaner.feed(text[a:b]) for a, b in pairwise(places)]
     return "".join([*pieces, cleaner.finish()])
@@ -156,7 +156,7 @@ def test_other_scripts():
 
 
 def test_text_is_shown_as_soon_as_it_is_certain():
-    cleaner = PointText(POINTS[1], POINTS)
+    cleaner = PointTextCleaner(POINTS[1], POINTS)
     assert cleaner.feed("2. Use a cal") == ""
     assert cleaner.feed("endar: Paper") == "Paper"
     assert cleaner.feed(" works") == " works"
@@ -225,7 +225,7 @@ def test_any_text_and_any_titles(text, titles, index):
 
 def test_a_long_text_in_small_pieces_takes_linear_time():
     def seconds(length):
-        cleaner = PointText(POINTS[1], POINTS)
+        cleaner = PointTextCleaner(POINTS[1], POINTS)
         started = time.perf_counter()
         for _ in range(length):
             cleaner.feed("word. ")

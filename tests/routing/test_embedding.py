@@ -11,7 +11,6 @@ from skeleton_of_thought.routing.labels import shipped_questions
 from skeleton_of_thought.routing.training.linear import train_embedding
 from skeleton_of_thought.routing.training.metrics import evaluate
 
-
 pytestmark = pytest.mark.torch
 
 

@@ -8,7 +8,7 @@ from skeleton_of_thought.errors import ConfigurationError
 from skeleton_of_thought.routing import ClassifierRouter, LabelledQuestion
 from skeleton_of_thought.routing.training.classifier import (
     FinetuningOptions,
-    Step,
+    TrainingStep,
     finetune,
     smoothed,
     tversky_loss,
@@ -54,7 +54,7 @@ def test_the_loss_falls_along_its_gradient() -> None:
 
 
 def test_the_recipe_learns_and_its_folder_is_a_router(tiny_encoder, tmp_path) -> None:
-    steps: list[Step] = []
+    steps: list[TrainingStep] = []
     finetune(tiny_encoder, QUESTIONS, tmp_path, options=OPTIONS, device="cpu", progress=steps.append)
     assert [step.number for step in steps] == list(range(1, 37))
     assert steps[-1].of == 36
@@ -77,7 +77,7 @@ def test_a_resumed_training_ends_where_an_uninterrupted_one_does(tiny_encoder, t
     options = replace(OPTIONS, epochs=4)
     finetune(tiny_encoder, QUESTIONS, tmp_path / "whole", options=options, device="cpu")
 
-    def interrupt(step: Step) -> None:
+    def interrupt(step: TrainingStep) -> None:
         if step.number == stop:
             raise StoppedError
 
@@ -102,7 +102,7 @@ def test_a_resumed_training_ends_where_an_uninterrupted_one_does(tiny_encoder, t
 
 
 def test_a_checkpoint_of_another_training_is_refused(tiny_encoder, tmp_path) -> None:
-    def interrupt(step: Step) -> None:
+    def interrupt(step: TrainingStep) -> None:
         if step.number == 5:
             raise StoppedError
 

@@ -91,7 +91,7 @@ class FinetuningOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class TrainingStep:
     """Progress, reported after every batch."""
 
     number: int
@@ -109,7 +109,7 @@ def finetune(
     options: FinetuningOptions | None = None,
     resume: bool = False,
     device: str | None = None,
-    progress: Callable[[Step], None] = lambda _: None,
+    progress: Callable[[TrainingStep], None] = lambda _: None,
 ) -> None:
     """Fine-tune a classifier and write it to a folder that `ClassifierRouter` reads.
 
@@ -180,7 +180,7 @@ class _Training:
         )
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._share_of_learning_rate)
 
-    def one_step(self) -> Step:
+    def one_step(self) -> TrainingStep:
         """Learn from one batch."""
         torch, options = self.torch, self.options
         chosen = list(self._batches())[self.step % self.steps_per_epoch]
@@ -206,7 +206,7 @@ class _Training:
         self.schedule.step()
         self.optimizer.zero_grad()
         self.step += 1
-        return Step(
+        return TrainingStep(
             self.step, self.steps, 1 + (self.step - 1) // self.steps_per_epoch, loss.item(), learning_rate
         )
 
