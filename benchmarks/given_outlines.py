@@ -25,7 +25,9 @@ def rows() -> list[dict[str, object]]:
 def measure(*, kept_back: bool) -> dict[str, float]:
     """Precision, recall, and the share of found outlines with the right number of points."""
     chosen = [
-        (row["points"], len(given_outline(str(row["request"])))) for row in rows() if row["kept_back"] is kept_back
+        (row["points"], len(given_outline(str(row["request"]))))
+        for row in rows()
+        if row["kept_back"] is kept_back
     ]
     found = [(wanted, said) for wanted, said in chosen if said]
     right = [wanted for wanted, _ in found if wanted]

@@ -213,8 +213,34 @@ _CONSTRAINT: Final = re.compile(
 )
 _NUMBER: Final = re.compile(r"\d+(?:[.,:]\d+)*")
 _TELLING: Final = frozenset(
-    "write create make design develop draft generate build calculate solve translate rewrite summarize please tell "
-    "help plan prepare show use convert can could would i'd i".split()
+    [
+        "write",
+        "create",
+        "make",
+        "design",
+        "develop",
+        "draft",
+        "generate",
+        "build",
+        "calculate",
+        "solve",
+        "translate",
+        "rewrite",
+        "summarize",
+        "please",
+        "tell",
+        "help",
+        "plan",
+        "prepare",
+        "show",
+        "use",
+        "convert",
+        "can",
+        "could",
+        "would",
+        "i'd",
+        "i",
+    ]
 )
 _SIGNS: Final = {
     "code fence or back-ticks": re.compile(r"`"),

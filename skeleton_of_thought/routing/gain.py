@@ -58,9 +58,7 @@ class PlainLength:
 
 def length_features(question: Question) -> dict[str, float]:
     """The features that tell of length: kinds of request and shape, no single words."""
-    return {
-        name: value for name, value in features(question).items() if not name.startswith(_NOT_FOR_LENGTH)
-    }
+    return {name: value for name, value in features(question).items() if not name.startswith(_NOT_FOR_LENGTH)}
 
 
 @dataclass(frozen=True, slots=True)

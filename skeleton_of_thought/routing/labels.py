@@ -41,7 +41,8 @@ class LabelledQuestion:
     @property
     def targets(self) -> tuple[tuple[bool, float], ...]:
         """What a training should believe, as labels and their weights; a question two people read differently is
-        both, and counts half."""
+        both, and counts half.
+        """
         if self.second is None or self.second == self.suitable:
             return ((self.suitable, 1.0),)
         return ((True, 0.25), (False, 0.25))

@@ -70,7 +70,9 @@ _KINDS: Final = (
     (
         "numbered steps",
         _any(r"^(?:step|schritt|étape|paso|passo|phase) ?(?:\d+|[ivx]+\b|one|two|three|four|five)"),
-        _any(r"\b(?:procedure|instructions?|install|how (?:do|can) i (?:set up|install|build|make|fix|connect))\b"),
+        _any(
+            r"\b(?:procedure|instructions?|install|how (?:do|can) i (?:set up|install|build|make|fix|connect))\b"
+        ),
     ),
     (
         "one text",
@@ -94,6 +96,8 @@ _KINDS: Final = (
             r"query|code|loop)|create (?:the|a) (?:function|class|table|loop|variable)|run(?:ning)? the (?:code|script|"
             r"program|tests?)|handle (?:edge cases|errors|exceptions)|test(?:ing)? the (?:code|function|program))"
         ),
-        _any(r"\b(?:code|function|program|script|python|java\w*|sql|query|c\+\+|html|regex|algorithm|implement)\b"),
+        _any(
+            r"\b(?:code|function|program|script|python|java\w*|sql|query|c\+\+|html|regex|algorithm|implement)\b"
+        ),
     ),
 )

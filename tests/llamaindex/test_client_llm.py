@@ -12,7 +12,7 @@ from llama_index.core.callbacks import CallbackManager, TokenCountingHandler
 from llamaindex_sot import SkeletonOfThoughtSynthesizer
 from llamaindex_sot.model_defaults import max_stops, named_llm
 from skeleton_of_thought import ConfigurationError
-from skeleton_of_thought.fake_server import FakeServer, PlausibleAnswers, FakeReply
+from skeleton_of_thought.fake_server import FakeReply, FakeServer, PlausibleAnswers
 from sot_command import main
 
 from .fakes import nodes
