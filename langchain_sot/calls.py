@@ -231,8 +231,10 @@ class Calls:
         configs: list[RunnableConfig] = []
         for request, each in zip(requests, told, strict=True):
             clock = Clock(self.seconds, request.id, sent)
-            if isinstance(each.config["callbacks"], list):
-                configs.append(each.config | {"callbacks": [*each.config["callbacks"], clock]})
+            config: RunnableConfig = each.config
+            callbacks: Any = config["callbacks"]
+            if isinstance(callbacks, list):
+                config = {**config, "callbacks": [*callbacks, clock]}
             else:
                 callbacks.add_handler(clock, inherit=False)
             configs.append(config)

@@ -45,6 +45,8 @@ class PointRun:
         self._begun = self._sent = False
         self._usage = Usage()
         self._headed = False
+        self._restarts = 0
+        self._pieces: list[str] = []
         self.taken_back = False
         self.restart(())
 
@@ -75,7 +77,7 @@ class PointRun:
             return False
         self._restarts = self._thoughts.restarts
         self._cleaner = PointTextCleaner(self.point, self._points, strict=self._strict)
-        self._pieces = []
+        self._pieces.clear()
         return True
 
     def restart(self, points: Sequence[Point], *, strict: bool = False, inside: bool = False) -> None:
@@ -90,7 +92,7 @@ class PointRun:
         self._thoughts = ThoughtFilter(inside=inside)
         self._restarts = 0
         self._cleaner = PointTextCleaner(self.point, points, strict=strict)
-        self._pieces: list[str] = []
+        self._pieces = []
 
     def open(self) -> str:
         """What stands before the text, the first time it is asked for; nothing where a function renders the point."""

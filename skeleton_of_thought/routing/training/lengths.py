@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from skeleton_of_thought.errors import require
 from skeleton_of_thought.routing.decision import Question
 from skeleton_of_thought.routing.gain import length_features
 from skeleton_of_thought.routing.tables import json_lines_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _RAREST: Final = 3
 _PENALTY: Final = 8.0
