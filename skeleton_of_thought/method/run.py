@@ -35,6 +35,7 @@ from skeleton_of_thought.events import (
     SkeletonReady,
     SkeletonText,
 )
+from skeleton_of_thought.given_outline import given_outline
 from skeleton_of_thought.method.accounting import Accounting
 from skeleton_of_thought.method.answer_stream import AnswerStream
 from skeleton_of_thought.method.outstanding import Outstanding
@@ -49,6 +50,7 @@ from skeleton_of_thought.prompts import PROMPTS
 from skeleton_of_thought.provider_errors import describe, is_refusal, may_pass, retry_after_of
 from skeleton_of_thought.request import twin_of
 from skeleton_of_thought.routing.decision import Decision, Route
+from skeleton_of_thought.routing.second_look import second_look
 from skeleton_of_thought.usage import Usage
 
 if TYPE_CHECKING:
@@ -143,6 +145,10 @@ class SkeletonOfThought:
         if self._race is not None:
             racing = (self._builder.route(), self._builder.skeleton(), self._builder.direct())
             return tuple(map(self._send, racing))
+        if given := given_outline(self._messages[-1].text):
+            self._choose("sot", "the question brings its own outline")
+            self._outline.plan(given, started=0)
+            return tuple(self._outline_done())
         self._choose("sot", self._reason)
         return (self._send(self._builder.skeleton()),)
 
@@ -462,7 +468,7 @@ class SkeletonOfThought:
             self._outline.plan(self._opening.points, started=len(self._points))
         else:
             self._outline.read_so_far(request, started=len(self._points))
-        if len(self._outline) < MIN_POINTS:
+        if len(self._outline) < MIN_POINTS or (not self._points and self._second_look()):
             return ()
         self._add_points(self._outline.points[len(self._points) :])
         return self._release(self._early)
@@ -481,6 +487,12 @@ class SkeletonOfThought:
         """How many lines of the outline the request for a point shows: the same, whenever it goes out."""
         return max(MIN_POINTS, index) if index <= self._early else len(self._outline)
 
+    def _second_look(self) -> str | None:
+        """Why the outline should not be written as points after all; a plan of the model's own has decided that."""
+        if self._builder.opens:
+            return None
+        return second_look(self._messages[-1].text, [point.title for point in self._outline.points])
+
     def _add_points(self, points: Iterable[Point]) -> None:
         for point in points:
             run = PointRun(point, self._answer_format, origin=self._watch.origin, started=self._watch.now())
@@ -492,6 +504,8 @@ class SkeletonOfThought:
 
     def _outline_done(self) -> Sequence[Request]:
         """All points are known."""
+        if not self._points and (reason := self._second_look()):
+            return self._answer_directly(reason)
         self._outline.complete()
         self._stream.tell(SkeletonReady(self._outline.skeleton))
         for run, point in zip(self._points, self._outline.points, strict=False):

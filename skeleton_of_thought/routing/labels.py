@@ -40,8 +40,9 @@ class LabelledQuestion:
 
     @property
     def targets(self) -> tuple[tuple[bool, float], ...]:
-        """What a training should believe, as labels and their weights; a question two people read differently is
-        both, and counts half.
+        """What a training should believe, as labels and their weights.
+
+        A question that two people read differently is both, and counts half.
         """
         if self.second is None or self.second == self.suitable:
             return ((self.suitable, 1.0),)

@@ -657,3 +657,31 @@ def test_an_answer_tag_is_taken_off():
     for index in (1, 2, 3):
         run.done(f"point:{index}", "<answer>Curtains.</answer>")
     assert [point.text for point in run.answer.points] == ["Curtains."] * 3
+
+
+def test_a_question_that_brings_its_outline_needs_no_skeleton():
+    question = [Message("user", "Compare trains and planes by price, comfort and noise.")]
+    run = SkeletonOfThought(question, PROMPTS)
+    requests = run.start()
+    assert ids(requests) == ["point:1", "point:2", "point:3"]
+    for request in requests:
+        run.done(request.id, f"Words about {request.id}.")
+    assert [point.title for point in run.answer.points] == ["Price", "Comfort", "Noise"]
+    assert run.answer.reason == "the question brings its own outline"
+    assert run.answer.bill.skeleton.calls == 0
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_an_outline_of_steps_is_answered_plainly(streamed):
+    run = SkeletonOfThought([Message("user", "How old is Ann?")], PROMPTS)
+    run.start()
+    outline = "1. Set up the equation\n2. Substitute\n3. Solve for x"
+    if streamed:
+        assert run.text("skeleton", outline + "\n") == ()
+        assert not [event for event in run.events() if isinstance(event, AnswerText)]
+        (direct,) = run.done("skeleton")
+    else:
+        (direct,) = run.done("skeleton", outline)
+    assert direct.stage == "direct"
+    run.done("direct", "She is 12.")
+    assert run.answer.reason.startswith("the outline is one derivation")
