@@ -65,5 +65,6 @@ def _print(console: Console, direct: Answer, sot: Answer) -> None:
     speedup = direct.seconds.total / sot.seconds.total
     length = len(sot.text) / max(1, len(direct.text))
     console.print(
-        f"Speed-up {speedup:.2f}x at {length:.2f} times the length (route: {sot.route}, {sot.reason})."
+        f"Speed-up {speedup:.2f}x at {length:.2f} times the length (route: {sot.route}, {sot.reason}).",
+        markup=False,
     )

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from skeleton_of_thought.clients import without_password
 from skeleton_of_thought.errors import ConfigurationError
 from skeleton_of_thought.evaluation.work import Work, in_threads
 from sot_command.ask import AsJson, BaseUrl, MaxPoints, Model
@@ -88,7 +89,7 @@ def speed(
     )
     experiment = {
         "model": model,
-        "base_url": base_url,
+        "base_url": without_password(base_url),
         "data": data,
         "router": router,
         "max_points": max_points or "the prompts' own",

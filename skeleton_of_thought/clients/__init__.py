@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from skeleton_of_thought.clients.client import Client
-from skeleton_of_thought.clients.opening import open_client
+from skeleton_of_thought.clients.opening import open_client, without_password
 
-__all__ = ["Client", "open_client"]
+__all__ = ["Client", "open_client", "without_password"]

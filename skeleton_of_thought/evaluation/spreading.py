@@ -81,6 +81,7 @@ def _cluster(ray: Any, workers: int, address: str | None) -> Iterator[None]:
             address=address,
             num_cpus=workers if local else None,
             include_dashboard=False if local else None,
+            _node_ip_address="127.0.0.1" if local else None,  # else Ray listens on every interface
             log_to_driver=False,
             logging_level="ERROR",
         )

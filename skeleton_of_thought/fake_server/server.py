@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import uvicorn
 
-from skeleton_of_thought.errors import SkeletonOfThoughtError
+from skeleton_of_thought.errors import ConfigurationError, SkeletonOfThoughtError
 from skeleton_of_thought.fake_server.application import Provider
 from skeleton_of_thought.fake_server.connection import WatchedProtocol
 
@@ -100,7 +100,13 @@ def _listen(host: str, port: int) -> socket.socket:
     family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     listening = socket.socket(family, kind, protocol)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listening.bind(address)
+    try:
+        listening.bind(address)
+    except OSError as error:
+        listening.close()
+        raise ConfigurationError(
+            f"Cannot listen on {host}:{port}: {error.strerror}. Use another port, or 0 for a free one."
+        ) from error
     listening.listen(2048)
     return listening
 

@@ -83,9 +83,9 @@ class ClassifierRouter:
         self._torch = require("torch", extra="routers", needed_for="The classifier router")
         transformers = require("transformers", extra="routers", needed_for="The classifier router")
         try:
-            self._tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder))
+            self._tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
             self._model: Any = transformers.AutoModelForSequenceClassification.from_pretrained(
-                str(folder)
+                str(folder), trust_remote_code=False
             ).eval()
         except (OSError, ValueError) as error:
             raise ConfigurationError(

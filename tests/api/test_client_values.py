@@ -6,7 +6,7 @@ from types import SimpleNamespace as Object
 
 import pytest
 
-from skeleton_of_thought.clients import open_client
+from skeleton_of_thought.clients import open_client, without_password
 from skeleton_of_thought.errors import ConfigurationError
 from skeleton_of_thought.messages import Message
 from skeleton_of_thought.request import Request
@@ -107,3 +107,15 @@ def test_a_name_without_its_provider(name, hint):
 def test_half_characters_are_replaced(content, expected):
     assert Message("user", content).content == expected
     assert Message("user", content).with_text("x\udfff").text == "x\ufffd"
+
+
+@pytest.mark.parametrize(
+    ("address", "written"),
+    [
+        ("https://me:secret@host:8000/v1?a=b", "https://host:8000/v1?a=b"),
+        ("http://localhost:1/v1", "http://localhost:1/v1"),
+        (None, None),
+    ],
+)
+def test_no_password_is_written_down(address, written):
+    assert without_password(address) == written
