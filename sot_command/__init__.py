@@ -1,4 +1,8 @@
-"""The command `sot`: an answer or a measurement now, from the shell."""
+"""The command `sot`: an answer or a measurement now, from the shell.
+
+To read it: `app` (every subcommand), `ask` with `live` (what a terminal shows meanwhile) and `documents`, `compare`,
+`router`, `evaluate`; `demo/` is the page of the race, `server/` is `sot serve`; `problems`, errors as users see them.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,10 @@
-"""Does Skeleton-of-Thought pay for this model and these questions? Speed, quality, and a report of both."""
+"""Does Skeleton-of-Thought pay for this model and these questions? Speed, quality, and a report of both.
+
+To read it: `questions`, `work` and `running` (any work, question by question, that goes on where it was stopped;
+results in `results`), `answering` and `speed` (each question in three ways), `quality` with `judging` and `verdicts`,
+`statistics` and `summary`. `profiling` and `estimating` are the paper's estimate, `spreading` is Ray, and `report/`
+shows it all.
+"""
 
 from __future__ import annotations
 

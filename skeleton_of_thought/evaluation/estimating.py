@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, count
 from statistics import fmean, median
 from typing import TYPE_CHECKING, Any, Final
 
@@ -165,7 +165,11 @@ def _sums(rows: Mapping[int, float]) -> tuple[int, list[float]]:
     tokens = list(rows)
     first = tokens[0]
     if tokens != list(range(first, first + len(tokens))):
-        raise ConfigurationError("A decode table has gaps; it needs a row for every number of tokens.")
+        gap = next(after for after, row in zip(count(first), tokens, strict=False) if row != after)
+        raise ConfigurationError(
+            f"A decode table goes from {first} to {tokens[-1]} tokens and has no row for {gap}; it needs one for every "
+            "number between. Make the tables again: sot eval profile"
+        )
     return first, [0.0, *accumulate(rows.values())]
 
 

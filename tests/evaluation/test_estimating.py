@@ -125,7 +125,7 @@ def test_something_else_is_refused(content):
     [
         ({1: {1: 1.0}}, {2: {1: 1.0}}, r"\[1\] and \[2\]"),
         ({2: {1: 1.0}}, {2: {1: 1.0}}, "1 among them"),
-        ({1: {1: 1.0}}, {1: {1: 1.0, 3: 1.0}}, "gaps"),
+        ({1: {1: 1.0}}, {1: {1: 1.0, 3: 1.0}}, "from 1 to 3 tokens and has no row for 2"),
     ],
 )
 def test_tables_that_do_not_fit(prefill, decode, message):
