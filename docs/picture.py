@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from skeleton_of_thought.asking import RouteChoice, answer
+from skeleton_of_thought.asking import Asker
 from skeleton_of_thought.clients import open_client
 from skeleton_of_thought.events import PointText
 from sot_command.live import LiveView
@@ -29,14 +29,14 @@ MOMENT = 0.6
 
 def main() -> None:
     """Answer once to learn how many pieces come, once more to take the picture on the way."""
-    client = open_client("local")
+    asker = Asker(open_client("local"), router="always")
     pieces: list[PointText] = []
 
     def count(event: Event) -> None:
         if isinstance(event, PointText):
             pieces.append(event)
 
-    answer(QUESTION, client, route=RouteChoice.sot, watch=count)
+    asker.ask(QUESTION, watch=count)
     due = MOMENT * len(pieces)
     pieces.clear()
     console = Console(record=True, width=100, height=40, force_terminal=True, file=io.StringIO())
@@ -50,7 +50,7 @@ def main() -> None:
             console.print(f'[bold green]$[/] sot ask "{QUESTION}"')
             console.print(view.picture())
 
-    answer(QUESTION, client, route=RouteChoice.sot, watch=watch)
+    asker.ask(QUESTION, watch=watch)
     if len(pieces) < due:
         raise SystemExit(
             f"The second answer ended after {len(pieces)} pieces, before its picture at {due:.0f}."

@@ -5,6 +5,7 @@ it to work; the command `sot` answers a question from the shell.
 """
 
 from skeleton_of_thought.answer import Answer, PointResult, Seconds
+from skeleton_of_thought.asking import aask, ask, astream, stream
 from skeleton_of_thought.errors import (
     ConfigurationError,
     MissingExtraError,
@@ -45,8 +46,12 @@ __all__ = [
     "SkeletonOfThought",
     "SkeletonOfThoughtError",
     "Usage",
+    "aask",
+    "ask",
+    "astream",
     "get_prompts",
     "load_prompts",
     "parse_skeleton",
+    "stream",
     "view",
 ]

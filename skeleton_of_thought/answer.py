@@ -107,6 +107,7 @@ class Answer:
         bill: The same per stage and point, with calls and retries.
         opening: What the answer begins with before its points; empty without one, and part of `text`.
         plan_notes: What had to be mended in the outline, a sentence each.
+        prices: What the model of a stage costs, where the caller named prices; the bill of `to_dict` then has money.
     """
 
     text: str
@@ -119,12 +120,13 @@ class Answer:
     bill: Bill = field(default_factory=Bill)
     opening: str = ""
     plan_notes: tuple[str, ...] = ()
+    prices: Mapping[Stage, Price | None] | None = field(default=None, compare=False, repr=False)
 
     def to_dict(self, prices: Mapping[Stage, Price | None] | None = None) -> dict[str, Any]:
         """The contract of `response_metadata["sot"]` and `sot ask --json`: plain JSON types only.
 
         Args:
-            prices: What the model of a stage costs; with them the bill names the money.
+            prices: What the model of a stage costs; with them the bill names the money. None for the answer's own.
         """
         return {
             "route": self.route,
@@ -142,7 +144,7 @@ class Answer:
                 "output_tokens": self.usage.output_tokens,
                 "total_tokens": self.usage.total_tokens,
             },
-            "bill": self.bill.to_dict(prices),
+            "bill": self.bill.to_dict(self.prices if prices is None else prices),
         }
 
     def _repr_html_(self) -> str:

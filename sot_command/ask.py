@@ -12,10 +12,11 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from skeleton_of_thought.asking import RouteChoice, answer, choose_prompts
+from skeleton_of_thought.asking import Asker
 from skeleton_of_thought.clients import open_client
 from skeleton_of_thought.events import AnswerText, Event
-from skeleton_of_thought.prompts import Prompts
+from skeleton_of_thought.prompts import Prompts, get_prompts
+from sot_command.choices import ROUTERS, RouteChoice, chosen
 from sot_command.documents import ask_documents
 from sot_command.live import LiveView
 
@@ -52,7 +53,8 @@ def ask(
     model: Model = "local",
     base_url: BaseUrl = None,
     route: Annotated[
-        RouteChoice, typer.Option(help="auto asks the router whether a skeleton pays.")
+        RouteChoice,
+        typer.Option(help="auto lets a hosted model decide, and asks the lexical router for a local one."),
     ] = RouteChoice.auto,
     max_points: MaxPoints = None,
     prompts: PromptsFile = None,
@@ -62,8 +64,8 @@ def ask(
     as_json: AsJson = False,
 ) -> None:
     """Answer a question, its points written at the same time."""
-    chosen = choose_prompts(prompts)
     if docs is not None:
+        own = None if prompts is None else get_prompts(prompts)
         ask_documents(
             question,
             docs,
@@ -71,7 +73,7 @@ def ask(
             base_url=base_url,
             route=route,
             max_points=max_points,
-            prompts=chosen if isinstance(chosen, Prompts) else None,
+            prompts=own if isinstance(own, Prompts) else None,
             as_json=as_json,
         )
         return
@@ -79,8 +81,10 @@ def ask(
     live = console.is_terminal and not as_json
     with console.status("Loading the model ...") if live else nullcontext():
         client = open_client(model, base_url=base_url)
+    asker = Asker(client, router=ROUTERS[route], prompts=prompts, max_points=max_points)
+    decision = chosen(route)
     if as_json:
-        result = answer(question, client, route=route, prompts=chosen, max_points=max_points)
+        result = asker.ask(question, decision=decision)
         print(
             json.dumps(
                 {"question": question, "model": client.name, "answer": result.text, **result.to_dict()}
@@ -88,15 +92,11 @@ def ask(
         )
     elif live:
         with LiveView(console) as view:
-            result = answer(
-                question, client, route=route, prompts=chosen, max_points=max_points, watch=view.watch
-            )
+            result = asker.ask(question, decision=decision, watch=view.watch)
         console.print(result.text, markup=False, highlight=False)
         console.print(f"\n[dim]{escape(footer(result, client.name))}[/dim]", highlight=False)
     else:
-        result = answer(
-            question, client, route=route, prompts=chosen, max_points=max_points, watch=_print_text
-        )
+        result = asker.ask(question, decision=decision, watch=_print_text)
         print(f"\n\n{footer(result, client.name)}")
 
 

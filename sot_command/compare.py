@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from skeleton_of_thought.asking import RouteChoice, answer, choose_prompts, warm_up
-from skeleton_of_thought.clients import open_client
+from skeleton_of_thought.asking import Asker, splitting_router
+from skeleton_of_thought.clients import open_client, warm_up
 from sot_command.ask import AsJson, BaseUrl, MaxPoints, Model, PromptsFile, Question
 
 if TYPE_CHECKING:
@@ -26,11 +26,13 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Answer a question plainly and by Skeleton-of-Thought, one after the other, and print the speed-up."""
-    chosen = choose_prompts(prompts)
     client = open_client(model, base_url=base_url)
+    splitting = splitting_router(client, prompts)
+    by_skeleton = Asker(client, router=splitting, prompts=prompts, max_points=max_points)
+    plainly = Asker(client, router="never")
     warm_up(client)
-    direct = answer(question, client, route=RouteChoice.direct)
-    sot = answer(question, client, route=RouteChoice.sot, prompts=chosen, max_points=max_points)
+    direct = plainly.ask(question)
+    sot = by_skeleton.ask(question)
     if as_json:
         print(json.dumps(_as_dict(question, client.name, direct, sot)))
     else:
@@ -62,9 +64,10 @@ def _print(console: Console, direct: Answer, sot: Answer) -> None:
     table.add_row("tokens out", str(direct.usage.output_tokens), str(sot.usage.output_tokens))
     console.rule()
     console.print(table)
-    speedup = direct.seconds.total / sot.seconds.total
-    length = len(sot.text) / max(1, len(direct.text))
-    console.print(
-        f"Speed-up {speedup:.2f}x at {length:.2f} times the length (route: {sot.route}, {sot.reason}).",
-        markup=False,
-    )
+    if sot.route == "direct":
+        said = f"No skeleton ({sot.reason}): both are plain answers."
+    else:
+        speedup = direct.seconds.total / sot.seconds.total
+        length = len(sot.text) / max(1, len(direct.text))
+        said = f"Speed-up {speedup:.2f}x at {length:.2f} times the length (route: {sot.route}, {sot.reason})."
+    console.print(said, markup=False, highlight=False)

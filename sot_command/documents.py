@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
 
-from skeleton_of_thought.asking import RouteChoice
 from skeleton_of_thought.errors import require
+from sot_command.choices import RouteChoice
 
 if TYPE_CHECKING:
     from llamaindex_sot.documents.progress import Progress

@@ -25,14 +25,18 @@ _MARKS = {"ok": ("✓", "green"), "failed": ("✗", "red"), "skipped": ("✗", "
 
 
 class LiveView:
-    """Shows the skeleton as it comes, then every point growing, one line each; gone when closed."""
+    """Shows the opening and the skeleton as they come, then every point growing, a title and a line each.
+
+    In the opening protocol the answer's first words come before anybody knows its route, and points may start before
+    the skeleton is complete. The picture is gone when it is closed.
+    """
 
     def __init__(self, console: Console) -> None:
-        self._width = console.width
-        self._height = console.height
+        self._console = console
         self._status = ""
         self._skeleton = ""
-        self._direct = ""
+        self._written = ""
+        self._split = False
         self._titles: dict[int, str] = {}
         self._texts: dict[int, str] = {}
         self._ended: dict[int, str] = {}
@@ -50,6 +54,7 @@ class LiveView:
         match event:
             case RouteChosen(route, reason):
                 self._status = f"{route}: {reason}"
+                self._split = route == "sot"
             case SkeletonText(text):
                 self._skeleton += text
             case PointStarted(index, title, _):
@@ -57,27 +62,33 @@ class LiveView:
             case PointText(index, text):
                 self._texts[index] += text
             case PointEnded(result):
+                self._titles.setdefault(result.index, result.title)
                 self._ended[result.index] = result.status
-            case AnswerText(text) if not self._titles:
-                self._direct += text
+            case AnswerText(text) if not self._split:
+                self._written += text
             case _:
                 pass
 
     def picture(self) -> RenderableType:
         """How things stand."""
-        lines = [Text(self._status, style="dim", no_wrap=True, overflow="ellipsis")]
-        if self._titles:
-            lines += [line for index in list(self._titles) for line in self._point(index)]
-        else:
-            written = self._direct or self._skeleton
-            lines += [Text(line) for line in written.splitlines()[-(self._height - 2) :]]
-        return Group(*lines)
+        head = Text(self._status, style="dim", no_wrap=True, overflow="ellipsis")
+        titles = sorted(self._titles) if self._split else []
+        points = [line for index in titles for line in self._point(index)]
+        if self._split and not points:
+            points = self._last_lines(self._skeleton, self._console.height - 2)
+        room = max(self._console.height - 2 - len(points), 0)
+        return Group(head, *self._last_lines(self._written, room), *points)
+
+    def _last_lines(self, text: str, most: int) -> list[Text]:
+        """The end of a text, wrapped as the terminal would."""
+        lines = Text(text.rstrip()).wrap(self._console, self._console.width) if text.strip() else []
+        return list(lines)[-most:] if most else []
 
     def _point(self, index: int) -> list[Text]:
         """A point's title and the end of its text."""
         mark, style = _MARKS.get(self._ended.get(index, ""), ("…", "cyan"))
-        text = " ".join(self._texts[index].split())
-        room = self._width - 6
+        text = " ".join(self._texts.get(index, "").split())
+        room = self._console.width - 6
         tail = text if len(text) <= room else "…" + text[1 - room :]
         return [
             Text.assemble(

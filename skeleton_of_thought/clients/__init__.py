@@ -1,12 +1,12 @@
-"""Chat models without a framework: the local engine, and the SDKs of OpenAI and Anthropic.
+"""Chat models for who needs no framework: the local engine, and the SDKs of OpenAI and Anthropic.
 
-To read it: `client` (what every one of them does), `opening` (from the name a user types to a client), then `openai`,
-`anthropic` and `local`; `routing` is a model that is asked for the route.
+`client` says what one is, `opening` finds it for a model's name, `local`, `openai` and `anthropic` are the three there
+are (the latter two have `keys` and `connections` in common), `routing` asks one for a route.
 """
 
 from __future__ import annotations
 
-from skeleton_of_thought.clients.client import Client
+from skeleton_of_thought.clients.client import Client, warm_up
 from skeleton_of_thought.clients.opening import open_client, without_password
 
-__all__ = ["Client", "open_client", "without_password"]
+__all__ = ["Client", "open_client", "warm_up", "without_password"]

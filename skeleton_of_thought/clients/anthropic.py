@@ -2,88 +2,134 @@
 
 from __future__ import annotations
 
-import os
+import weakref
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
+from skeleton_of_thought.clients.connections import Connections
+from skeleton_of_thought.clients.keys import address_and_key
 from skeleton_of_thought.clients.reported import Reported
-from skeleton_of_thought.errors import ConfigurationError, require
-from skeleton_of_thought.prompts import PROMPTS
+from skeleton_of_thought.errors import require
+from skeleton_of_thought.prompts import PROMPTS, AnyPrompts
 from skeleton_of_thought.request import Delta
-from skeleton_of_thought.usage import Usage
+from skeleton_of_thought.usage import CHARACTERS_PER_TOKEN, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncGenerator, Generator
 
     from skeleton_of_thought.request import Request
 
 LONGEST_ANSWER = 4096
 """Tokens of an answer; the API wants a number."""
 
+_SHORTEST_PREFIX = 1024
+"""Tokens below which Anthropic caches nothing."""
+
 
 class AnthropicClient:
-    """Messages, streamed.
+    """Messages, streamed; a run decides itself what is sent again, so the SDK does not.
 
     Args:
         model: The model's name, such as `"claude-haiku-4-5"`.
         base_url: Address of another server; the key may then be missing.
+        prompt_cache: Mark what all requests of an answer share with `cache_control`.
 
     Raises:
         ConfigurationError: ANTHROPIC_API_KEY is not set.
+        MissingExtraError: The package `anthropic` is not installed.
     """
 
     max_stops: int | None = 4
-    prompts = PROMPTS["opening"]
+    load = 0.0
 
-    def __init__(self, model: str, *, base_url: str | None = None) -> None:
-        anthropic = require("anthropic", extra="anthropic", needed_for=f"The model anthropic:{model}")
-        base_url = base_url or os.environ.get("ANTHROPIC_BASE_URL")
-        key = os.environ.get("ANTHROPIC_API_KEY") or ("none" if base_url else None)
-        if key is None:
-            raise ConfigurationError(
-                f"The model anthropic:{model} needs a key. Set ANTHROPIC_API_KEY, or give --base-url for a "
-                "server without one."
-            )
+    def __init__(self, model: str, *, base_url: str | None = None, prompt_cache: bool = False) -> None:
+        sdk: Any = require("anthropic", extra="anthropic", needed_for=f"The model anthropic:{model}")
+        base_url, key = address_and_key("anthropic", model, base_url)
         self.name = f"anthropic:{model}"
+        self.prompts: AnyPrompts = PROMPTS["opening"]
         self._model = model
-        self._messages = anthropic.Anthropic(api_key=key, base_url=base_url).messages
+        self._prompt_cache = prompt_cache
+        options: dict[str, Any] = {"api_key": key, "base_url": base_url, "max_retries": 0}
+        self._make = partial(sdk.Anthropic, **options)
+        self._connections = Connections(partial(sdk.AsyncAnthropic, **options))
 
-    def stream(self, request: Request) -> Iterator[Delta]:
+    @cached_property
+    def _messages(self) -> Any:
+        sdk = self._make()
+        weakref.finalize(self, sdk.close)
+        return sdk.messages
+
+    def stream(self, request: Request) -> Generator[Delta]:
         """The answer to a request, as it is written."""
-        system = "\n\n".join(m.text for m in request.messages if m.role == "system")
-        options: dict[str, Any] = {"system": system} if system else {}
-        if request.stop:
-            options["stop_sequences"] = list(request.stop)
-        events = self._messages.create(
-            model=self._model,
-            messages=[{"role": m.role, "content": m.content} for m in request.messages if m.role != "system"],
-            max_tokens=request.max_tokens or LONGEST_ANSWER,
-            stream=True,
-            **options,
-        )
         reported = Reported()
-        for event in events:
-            if event.type == "message_start":
-                yield Delta(usage=reported.grown_to(_input_usage(event.message.usage)))
-            elif event.type == "content_block_delta" and event.delta.type == "text_delta":
-                yield Delta(event.delta.text)
-            elif event.type == "message_delta":
-                yield Delta(
-                    usage=reported.output_grown_to(event.usage.output_tokens or 0),
-                    truncated=event.delta.stop_reason == "max_tokens",
-                    finish_reason=event.delta.stop_reason,
-                    filtered=event.delta.stop_reason == "refusal",
-                )
+        with self._messages.create(**self._sent(request)) as events:
+            for event in events:
+                yield _delta(event, reported)
+
+    async def astream(self, request: Request) -> AsyncGenerator[Delta]:
+        """The same with asyncio."""
+        reported = Reported()
+        async with (
+            self._connections.use() as sdk,
+            await sdk.messages.create(**self._sent(request)) as events,
+        ):
+            async for event in events:
+                yield _delta(event, reported)
+
+    def _sent(self, request: Request) -> dict[str, Any]:
+        """The parameters of a request."""
+        system = "\n\n".join(m.text for m in request.messages if m.role == "system")
+        sent: dict[str, Any] = {"system": system} if system else {}
+        if request.stop:
+            sent["stop_sequences"] = list(request.stop)
+        return {
+            **sent,
+            "model": self._model,
+            "messages": self._conversation(request),
+            "max_tokens": request.max_tokens or LONGEST_ANSWER,
+            "stream": True,
+        }
+
+    def _conversation(self, request: Request) -> list[dict[str, Any]]:
+        """The messages; the last one all requests of the answer share carries the mark for the cache."""
+        shared = request.messages[: request.shared]
+        long = sum(len(message.text) for message in shared) // CHARACTERS_PER_TOKEN >= _SHORTEST_PREFIX
+        mark = len(shared) - 1 if self._prompt_cache and long else None
+        messages = []
+        for place, message in enumerate(request.messages):
+            if message.role == "system":
+                continue
+            content: Any = message.content
+            if place == mark and isinstance(content, str):
+                content = [{"type": "text", "text": content, "cache_control": {"type": "ephemeral"}}]
+            messages.append({"role": message.role, "content": content})
+        return messages
+
+
+def _delta(event: Any, reported: Reported) -> Delta:
+    """A piece of the answer."""
+    if event.type == "message_start":
+        return Delta(usage=reported.grown_to(_input_usage(event.message.usage)))
+    if event.type == "content_block_delta" and event.delta.type == "text_delta":
+        return Delta(event.delta.text)
+    if event.type == "message_delta":
+        reason = event.delta.stop_reason
+        return Delta(
+            usage=reported.output_grown_to(event.usage.output_tokens or 0),
+            truncated=reason == "max_tokens",
+            finish_reason=reason,
+            filtered=reason == "refusal",
+        )
+    return Delta()
 
 
 def _input_usage(usage: Any) -> Usage:
-    """What a request's start reports; Anthropic counts cached tokens beside the others."""
+    """What a request's start reports; Anthropic counts cached tokens beside the others, and writes by lifetime too."""
     read, written = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0
-    lifetimes = getattr(usage, "cache_creation", None)
-    if not written and lifetimes is not None:  # named by how long they live
-        written = sum(
-            getattr(lifetimes, name, None) or 0
-            for name in ("ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens")
-        )
+    if not written:
+        by_lifetime = getattr(usage, "cache_creation", None)
+        names = ("ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens")
+        written = sum(getattr(by_lifetime, name, None) or 0 for name in names)
     return Usage(
         input_tokens=(usage.input_tokens or 0) + read + written,
         cache_read_tokens=read,

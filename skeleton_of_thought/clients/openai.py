@@ -2,89 +2,125 @@
 
 from __future__ import annotations
 
-import os
+import hashlib
+import weakref
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
+from skeleton_of_thought.clients.connections import Connections
+from skeleton_of_thought.clients.keys import address_and_key
 from skeleton_of_thought.clients.reported import Reported
-from skeleton_of_thought.errors import ConfigurationError, require
-from skeleton_of_thought.prompts import PROMPTS
+from skeleton_of_thought.errors import require
+from skeleton_of_thought.prompts import PROMPTS, AnyPrompts
 from skeleton_of_thought.request import Delta
-from skeleton_of_thought.usage import Usage
+from skeleton_of_thought.usage import CHARACTERS_PER_TOKEN, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import AsyncGenerator, Generator, Mapping
 
     from skeleton_of_thought.request import Request
 
+_SHORTEST_PREFIX = 1024
+"""Tokens below which OpenAI caches nothing."""
+
 
 class OpenAIClient:
-    """Chat completions, streamed.
+    """Chat completions, streamed; a run decides itself what is sent again, so the SDK does not.
 
     Args:
         model: The model's name, such as `"gpt-5-mini"`.
         base_url: Address of another server; the key may then be missing.
+        prompt_cache: Send OpenAI's `prompt_cache_key`, by which requests with one prefix find the same cache.
 
     Raises:
         ConfigurationError: OPENAI_API_KEY is not set.
+        MissingExtraError: The package `openai` is not installed.
     """
 
     max_stops: int | None = 4
-    takes_fields = True
-    prompts = PROMPTS["opening"]
+    load = 0.0
 
-    def __init__(self, model: str, *, base_url: str | None = None) -> None:
-        openai = require("openai", extra="openai", needed_for=f"The model openai:{model}")
-        base_url = base_url or os.environ.get("OPENAI_BASE_URL")
-        key = os.environ.get("OPENAI_API_KEY") or ("none" if base_url else None)
-        if key is None:
-            raise ConfigurationError(
-                f"The model openai:{model} needs a key. Set OPENAI_API_KEY, or give --base-url for a server "
-                "without one."
-            )
+    def __init__(self, model: str, *, base_url: str | None = None, prompt_cache: bool = False) -> None:
+        sdk: Any = require("openai", extra="openai", needed_for=f"The model openai:{model}")
+        base_url, key = address_and_key("openai", model, base_url)
         self.name = f"openai:{model}"
+        self.prompts: AnyPrompts = PROMPTS["opening"]
         self._model = model
-        self._completions = openai.OpenAI(api_key=key, base_url=base_url).chat.completions
+        self._prompt_cache = prompt_cache
+        options: dict[str, Any] = {"api_key": key, "base_url": base_url, "max_retries": 0}
+        self._make = partial(sdk.OpenAI, **options)
+        self._connections = Connections(partial(sdk.AsyncOpenAI, **options))
 
-    def stream(self, request: Request, *, fields: Mapping[str, Any] | None = None) -> Iterator[Delta]:
+    @cached_property
+    def _completions(self) -> Any:
+        sdk = self._make()
+        weakref.finalize(self, sdk.close)
+        return sdk.chat.completions
+
+    def stream(self, request: Request, *, fields: Mapping[str, Any] | None = None) -> Generator[Delta]:
         """The answer to a request, as it is written; `fields` go into the body as they are."""
-        options: dict[str, Any] = {"extra_body": dict(fields)} if fields else {}
-        if request.max_tokens:
-            options["max_completion_tokens"] = request.max_tokens
-        if request.stop:
-            options["stop"] = list(request.stop)
-        chunks = self._completions.create(
-            model=self._model,
-            messages=[{"role": m.role, "content": m.content} for m in request.messages],
-            stream=True,
-            stream_options={"include_usage": True},
-            **options,
-        )
         reported = Reported()
-        for chunk in chunks:
-            choice = chunk.choices[0] if chunk.choices else None
-            yield Delta(
-                text=_text(choice.delta.content) if choice else "",
-                usage=reported.grown_to(_usage(chunk.usage)) if chunk.usage else Usage(),
-                truncated=choice is not None and choice.finish_reason == "length",
-                finish_reason=choice.finish_reason if choice else None,
-                filtered=choice is not None
-                and (choice.finish_reason == "content_filter" or bool(choice.delta.refusal)),
-            )
+        with self._completions.create(**self._sent(request, fields)) as chunks:
+            for chunk in chunks:
+                yield _delta(chunk, reported)
+
+    async def astream(self, request: Request) -> AsyncGenerator[Delta]:
+        """The same with asyncio."""
+        reported = Reported()
+        async with (
+            self._connections.use() as sdk,
+            await sdk.chat.completions.create(**self._sent(request)) as chunks,
+        ):
+            async for chunk in chunks:
+                yield _delta(chunk, reported)
+
+    def _sent(self, request: Request, fields: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """The parameters of a request."""
+        sent: dict[str, Any] = {
+            "model": self._model,
+            "messages": [{"role": m.role, "content": m.content} for m in request.messages],
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            "extra_body": dict(fields or {}),
+        }
+        if request.max_tokens:
+            sent["max_completion_tokens"] = request.max_tokens
+        if request.stop:
+            sent["stop"] = list(request.stop)
+        prefix = "\0".join(message.text for message in request.messages[: request.shared])
+        if self._prompt_cache and len(prefix) // CHARACTERS_PER_TOKEN >= _SHORTEST_PREFIX:
+            digest = hashlib.sha256(prefix.encode(errors="replace")).hexdigest()
+            sent["extra_body"]["prompt_cache_key"] = f"sot-{digest[:32]}"
+        return sent
 
 
-def _usage(usage: Any) -> Usage:
-    details = getattr(usage, "prompt_tokens_details", None)
-    cached = getattr(details, "cached_tokens", None) or 0
-    return Usage(usage.prompt_tokens or 0, usage.completion_tokens or 0, cached)
+def _delta(chunk: Any, reported: Reported) -> Delta:
+    """A piece of the answer."""
+    choice = chunk.choices[0] if chunk.choices else None
+    said = choice.delta if choice is not None else None
+    reason = choice.finish_reason if choice is not None else None
+    return Delta(
+        text=_text(said.content) if said is not None else "",
+        usage=reported.grown_to(_usage(chunk.usage)) if chunk.usage else Usage(),
+        truncated=reason == "length",
+        finish_reason=reason,
+        filtered=reason == "content_filter" or bool(getattr(said, "refusal", None)),
+    )
 
 
 def _text(content: Any) -> str:
-    """The text of a piece; some servers send a list of parts."""
-    if not isinstance(content, list):
-        return content or ""
+    """The text of a piece; a few servers send it as a list of parts."""
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else []
     texts = (
-        part if isinstance(part, str) else part.get("text")
-        for part in content
-        if isinstance(part, (str, dict))
+        part if isinstance(part, str) else part.get("text") for part in parts if isinstance(part, (str, dict))
     )
     return "".join(text for text in texts if isinstance(text, str))
+
+
+def _usage(usage: Any) -> Usage:
+    """Tokens as reported; what a server leaves out or calls null counts nothing."""
+    details = getattr(usage, "prompt_tokens_details", None)
+    cached = getattr(details, "cached_tokens", None) or 0
+    return Usage(usage.prompt_tokens or 0, usage.completion_tokens or 0, cached)

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
 KINDS = "local, hf:FOLDER_OR_HUB_ID, openai:NAME or anthropic:NAME"
 
-
 _PROVIDERS = {
     "gpt": "openai",
     "chatgpt": "openai",
@@ -32,13 +31,15 @@ def without_password(address: str | None) -> str | None:
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
-def open_client(model: str = "local", *, base_url: str | None = None) -> Client:
+def open_client(model: str = "local", *, base_url: str | None = None, prompt_cache: bool = False) -> Client:
     """The client for a model.
 
     Args:
         model: `"local"` (the packaged SmolLM2-135M-Instruct), `"hf:FOLDER_OR_HUB_ID"`, `"openai:NAME"` or
             `"anthropic:NAME"`.
         base_url: Address of an API, for a server that speaks OpenAI's or Anthropic's language.
+        prompt_cache: Tell the provider's prompt cache what the requests of an answer share; a local model shares it
+            anyway.
 
     Raises:
         ConfigurationError: No such kind of model, or something it needs is not set.
@@ -56,11 +57,11 @@ def open_client(model: str = "local", *, base_url: str | None = None) -> Client:
     if kind == "openai" and name:
         from skeleton_of_thought.clients.openai import OpenAIClient
 
-        return OpenAIClient(name, base_url=base_url)
+        return OpenAIClient(name, base_url=base_url, prompt_cache=prompt_cache)
     if kind == "anthropic" and name:
         from skeleton_of_thought.clients.anthropic import AnthropicClient
 
-        return AnthropicClient(name, base_url=base_url)
+        return AnthropicClient(name, base_url=base_url, prompt_cache=prompt_cache)
     meant = _PROVIDERS.get(model.partition("-")[0].lower())
     hint = f" Did you mean {meant}:{model}?" if meant else ""
     raise ConfigurationError(f"There is no model {model!r}. Use {KINDS}.{hint}")

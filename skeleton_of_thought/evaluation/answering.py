@@ -6,21 +6,17 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from skeleton_of_thought.asking import new_run
-from skeleton_of_thought.drivers import stream
+from skeleton_of_thought.asking import Asker, splitting_router
 from skeleton_of_thought.events import PointEnded, PointStarted, PointText, SkeletonReady
 from skeleton_of_thought.messages import Message
+from skeleton_of_thought.options import Options
 from skeleton_of_thought.routing.decision import Decision
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from skeleton_of_thought.clients import Client
-    from skeleton_of_thought.drivers.turns import Turns
     from skeleton_of_thought.events import Event
-    from skeleton_of_thought.options import RunSettings
-    from skeleton_of_thought.prices import Price
-    from skeleton_of_thought.request import Stage
+    from skeleton_of_thought.limits import Limiter
+    from skeleton_of_thought.prices import Prices
     from skeleton_of_thought.routing import Router
 
 Way = Literal["direct", "sot", "routed"]
@@ -43,9 +39,9 @@ class Timeline:
                 self._skeleton = now
             case PointStarted(index, _, attempt) if attempt == 1:
                 self._points[index] = {"sent": now}
-            case PointText(index, _):
+            case PointText(index, _) if index in self._points:
                 self._points[index].setdefault("first_text", now)
-            case PointEnded(result):
+            case PointEnded(result) if result.index in self._points:
                 self._points[result.index]["ended"] = now
             case _:
                 pass
@@ -74,11 +70,14 @@ def answer_one_way(
     client: Client,
     *,
     router: Router,
-    options: RunSettings,
-    turns: Turns,
-    prices: Mapping[Stage, Price | None] | None,
+    max_points: int | None = None,
+    limiter: Limiter | None = None,
+    prices: Prices | None = None,
 ) -> dict[str, Any]:
     """Answer a question in one way.
+
+    A router's "sot" and the way `"sot"` itself are what the client's own prompts make of it: in the opening protocol
+    the model may still answer plainly.
 
     Returns:
         The contract of `Answer.to_dict` with `text`, `timeline`, `truncated` (whether the model's length limit
@@ -89,14 +88,22 @@ def answer_one_way(
     """
     messages = [Message("user", request)]
     decision = decide(way, messages, router)
-    run = new_run(messages, client, options, decision)
+    asker = Asker(
+        client,
+        router=splitting_router(client),
+        max_points=max_points,
+        limiter=limiter,
+        prices=prices,
+        options=Options(load_aware=False),
+    )
+    pieces = asker.stream(messages, decision=decision)
     timeline, truncated = Timeline(), False
-    for seen in stream(run, client.stream, turns=turns):
+    for seen in pieces.events():
         if isinstance(seen, tuple):
             truncated = truncated or seen[1].truncated
         else:
             timeline.watch(seen)
-    told = {"text": run.answer.text, **run.answer.to_dict(prices), "timeline": timeline.to_dict()}
+    told = {"text": pieces.answer.text, **pieces.answer.to_dict(), "timeline": timeline.to_dict()}
     told["truncated"] = truncated
     if way == "routed":
         told["decision"] = {

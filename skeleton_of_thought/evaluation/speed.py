@@ -6,21 +6,17 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, get_args
 
-from skeleton_of_thought.asking import warm_up
-from skeleton_of_thought.clients import Client, open_client
-from skeleton_of_thought.drivers.turns import Turns
+from skeleton_of_thought.clients import Client, open_client, warm_up
 from skeleton_of_thought.evaluation.answering import Way, answer_one_way
 from skeleton_of_thought.evaluation.machine import PeakMemory
 from skeleton_of_thought.limits import Limiter
 from skeleton_of_thought.messages import Message
-from skeleton_of_thought.options import RunSettings
-from skeleton_of_thought.prices import Price, Prices
+from skeleton_of_thought.prices import Prices
 from skeleton_of_thought.provider_errors import describe
-from skeleton_of_thought.request import Stage
 from skeleton_of_thought.routing import get_router
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from skeleton_of_thought.evaluation.work import Row, Task
 
@@ -65,11 +61,8 @@ class SpeedWork:
             requests_per_minute=self.requests_per_minute,
             tokens_per_minute=self.tokens_per_minute,
         )
-        options = RunSettings(max_points=self.max_points, max_stops=client.max_stops)
-        price = Prices.load().of(client.name.rpartition(":")[2])
-        prices: Mapping[Stage, Price | None] | None = (
-            None if price is None else dict.fromkeys(get_args(Stage), price)
-        )
+        prices = Prices.load()
+        known = prices.of(client.name.rpartition(":")[2]) is not None
         router.route([Message("user", "Hello")])
         _try_once(client)
 
@@ -85,9 +78,9 @@ class SpeedWork:
                         way,
                         client,
                         router=router,
-                        options=options,
-                        turns=Turns(limiter),
-                        prices=prices,
+                        max_points=self.max_points,
+                        limiter=limiter,
+                        prices=prices if known else None,
                     )
                 except Exception as error:  # noqa: BLE001 - one question's fault is not the run's
                     logger.warning("Question %s, %s: %s", task["id"], way, error)

@@ -67,15 +67,18 @@ def _body(lane: Lane) -> str:
     titles = dict(lane.titles)
     if lane.fallback:
         return f'<p class="note">No skeleton: {text(lane.fallback)}.</p><div class="text">{text(lane.text)}</div>'
+    if not titles and not lane.skeleton:
+        return f'<div class="text">{text(lane.text)}</div>'
+    opening = f'<div class="text">{text(lane.opening.strip())}</div>' if lane.opening.strip() else ""
     if titles:
         points = "".join(
             f'<li class="{lane.ended.get(index, "")}"><b>{index}. {text(title)}</b> {text(lane.texts[index])}</li>'
             for index, title in sorted(titles.items())
         )
-        return f"<ol>{points}</ol>"
-    if lane.skeleton:
-        return f'<p class="note">Writing the skeleton:</p><div class="skeleton">{text(lane.skeleton)}</div>'
-    return f'<div class="text">{text(lane.text)}</div>'
+        return f"{opening}<ol>{points}</ol>"
+    return (
+        f'{opening}<p class="note">Writing the skeleton:</p><div class="skeleton">{text(lane.skeleton)}</div>'
+    )
 
 
 def _error(lane: Lane) -> str:

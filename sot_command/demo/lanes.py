@@ -8,7 +8,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from skeleton_of_thought.asking import RouteChoice, answer
+from skeleton_of_thought.asking import Asker, splitting_router
 from skeleton_of_thought.events import (
     AnswerText,
     Event,
@@ -18,6 +18,7 @@ from skeleton_of_thought.events import (
     RouteChosen,
     SkeletonText,
 )
+from sot_command.choices import RouteChoice
 from sot_command.problems import explain
 
 if TYPE_CHECKING:
@@ -41,10 +42,12 @@ class Lane:
 
     Attributes:
         skeleton: What has been written of the skeleton.
+        opening: The answer's first words, which come before its points.
         text: The answer so far, in reading order.
         titles: The points' titles, by number, once they are known.
         texts: What has been written of each point.
         ended: How a point ended.
+        split: Whether the answer has points, as far as is known.
         fallback: Why there is no skeleton after all.
         answer: The whole answer, once it is there.
         error: What went wrong, for a visitor to read.
@@ -52,7 +55,8 @@ class Lane:
 
     def __init__(self, route: RouteChoice) -> None:
         self.route = route
-        self.skeleton = self.text = self.fallback = ""
+        self.skeleton = self.opening = self.text = self.fallback = ""
+        self.split = False
         self.titles: dict[int, str] = {}
         self.texts: dict[int, str] = {}
         self.ended: dict[int, PointStatus] = {}
@@ -80,7 +84,8 @@ class Lane:
         """Answer the question; an error ends the lane and is kept for the visitor."""
         self._started = time.perf_counter()
         try:
-            self.answer = answer(question, client, route=self.route, max_points=max_points, watch=self._watch)
+            router = "never" if self.route is RouteChoice.direct else splitting_router(client)
+            self.answer = Asker(client, router=router, max_points=max_points).ask(question, watch=self._watch)
         except _LeftError:
             self.error = "Stopped."
         except Exception as error:
@@ -100,8 +105,9 @@ class Lane:
         match event:
             case SkeletonText(text):
                 self.skeleton += text
-            case RouteChosen("direct", reason) if self.route is RouteChoice.sot:
-                self.fallback = reason
+            case RouteChosen(route, reason):
+                self.split = route == "sot"
+                self.fallback = reason if route == "direct" and self.route is RouteChoice.sot else ""
             case PointStarted(index, title, _):
                 self.texts[index], self.titles[index] = "", title  # read by another thread: title last
             case PointText(index, text):
@@ -110,6 +116,7 @@ class Lane:
                 self.ended[result.index] = result.status
             case AnswerText(text):
                 self.text += text
+                self.opening += "" if self.split else text
             case _:
                 pass
 

@@ -4,7 +4,7 @@ import pytest
 
 from langchain_sot import SkeletonOfThoughtChain
 from skeleton_of_thought import PROMPTS
-from skeleton_of_thought.asking import RouteChoice, answer
+from skeleton_of_thought.asking import Asker
 from skeleton_of_thought.clients import open_client
 
 from .conftest import chat_model
@@ -52,7 +52,7 @@ def test_the_sdk_clients_learn_too(server, name):
     client = open_client(name, base_url=url)
     client.prompts = PROMPTS["partial"]
     for _ in range(2):
-        result = answer(QUESTION, client, route=RouteChoice.sot)
+        result = Asker(client, router="always").ask(QUESTION)
         assert [point.status for point in result.points] == ["ok"] * 4
         first, server_saw = len(refused(server)), server.ledger.entries
         server.ledger.clear()

@@ -8,11 +8,11 @@ from html.parser import HTMLParser
 
 import pytest
 
-from skeleton_of_thought import Answer, PointResult, Seconds
-from skeleton_of_thought.asking import RouteChoice
+from skeleton_of_thought import PROMPTS, Answer, PointResult, Seconds
 from skeleton_of_thought.clients import open_client
 from skeleton_of_thought.events import PointEnded, PointStarted, PointText, RouteChosen, SkeletonText
 from skeleton_of_thought.fake_server import FakeServer, Pace, PlausibleAnswers
+from sot_command.choices import RouteChoice
 from sot_command.demo import Lane, Race
 from sot_command.demo.columns import column, text, verdict, waiting
 
@@ -71,7 +71,7 @@ async def test_an_error_ends_its_lane_only(client, server):
 
 async def test_an_error_nobody_foresaw_is_named_and_logged(caplog):
     class Broken:
-        name, max_stops, prompts = "broken", None, None
+        name, max_stops, prompts, load = "broken", None, PROMPTS["instruction"], 0.0
 
         def stream(self, request):
             raise RuntimeError("no such luck")

@@ -1,0 +1,27 @@
+"""Where an API is, and the key to it."""
+
+from __future__ import annotations
+
+import os
+
+from skeleton_of_thought.errors import ConfigurationError
+
+
+def address_and_key(kind: str, model: str, base_url: str | None) -> tuple[str | None, str]:
+    """The address of another server, if one is named, and the key.
+
+    Both come from the environment where the caller does not name them: `OPENAI_BASE_URL` and `OPENAI_API_KEY`, or
+    Anthropic's. A server of one's own may need no key.
+
+    Raises:
+        ConfigurationError: There is no key, and no server that may do without.
+    """
+    variable = kind.upper()
+    base_url = base_url or os.environ.get(f"{variable}_BASE_URL")
+    key = os.environ.get(f"{variable}_API_KEY") or ("none" if base_url else None)
+    if key is None:
+        raise ConfigurationError(
+            f"The model {kind}:{model} needs a key. Set {variable}_API_KEY, or give --base-url for a server "
+            "without one."
+        )
+    return base_url, key
