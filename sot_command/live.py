@@ -81,8 +81,9 @@ class LiveView:
 
     def _last_lines(self, text: str, most: int) -> list[Text]:
         """The end of a text, wrapped as the terminal would."""
-        lines = Text(text.rstrip()).wrap(self._console, self._console.width) if text.strip() else []
-        return list(lines)[-most:] if most else []
+        if not text.strip() or not most:
+            return []
+        return list(Text(text.rstrip()).wrap(self._console, self._console.width))[-most:]
 
     def _point(self, index: int) -> list[Text]:
         """A point's title and the end of its text."""

@@ -22,7 +22,7 @@ SKELETON = "1. Sleep\n2. Eat\n3. Walk"
 REQUEST = Request("direct", "direct", (Message("user", "Hello"),))
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     status_code = 429
 
     def __init__(self, retry_after=None):
@@ -45,13 +45,13 @@ class TestPatience:
 
     def test_a_turn_is_not_waited_for_longer(self):
         limiter = Limiter()
-        limiter.back_off(30, sent=time.monotonic(), error=Refused())
+        limiter.back_off(30, sent=time.monotonic(), error=RefusedError())
         with (
             pytest.raises(LongWaitError, match="quota is used up") as raised,
             Turns(limiter, longest_wait=5).turn(REQUEST),
         ):
             pass
-        assert isinstance(raised.value.__cause__, Refused)
+        assert isinstance(raised.value.__cause__, RefusedError)
         assert limiter.running == limiter.waiting == 0
 
         async def ask():
@@ -73,13 +73,13 @@ class TestPatience:
                 errors.append(error)
 
         waiting = threading.Thread(target=wait)
-        with pytest.raises(Refused), limiter.slot():
+        with pytest.raises(RefusedError), limiter.slot():  # noqa: PT012 - the slot sees it
             waiting.start()
             while not limiter.waiting:
                 time.sleep(0.001)
-            raise Refused("50")
+            raise RefusedError("50")
         waiting.join(5)
-        assert [type(error.__cause__) for error in errors] == [Refused]
+        assert [type(error.__cause__) for error in errors] == [RefusedError]
 
     def test_who_waits_for_other_requests_waits(self):
         limiter = Limiter(max_concurrency=1)
@@ -99,10 +99,10 @@ class TestPatience:
 class TestALongWait:
     def test_the_providers_error_comes_at_once(self, header, retries):
         def send(request):
-            raise Refused(header)
+            raise RefusedError(header)
             yield
 
-        with pytest.raises(Refused):
+        with pytest.raises(RefusedError):  # noqa: PT012 - anywhere in it
             run = run_of(retries=retries)
             list(stream(run, send))
             _ = run.answer
@@ -113,10 +113,10 @@ class TestALongWait:
 
         def answer(requests):
             sent.extend(requests)
-            return [Refused(header) for _ in requests]
+            return [RefusedError(header) for _ in requests]
 
         answer_all(run, answer)
-        with pytest.raises(Refused):
+        with pytest.raises(RefusedError):
             _ = run.answer
         assert [request.id for request in sent] == ["skeleton"]
 
@@ -124,14 +124,14 @@ class TestALongWait:
             run = run_of(retries=retries)
 
             async def send(request):
-                raise Refused(header)
+                raise RefusedError(header)
                 yield
 
             async for _ in astream(run, send):
                 pass
             return run.answer
 
-        with pytest.raises(Refused):
+        with pytest.raises(RefusedError):
             asyncio.run(go())
 
     def test_points_are_marked_at_once(self, header, retries):
@@ -141,7 +141,7 @@ class TestALongWait:
         def send(request):
             calls.append(request.id)
             if request.stage != "skeleton":
-                raise Refused(header)
+                raise RefusedError(header)
             yield Delta(SKELETON)
 
         limiter = Limiter(max_concurrency=1, longest_pause=0.01)
@@ -158,7 +158,7 @@ def test_a_provider_that_always_refuses_is_waited_for_so_long_in_all():
     def send(request):
         calls.append(request.id)
         if request.stage != "skeleton":
-            raise Refused("0.3")
+            raise RefusedError("0.3")
         yield Delta(SKELETON)
 
     list(stream(run, send))
@@ -172,7 +172,7 @@ def test_no_retries_means_none():
 
     def answer(requests):
         calls.extend(request.id for request in requests)
-        return [Reply(SKELETON) if request.stage == "skeleton" else Refused() for request in requests]
+        return [Reply(SKELETON) if request.stage == "skeleton" else RefusedError() for request in requests]
 
     answer_all(run, answer)
     assert calls == ["skeleton", "point:1", "point:2", "point:3"]
@@ -203,11 +203,11 @@ def test_no_retries_means_none():
     ],
 )
 def test_whatever_stands_in_the_header(header, seconds):
-    error = Refused(header)
+    error = RefusedError(header)
     found = retry_after_of(error)
     assert found == seconds or ((seconds is None or seconds == 0) and found in {None, 0})
     limiter = Limiter(longest_pause=0.02)
-    with pytest.raises(Refused), limiter.slot():
+    with pytest.raises(RefusedError), limiter.slot():
         raise error
     with limiter.slot(patience=Patience(1)):
         assert limiter.load <= 1

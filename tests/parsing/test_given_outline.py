@@ -27,7 +27,11 @@ def test_precision_comes_first_on_the_set_written_for_it(kept_back: bool) -> Non
 
 def test_each_way_to_bring_an_outline() -> None:
     assert titles("Compare oak and beech by price, weight and hardness.") == ["Price", "Weight", "Hardness"]
-    assert titles("For each of the following, say how it is played: oboe, harp, organ") == ["Oboe", "Harp", "Organ"]
+    assert titles("For each of the following, say how it is played: oboe, harp, organ") == [
+        "Oboe",
+        "Harp",
+        "Organ",
+    ]
     assert titles("About tea:\n1. Where does it grow?\n2. How is it dried?\n3. Why is it bitter?") == [
         "Where does it grow?",
         "How is it dried?",

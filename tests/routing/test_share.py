@@ -61,7 +61,8 @@ def test_disagreement_makes_a_model_less_sure() -> None:
 def test_a_fold_leaves_whole_writers_out() -> None:
     """A feature that only tells within one writer's part is no reason to be sure."""
     values = [
-        {f"writer {row % 5} likes": 1.0} if row % 2 else {f"writer {row % 5} avoids": 1.0} for row in range(200)
+        {f"writer {row % 5} likes": 1.0} if row % 2 else {f"writer {row % 5} avoids": 1.0}
+        for row in range(200)
     ]
     labels = [bool(row % 2) for row in range(200)]
     writers = [str(row % 5) for row in range(200)]

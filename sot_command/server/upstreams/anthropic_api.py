@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from skeleton_of_thought.prompts import PROMPTS, AnyPrompts
+
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +15,7 @@ from skeleton_of_thought.usage import CHARACTERS_PER_TOKEN, Usage
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
-    from skeleton_of_thought.prompts import AnyPrompts
-    from skeleton_of_thought.request import Request
+        from skeleton_of_thought.request import Request
 
 _SHORTEST_PREFIX = 1024
 """Tokens below which Anthropic caches nothing."""
@@ -33,7 +34,7 @@ class AnthropicUpstream:
     """
 
     max_stops: int | None = 4
-    prompts: AnyPrompts = AnthropicClient.prompts
+    prompts: AnyPrompts = PROMPTS["opening"]
     relays = False
 
     def __init__(self, model: str, *, base_url: str | None = None, prompt_cache: bool = False) -> None:

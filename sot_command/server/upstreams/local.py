@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from skeleton_of_thought.prompts import PROMPTS, AnyPrompts
+
 from typing import TYPE_CHECKING, Any
 
 from skeleton_of_thought.clients.local import LONGEST_ANSWER, LocalClient
@@ -11,8 +13,7 @@ from skeleton_of_thought.request import Delta
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
-    from skeleton_of_thought.prompts import AnyPrompts
-    from skeleton_of_thought.request import Request
+        from skeleton_of_thought.request import Request
 
 _SAMPLING = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "seed")
 
@@ -25,7 +26,7 @@ class LocalUpstream:
     """
 
     max_stops: int | None = None
-    prompts: AnyPrompts = LocalClient.prompts
+    prompts: AnyPrompts = PROMPTS["partial-examples"]
     relays = False
 
     def __init__(self, model: str = "local") -> None:

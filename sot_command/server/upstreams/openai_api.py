@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from skeleton_of_thought.prompts import PROMPTS, AnyPrompts
+
 import contextlib
 import hashlib
 import json
@@ -17,8 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
     from skeleton_of_thought.messages import Message
-    from skeleton_of_thought.prompts import AnyPrompts
-    from skeleton_of_thought.request import Request
+        from skeleton_of_thought.request import Request
 
 _SHORTEST_PREFIX = 1024
 """Tokens below which OpenAI caches nothing."""
@@ -58,7 +59,7 @@ class OpenAIUpstream:
     """
 
     max_stops: int | None = 4
-    prompts: AnyPrompts = OpenAIClient.prompts
+    prompts: AnyPrompts = PROMPTS["opening"]
     relays = True
 
     def __init__(self, model: str, *, base_url: str | None = None, prompt_cache: bool = False) -> None:
