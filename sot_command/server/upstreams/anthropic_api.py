@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from skeleton_of_thought.prompts import PROMPTS, AnyPrompts
-
 import os
 from typing import TYPE_CHECKING, Any
 
-from skeleton_of_thought.clients.anthropic import LONGEST_ANSWER, AnthropicClient
+from skeleton_of_thought.clients.anthropic import LONGEST_ANSWER
 from skeleton_of_thought.errors import ConfigurationError, require
+from skeleton_of_thought.prompts import PROMPTS, AnyPrompts
 from skeleton_of_thought.request import Delta
 from skeleton_of_thought.usage import CHARACTERS_PER_TOKEN, Usage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
-        from skeleton_of_thought.request import Request
+    from skeleton_of_thought.request import Request
 
 _SHORTEST_PREFIX = 1024
 """Tokens below which Anthropic caches nothing."""

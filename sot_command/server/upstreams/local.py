@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from skeleton_of_thought.prompts import PROMPTS, AnyPrompts
-
 from typing import TYPE_CHECKING, Any
 
-from skeleton_of_thought.clients.local import LONGEST_ANSWER, LocalClient
+from skeleton_of_thought.clients.local import LONGEST_ANSWER
 from skeleton_of_thought.decoding import GenerationRequest, get_engine
+from skeleton_of_thought.prompts import PROMPTS, AnyPrompts
 from skeleton_of_thought.request import Delta
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
-        from skeleton_of_thought.request import Request
+    from skeleton_of_thought.request import Request
 
 _SAMPLING = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "seed")
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from skeleton_of_thought.prompts import PROMPTS, AnyPrompts
-
 import contextlib
 import hashlib
 import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from skeleton_of_thought.clients.openai import OpenAIClient
 from skeleton_of_thought.errors import ConfigurationError, SkeletonOfThoughtError, require
+from skeleton_of_thought.prompts import PROMPTS, AnyPrompts
 from skeleton_of_thought.request import Delta
 from skeleton_of_thought.usage import CHARACTERS_PER_TOKEN, Usage
 
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
     from skeleton_of_thought.messages import Message
-        from skeleton_of_thought.request import Request
+    from skeleton_of_thought.request import Request
 
 _SHORTEST_PREFIX = 1024
 """Tokens below which OpenAI caches nothing."""
