@@ -412,16 +412,17 @@ _OPENING_NOTE = (
     "decisive was left open, say what you take for granted. Then a line with the single word OUTLINE. Then one line "
     "per section, 3 to 5 of them, in the order that serves this reader:\n\n"
     "1. Title | what it says | form and length\n"
-    "2. Title | what it says | form and length | after 1\n\n"
+    "2. Title | what it says | form and length\n\n"
     "What it says is a note to its writer, at most 14 words: first what this reader cannot do without, then what only "
     "an expert would add. Every fact, example and piece of advice belongs to one section; what two of them rely on (a "
     "figure, a choice, a date) is fixed in the notes. The form is what this content asks for, with a length that is "
     'an upper limit: "2 paragraphs, 120 words", "3 bullets, 80 words", "table, 4 rows, 3 columns" (for what is '
     'compared or scheduled, and then no section repeats it), "5 numbered steps, 100 words", "week by week, 120 '
     'words"; if the user wants a voice, name it here. All sections together come to about 450 words, or to what you '
-    'would otherwise have written if that is less. "after" names sections whose text the writer must have seen, such '
-    "as those a recommendation weighs; leave it out otherwise. The last section rounds the answer off: where it all "
-    "leads, or what to do first. Titles and notes are in the user's language; OUTLINE stays as it is.)"
+    "would otherwise have written if that is less. All writers know the plan, so a section hardly ever waits for "
+    'another; the rare one that cannot be written without the words of others ends its line with " | after 1, 2", and '
+    "no ending needs that. The last section is short and rounds the answer off: where it all leads, "
+    "or what to do first. Titles and notes are in the user's language; OUTLINE stays as it is.)"
 )
 _PART = (
     'Now write section {point} of your plan: "{point_outline}".\n'
