@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 from skeleton_of_thought.errors import require
@@ -58,13 +59,18 @@ def write_report(out: Path) -> tuple[Path, Path]:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["cell"] = lambda text: " ".join(str(text).split()).replace("|", "\\|")
+    environment.filters["cell"] = _cell
     written = []
     for name in ("report.html", "report.md"):
         file = out / name
         file.write_text(environment.get_template(name).render(values), encoding="utf-8")
         written.append(file)
     return written[0], written[1]
+
+
+def _cell(text: object) -> str:
+    """A text for a cell of a Markdown table: one line, and no markup of HTML, whoever wrote it."""
+    return escape(" ".join(str(text).split()), quote=False).replace("|", "\\|")
 
 
 def _shown(model: ModelResults) -> Mapping[str, Any]:
