@@ -21,7 +21,7 @@ from skeleton_of_thought import (
 from skeleton_of_thought.asking import Asker, AskOptions
 from skeleton_of_thought.clients import open_client
 from skeleton_of_thought.events import AnswerText, RouteChosen
-from skeleton_of_thought.fake_server import Pace, Reply
+from skeleton_of_thought.fake_server import FakeReply, Pace
 
 QUESTION = "How can I improve my time management skills?"
 PLAIN = "What is the capital of France?"
@@ -61,7 +61,7 @@ def test_a_hosted_model_decides_itself_in_one_request(server, model):
     assert stages(server).count("opening") == 1
     assert "skeleton" not in stages(server)
     server.ledger.clear()
-    server.provider.answer = lambda _: Reply("It is Paris.")
+    server.provider.answer = lambda _: FakeReply("It is Paris.")
     plain = ask(PLAIN, model=model)
     assert plain.text == "It is Paris."
     assert (plain.route, len(server.ledger.entries)) == ("direct", 1)

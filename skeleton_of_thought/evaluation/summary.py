@@ -160,7 +160,8 @@ def _numbers(row: Mapping[str, Any]) -> dict[str, Any]:
         "stages": {
             "route": ways["routed"]["seconds"]["route"],
             "skeleton": seconds["skeleton"],
-            "points": seconds["points"],
+            # Points that start early are written while the skeleton is; only what comes after it is shown as theirs.
+            "points": min(seconds["points"], max(0.0, seconds["total"] - seconds["skeleton"])),
             "other": max(0.0, seconds["total"] - seconds["skeleton"] - seconds["points"]),
         },
         "parsed": sot["route"] == "sot",
