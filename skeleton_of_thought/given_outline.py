@@ -5,7 +5,7 @@ first: whatever hints that one item needs another's answer, that a text is worke
 one choice is wanted, leaves the question alone.
 """
 
-# ruff: noqa: E501 - alternatives of a pattern stand side by side
+
 
 from __future__ import annotations
 

@@ -158,7 +158,7 @@ def _starts(sentences: list[list[str]]) -> Iterator[str]:
                 yield f'{place} "{" ".join(sentence[:length])}"'
 
 
-def _shape(question: Question, text: str, sentences: list[list[str]]) -> Iterator[str]:  # noqa: C901 - a list of looks
+def _shape(question: Question, text: str, sentences: list[list[str]]) -> Iterator[str]:
     """Length, number of sentences, signs, script, plural nouns asked for, earlier turns."""
     size = sum(map(len, sentences))
     yield f"length {_bucket(size, (3, 6, 10, 16, 26, 45, 80, 160))} words"

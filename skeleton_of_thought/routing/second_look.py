@@ -4,7 +4,7 @@
 each needs what the one before arrived at. Looking costs nothing; points cost requests (issue 19).
 """
 
-# ruff: noqa: E501 - alternatives of a pattern stand side by side
+
 
 from __future__ import annotations
 
