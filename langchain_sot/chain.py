@@ -119,7 +119,14 @@ class SkeletonOfThoughtChain(
 
     def get_graph(self, config: RunnableConfig | None = None) -> Graph:
         """Route, skeleton, points and direct answer, to draw: `chain.get_graph().draw_mermaid()`."""
-        return draw(self, config)
+        return draw(
+            input_schema=self.get_input_schema(config),
+            output_schema=self.get_output_schema(config),
+            direct_model=self.model,
+            skeleton_model=self.skeleton_model or self.model,
+            point_model=self.point_model or self.model,
+            routed=self.chosen_router() is not None,
+        )
 
     @property
     def config_specs(self) -> list[ConfigurableFieldSpec]:

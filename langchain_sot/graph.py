@@ -8,35 +8,51 @@ from uuid import uuid4
 from langchain_core.runnables.graph import Graph, Node
 
 if TYPE_CHECKING:
-    from langchain_core.runnables import RunnableConfig
+    from langchain_core.runnables import Runnable
+    from pydantic import BaseModel
 
-    from langchain_sot.chain import SkeletonOfThoughtChain
 
+def draw(
+    *,
+    input_schema: type[BaseModel],
+    output_schema: type[BaseModel],
+    direct_model: Runnable[Any, Any],
+    skeleton_model: Runnable[Any, Any],
+    point_model: Runnable[Any, Any],
+    routed: bool,
+) -> Graph:
+    """The steps of a run; three points stand for however many there will be.
 
-def draw(chain: SkeletonOfThoughtChain, config: RunnableConfig | None) -> Graph:
-    """The steps of a run; three points stand for however many there will be."""
+    Args:
+        input_schema: Of the chain's questions.
+        output_schema: Of its answers.
+        direct_model: Who answers directly.
+        skeleton_model: Who writes the skeleton.
+        point_model: Who writes a point.
+        routed: Whether a router is asked first.
+    """
     graph = Graph()
 
-    def node(name: str, data: Any = chain.model) -> Node:
+    def node(name: str, data: Any) -> Node:
         made = Node(uuid4().hex, name, data, None)
         graph.nodes[made.id] = made
         return made
 
-    question = graph.add_node(chain.get_input_schema(config))
-    skeleton = node("skeleton", chain.skeleton_model or chain.model)
-    direct, answer = node("direct"), node("answer", None)
-    if chain.chosen_router() is None:
-        graph.add_edge(question, skeleton)
-    else:
+    question = graph.add_node(input_schema)
+    skeleton = node("skeleton", skeleton_model)
+    direct, answer = node("direct", direct_model), node("answer", None)
+    if routed:
         route = node("route", None)
         graph.add_edge(question, route)
         graph.add_edge(route, skeleton, "sot", conditional=True)
         graph.add_edge(route, direct, "direct", conditional=True)
+    else:
+        graph.add_edge(question, skeleton)
     graph.add_edge(skeleton, direct, "no list", conditional=True)
     for name in ("point 1", "point 2", "point n"):
-        point = node(name, chain.point_model or chain.model)
+        point = node(name, point_model)
         graph.add_edge(skeleton, point)
         graph.add_edge(point, answer)
     graph.add_edge(direct, answer)
-    graph.add_edge(answer, graph.add_node(chain.get_output_schema(config)))
+    graph.add_edge(answer, graph.add_node(output_schema))
     return graph

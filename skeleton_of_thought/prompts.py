@@ -333,7 +333,10 @@ def load_prompts(path: str | Path) -> Prompts:
         _check_fields(template, kind, path)
         templates[kind] = user.rstrip() if start else user
         templates[f"{kind}_start"] = start.strip()
-    return Prompts(**templates, continues=False)
+    try:
+        return Prompts(**templates, continues=False)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"The prompts file {str(path)!r} does not do: {error}") from error
 
 
 def _check_fields(template: str, kind: str, path: Path) -> None:

@@ -162,7 +162,7 @@ def test_answers_stand_side_by_side_and_below_each_other_on_a_phone(shown):
 
 def test_faults_and_fallbacks_are_told(shown):
     text = shown.inner_text("main")
-    assert "Faults: direct 1, routed 1" in text or "Faults: direct 1" in text
+    assert "Faults: direct 1. Run the same command again" in text
     assert "the skeleton had no list (1)" in text
     assert "position bias" in text.lower()
     assert "net win rate" in text

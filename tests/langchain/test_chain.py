@@ -83,7 +83,10 @@ async def test_between_a_prompt_and_a_parser(way):
     else:
         pieces = [await ask(pipeline, way, value)]
     assert "".join(pieces) == whole()
-    assert len(pieces) == 1 or len(pieces) > len(TITLES)
+    if way in ("stream", "astream"):
+        assert len(pieces) > len(TITLES)
+    else:
+        assert len(pieces) == 1
 
 
 async def test_inside_a_parallel_and_behind_a_lambda(way):
