@@ -1,4 +1,4 @@
-"""What a judge is asked, in two forms: scores for both answers (as FastChat does), or a ranking (as LLMZoo does)."""
+"""What a judge is asked: scores for both answers (as FastChat does), a ranking (as LLMZoo does), or every criterion."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from skeleton_of_thought.messages import Message
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Form = Literal["scores", "ranking"]
-"""Scores from 1 to 10 for both answers, or which of them is better."""
+Form = Literal["scores", "ranking", "criteria"]
+"""Scores from 1 to 10 for both answers, which of them is better, or that by each criterion, with reasons."""
 
 GENERAL: Final = "general"
 
@@ -24,6 +24,19 @@ METRICS: Final[Mapping[str, str]] = {
     "relevance": "how closely it keeps to what was asked, without detours",
 }
 """What answers are compared by, and what a judge is told it means."""
+
+OVERALL: Final = "overall"
+
+CRITERIA: Final[Mapping[str, str]] = {
+    "relevance": "keeps to what this person asked, in the shape the question asks for, without detours",
+    "coherence": "reads as one text that knows where it is going: it begins, its parts know of each other, it ends",
+    "no repetition": "says nothing twice, in the same words or in others",
+    "depth": "explains and gives reasons, and names what only somebody who knows the matter would name",
+    "style": "is good to read: clear sentences, a voice that fits, a layout that helps",
+    "length": "is as long as this question wants, neither thin nor padded",
+    OVERALL: "which of the two this person would rather have been given",
+}
+"""What a reader compares two answers by in one reading (issue 14), and what each means."""
 
 ONE_ANSWER_IS_RIGHT: Final = frozenset({"coding", "math"})
 """Categories with prompts of their own, and without rankings: there, only a right answer is a good one."""
@@ -54,6 +67,15 @@ _SCORES_END: Final = (
     "Scores: A=<n> B=<n>"
 )
 _RANKING_END: Final = "End with one of these lines:\nRanking: A > B\nRanking: B > A\nRanking: A = B"
+_CRITERIA_TASK: Final = (
+    "Read two answers to the same question as the person who asked would, both to their end, and compare them by each "
+    "of these criteria, independently of the others. The better answer is the one that\n{criteria}\n"
+)
+_CRITERIA_END: Final = (
+    "Call the answers A and B, and write answer A and answer B in your reasons. End with these lines, all of them, "
+    "each with what you found and the reason in one sentence (A > B if A is better, B > A if B is, A = B if neither):\n"
+    "{lines}"
+)
 _MATERIAL: Final = (
     "[Question]\n{request}\n[End of question]\n\n[Answer A]\n{first}\n[End of answer A]\n\n"
     "[Answer B]\n{second}\n[End of answer B]"
@@ -72,6 +94,10 @@ def judge_messages(
         raise ConfigurationError(f"There is no metric {metric!r}; use one of {', '.join(METRICS)}.")
     if form == "scores":
         task, end = _TASKS.get(category, _SCORED_TASK), _SCORES_END
+    elif form == "criteria":
+        meanings = "\n".join(f"- {name}: {meaning}" for name, meaning in CRITERIA.items())
+        task = _CRITERIA_TASK.format(criteria=meanings)
+        end = _CRITERIA_END.format(lines="\n".join(f"{name}: A ? B | reason" for name in CRITERIA))
     else:
         task, end = _RANKED_TASK.format(metric=metric, meaning=METRICS[metric]), _RANKING_END
     # One after the other: a field's text may contain the name of another field.
@@ -83,8 +109,8 @@ def judge_messages(
 
 
 def applies(form: Form, metric: str, category: str) -> bool:
-    """Whether a judge is asked this: scores are general, and where one answer is right nothing is ranked."""
-    return metric == GENERAL if form == "scores" else category not in ONE_ANSWER_IS_RIGHT
+    """Whether a judge is asked this: only rankings go metric by metric, and not where one answer is right."""
+    return category not in ONE_ANSWER_IS_RIGHT if form == "ranking" else metric == GENERAL
 
 
 def _parts(template: str) -> list[str]:

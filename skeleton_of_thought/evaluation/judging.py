@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, get_args
+from typing import TYPE_CHECKING, Any, Final
 
 from skeleton_of_thought.clients import Client, open_client
 from skeleton_of_thought.drivers import stream
 from skeleton_of_thought.drivers.turns import Turns
 from skeleton_of_thought.evaluation.judge_prompts import METRICS, Form, applies, judge_messages
-from skeleton_of_thought.evaluation.verdicts import Verdict, combine, preference, verdict_of
+from skeleton_of_thought.evaluation.verdicts import Verdict, combine, opinions, preference, verdict_of
 from skeleton_of_thought.limits import Limiter
 from skeleton_of_thought.method import SkeletonOfThought
 from skeleton_of_thought.provider_errors import describe
@@ -18,11 +19,13 @@ from skeleton_of_thought.routing.decision import Decision
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from skeleton_of_thought.evaluation.answering import Way
+    from skeleton_of_thought.evaluation.verdicts import Opinion
     from skeleton_of_thought.evaluation.work import Row, Task
     from skeleton_of_thought.messages import Message
 
+_KEPT: Final = ("id", "key", "category", "way", "against", "judge", "form", "metric")
 _JUDGED = Decision("direct", 1.0, "a judge answers plainly")
+_LETTER = re.compile(r"\banswer\s+\W?([AB])\b", re.IGNORECASE)
 _LONGEST_REPLY: Final = 2000
 """Characters of a judge's reply that are kept, from its end, where the verdict stands."""
 
@@ -31,14 +34,24 @@ def pairs_to_judge(
     rows: Iterable[Mapping[str, Any]],
     *,
     judges: Sequence[str],
-    way: Way = "sot",
-    forms: Sequence[Form] = get_args(Form),
+    way: str = "sot",
+    against: str = "direct",
+    forms: Sequence[Form] = ("scores", "ranking"),
     metrics: Sequence[str] = tuple(METRICS),
 ) -> Iterator[Task]:
     """What there is to judge in the results of a speed run: questions, judges, forms and metrics that apply.
 
     Questions with faults are left out; they are answered again by the next `sot eval speed`.
+
+    Args:
+        rows: The results, or an answers file as `read_answers` gives it.
+        judges: What `open_client` takes, for each judge.
+        way: Whose wins are counted.
+        against: The way it is compared with.
+        forms: What the judges are asked for.
+        metrics: What rankings go by.
     """
+    pair = way if against == "direct" else f"{way} against {against}"
     for row in rows:
         if row["faults"]:
             continue
@@ -49,12 +62,13 @@ def pairs_to_judge(
                     if applies(form, metric, category):
                         yield {
                             "id": row["id"],
-                            "key": "|".join((way, judge, form, metric, row["id"])),
+                            "key": "|".join((pair, judge, form, metric, row["id"], *row.get("version", ()))),
                             "category": category,
                             "request": row["request"],
-                            "plain": row["ways"]["direct"]["text"],
+                            "plain": row["ways"][against]["text"],
                             "other": row["ways"][way]["text"],
                             "way": way,
+                            "against": against,
                             "judge": judge,
                             "form": form,
                             "metric": metric,
@@ -89,7 +103,7 @@ class JudgeWork:
         )
 
         def judge(task: Task) -> Row:
-            row = {name: task[name] for name in ("id", "key", "category", "way", "judge", "form", "metric")}
+            row = {name: task[name] for name in _KEPT}
             row |= {
                 "lengths": {"plain": len(task["plain"]), "other": len(task["other"])},
                 "orders": [],
@@ -136,7 +150,29 @@ def _opinion(client: Client, task: Task, turns: Turns, *, skeleton_first: bool) 
         "reply": reply[-_LONGEST_REPLY:],
         "tokens": tokens,
     }
+    if task["form"] == "criteria":
+        names = (task["way"], task["against"]) if skeleton_first else (task["against"], task["way"])
+        said["criteria"] = told_by_criterion(opinions(reply), names, skeleton_first=skeleton_first)
     return said, None
+
+
+def told_by_criterion(
+    found: Mapping[str, Opinion], names: tuple[str, str], *, skeleton_first: bool
+) -> dict[str, dict[str, str]]:
+    """The verdict and the reason by each criterion, with the ways' names in place of the letters.
+
+    Args:
+        found: What was read.
+        names: The ways that were shown as A and as B.
+        skeleton_first: Whether the way that is compared was A.
+    """
+    return {
+        criterion: {
+            "verdict": verdict_of(opinion.preferred, skeleton_first=skeleton_first),
+            "reason": _LETTER.sub(lambda found: names["AB".index(found[1].upper())], opinion.reason),
+        }
+        for criterion, opinion in found.items()
+    }
 
 
 def _ask(client: Client, messages: tuple[Message, ...], turns: Turns) -> tuple[str, int]:

@@ -9,12 +9,13 @@ from itertools import combinations
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Final
 
-from skeleton_of_thought.evaluation.judge_prompts import GENERAL, METRICS
+from skeleton_of_thought.evaluation.judge_prompts import CRITERIA, GENERAL, METRICS, OVERALL
 from skeleton_of_thought.evaluation.statistics import Interval, bootstrap, cohens_kappa, intercept
 from skeleton_of_thought.evaluation.summary import ALL
+from skeleton_of_thought.evaluation.verdicts import combine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 _POINTS: Final = {"win": 1, "tie": 0, "lose": -1}
 
@@ -24,10 +25,10 @@ class Judgement:
     """How one judge, in one form, by one metric, saw the pairs of one category.
 
     Attributes:
-        way: Which answer was compared with the plain one, `"sot"` or `"routed"`.
-        judge: The model.
-        form: `"scores"` or `"ranking"`.
-        metric: What was compared.
+        way: Which answer was compared with another, mostly the plain one: `"sot"`, `"routed"`, or a name in a file.
+        judge: The model, or a person.
+        form: `"scores"`, `"ranking"` or `"criteria"`.
+        metric: What was compared by.
         category: The kind of question, or `"all"`.
         wins: Pairs won by the answer with the skeleton.
         ties: Pairs without a winner.
@@ -37,6 +38,8 @@ class Judgement:
         net_win_rate: (wins - losses) / pairs judged.
         at_equal_length: The same, as a line through win or loss over the logarithm of the ratio of the lengths
             has it where both answers are equally long.
+        shown_first: Single opinions, won, tied and lost, with the way that is compared shown first.
+        shown_second: The same with it shown second.
     """
 
     way: str
@@ -51,6 +54,8 @@ class Judgement:
     failed: int
     net_win_rate: Interval | None
     at_equal_length: Interval | None
+    shown_first: tuple[int, int, int] = (0, 0, 0)
+    shown_second: tuple[int, int, int] = (0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,16 +139,20 @@ class Quality:
 
 
 def judge_results(rows: Iterable[Mapping[str, Any]]) -> Quality:
-    """Add up the rows of a judged run; of each row only verdicts and lengths stay in memory."""
-    groups: defaultdict[tuple[str, str, str, str], list[tuple[str, str, float]]] = defaultdict(list)
-    opinions: defaultdict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
+    """Add up the rows of a judged run; of each row only verdicts and lengths stay in memory.
+
+    A row of the form "criteria" counts for each criterion, and "overall" is what other forms call the general metric.
+    A person reads a pair in one order only, a model in both.
+    """
+    groups: defaultdict[tuple[str, str, str, str], list[_Pair]] = defaultdict(list)
+    opinions: defaultdict[tuple[str, str], list[tuple[str | None, str | None]]] = defaultdict(list)
     general: defaultdict[tuple[str, str], dict[str, str]] = defaultdict(dict)
-    for row in rows:
+    for row in by_criterion(rows):
         ratio = math.log(max(1, row["lengths"]["other"]) / max(1, row["lengths"]["plain"]))
         group = (row["way"], row["judge"], row["form"], row["metric"])
-        groups[group].append((row.get("category") or "other", row["verdict"], ratio))
-        first, second = row["orders"]  # with the skeleton's answer first, and second
-        opinions[row["judge"], row["form"]].append((first["verdict"], second["verdict"]))
+        first, second = _in_order(row["orders"])
+        groups[group].append(_Pair(row.get("category") or "other", row["verdict"], ratio, first, second))
+        opinions[row["judge"], row["form"]].append((first, second))
         if row["metric"] == GENERAL:
             general[row["judge"], row["form"]][f"{row['way']}|{row['id']}"] = row["verdict"]
     return Quality(
@@ -160,20 +169,61 @@ def judge_results(rows: Iterable[Mapping[str, Any]]) -> Quality:
 def _order(group: tuple[str, str, str, str]) -> tuple[str, str, str, int]:
     """Scores before rankings, and metrics as they are listed: the same however the rows came."""
     way, judge, form, metric = group
-    return way, judge, "" if form == "scores" else form, [*METRICS].index(metric)
+    names = [*CRITERIA, GENERAL] if form == "criteria" else [*METRICS]
+    return way, judge, "" if form == "scores" else form, names.index(metric)
 
 
-def _judgements(
-    group: tuple[str, str, str, str], pairs: Sequence[tuple[str, str, float]]
-) -> Iterable[Judgement]:
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """A pair as one judge saw it by one metric; the single opinions are None where there is none."""
+
+    category: str
+    verdict: str
+    ratio: float
+    first: str | None
+    second: str | None
+
+
+def by_criterion(rows: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Each row of the form "criteria" as one row per criterion, with the verdict of both orders; others as they are."""
+    for row in rows:
+        if row["form"] != "criteria":
+            yield row
+            continue
+        for criterion in CRITERIA:
+            orders = [
+                {**order, **order.get("criteria", {}).get(criterion, {"reason": ""})}
+                for order in row["orders"]
+            ]
+            yield {
+                **row,
+                "metric": GENERAL if criterion == OVERALL else criterion,
+                "orders": orders,
+                "verdict": combine([order["verdict"] for order in orders]),
+            }
+
+
+def _in_order(orders: Sequence[Mapping[str, Any]]) -> tuple[str | None, str | None]:
+    """The verdicts with the way that is compared shown first, and second; None for an order nobody read."""
+    found = {
+        order.get("skeleton_first", place == 0): str(order["verdict"]) for place, order in enumerate(orders)
+    }
+    return found.get(True), found.get(False)
+
+
+def _counts(verdicts: Iterable[str | None]) -> tuple[int, int, int]:
+    counts = Counter(verdicts)
+    return counts["win"], counts["tie"], counts["lose"]
+
+
+def _judgements(group: tuple[str, str, str, str], pairs: Sequence[_Pair]) -> Iterable[Judgement]:
     way, judge, form, metric = group
-    by_category: dict[str, list[tuple[str, float]]] = {ALL: []}
-    for category, verdict, ratio in pairs:
-        by_category[ALL].append((verdict, ratio))
-        by_category.setdefault(category, []).append((verdict, ratio))
+    by_category: dict[str, list[_Pair]] = {ALL: [*pairs]}
+    for pair in pairs:
+        by_category.setdefault(pair.category, []).append(pair)
     for category, found in sorted(by_category.items(), key=lambda named: (named[0] != ALL, named[0])):
-        counts = Counter(verdict for verdict, _ in found)
-        judged = [(ratio, float(_POINTS[verdict])) for verdict, ratio in found if verdict in _POINTS]
+        counts = Counter(pair.verdict for pair in found)
+        judged = [(pair.ratio, float(_POINTS[pair.verdict])) for pair in found if pair.verdict in _POINTS]
         yield Judgement(
             way,
             judge,
@@ -187,10 +237,12 @@ def _judgements(
             failed=counts["failed"],
             net_win_rate=bootstrap(judged, lambda drawn: fmean(points for _, points in drawn)),
             at_equal_length=bootstrap(judged, lambda drawn: max(-1.0, min(1.0, intercept(drawn)))),
+            shown_first=_counts(pair.first for pair in found),
+            shown_second=_counts(pair.second for pair in found),
         )
 
 
-def _reliability(judge: str, form: str, said: Sequence[tuple[str, str]]) -> Reliability:
+def _reliability(judge: str, form: str, said: Sequence[tuple[str | None, str | None]]) -> Reliability:
     preferred = [
         place
         for first, second in said
@@ -199,7 +251,7 @@ def _reliability(judge: str, form: str, said: Sequence[tuple[str, str]]) -> Reli
         for place in [{"win": win, "lose": lose, "tie": "neither"}[verdict]]
     ]
     both = [first == second for first, second in said if first in _POINTS and second in _POINTS]
-    every = [verdict for pair in said for verdict in pair]
+    every = [verdict for pair in said for verdict in pair if verdict is not None]
     had = [verdict for verdict in every if verdict != "failed"]
     return Reliability(
         judge,

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
+
+from skeleton_of_thought.evaluation.judge_prompts import CRITERIA, OVERALL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -11,7 +14,7 @@ if TYPE_CHECKING:
     from skeleton_of_thought.evaluation.judge_prompts import Form
 
 Verdict = Literal["win", "tie", "lose", "unparsable", "failed"]
-"""From the point of view of the answer with the skeleton."""
+"""From the point of view of the way that is compared, mostly the answer with the skeleton."""
 
 Preference = Literal["first", "second", "neither"]
 
@@ -23,6 +26,15 @@ _LABELLED = {letter: re.compile(rf"\b{letter}\b[\s*:=(]{{1,6}}{_NUMBER}") for le
 _RANKING = re.compile(
     r"\b(?:answer\s+)?([AB])\b\W{0,3}?\s*([<>=])\s*\W{0,3}?(?:answer\s+)?\b([AB])\b", re.IGNORECASE
 )
+_BARE = re.compile(r"(?:answer\s+)?\b(A|B|tie|tied|equal|neither|=)\W*?(?=$|[|(;:.–—-])", re.IGNORECASE)
+_LEADS_IN = r"^[\W\d_]*"
+_CRITERION_LINES: Final = {
+    name: re.compile(
+        _LEADS_IN + name.replace("no ", r"(?:no[ -])?").replace(" ", r"\s+") + r"\b(.*)$",
+        re.IGNORECASE | re.MULTILINE,
+    )
+    for name in CRITERIA
+}
 _BEST: Final = 10
 _POINTS: Final = {"win": 1, "tie": 0, "lose": -1}
 
@@ -36,11 +48,55 @@ def preference(reply: str, form: Form) -> Preference | None:
         >>> preference("Ranking: A > B", "ranking")
         'first'
     """
+    if form == "criteria":
+        return opinions(reply)[OVERALL].preferred
     return _by_scores(reply) if form == "scores" else _by_ranking(reply)
 
 
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What a reader found by one criterion.
+
+    Attributes:
+        preferred: The better answer; None if that cannot be read.
+        reason: Why, in the reader's words; may be empty.
+    """
+
+    preferred: Preference | None
+    reason: str = ""
+
+
+def opinions(reply: str) -> dict[str, Opinion]:
+    r"""What a reply says by each criterion: the last line that begins with its name and holds a preference.
+
+    Example:
+        >>> said = opinions("**Depth**: B > A | Answer B says why.\n- style: tie\nLength: hard to say")
+        >>> said["depth"], said["style"].preferred, said["length"].preferred
+        (Opinion(preferred='second', reason='Answer B says why.'), 'neither', None)
+    """
+    return {name: _last_opinion(lines.findall(reply)) for name, lines in _CRITERION_LINES.items()}
+
+
+def _last_opinion(lines: Sequence[str]) -> Opinion:
+    for line in reversed(lines):
+        rest = line.lstrip(" \t*_:|`–—-")
+        ranked = _RANKING.match(rest)
+        if ranked is not None and ranked[1].upper() != ranked[3].upper():
+            return Opinion(_ranked(ranked[1], ranked[2]), _reason(rest[ranked.end() :]))
+        bare = _BARE.match(rest)
+        if bare is not None and ranked is None:
+            letter = bare[1].upper()
+            preferred: Preference = {"A": "first", "B": "second"}.get(letter, "neither")  # type: ignore[assignment]
+            return Opinion(preferred, _reason(rest[bare.end() :]))
+    return Opinion(None)
+
+
+def _reason(text: str) -> str:
+    return text.strip(" \t*_:|;`–—-,.").strip() + ("." if text.rstrip(" |*_`").endswith(".") else "")
+
+
 def verdict_of(preferred: Preference | None, *, skeleton_first: bool) -> Verdict:
-    """A preference, seen from the answer with the skeleton."""
+    """A preference, seen from the way that is compared: its answer was the first one, or the second."""
     if preferred is None:
         return "unparsable"
     if preferred == "neither":
@@ -95,7 +151,11 @@ def _by_ranking(reply: str) -> Preference | None:
     for left, sign, right in reversed(_RANKING.findall(reply)):
         if left.upper() == right.upper():
             continue
-        if sign == "=":
-            return "neither"
-        return "first" if (left.upper() == "A") == (sign == ">") else "second"
+        return _ranked(left, sign)
     return None
+
+
+def _ranked(left: str, sign: str) -> Preference:
+    if sign == "=":
+        return "neither"
+    return "first" if (left.upper() == "A") == (sign == ">") else "second"
