@@ -11,7 +11,7 @@ wire_openai     one wire format: reading requests, writing answers; wire_anthrop
 request         what was asked, whichever format it came in
 errors          what a provider refuses, in its words; quotas are its rate limits
 answers         what is said when nobody scripts it
-planned_answer  the reply, cut to what request and fault allow, and its pace; prompt_cache knows prompts that came before
+planned_answer  the reply, cut to what request and fault allow, and its pace; prompt_cache knows earlier prompts
 faults          failures on demand
 responding      sends one answer, with its fault
 ledger          every request that came
