@@ -13,7 +13,7 @@ import json
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003 - typer reads the annotation
-from typing import Annotated, Final, Literal, TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 from rich.console import Console
