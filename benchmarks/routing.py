@@ -13,14 +13,18 @@ import json
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003 - typer reads the annotation
-from typing import Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from skeleton_of_thought.evaluation.statistics import bootstrap
 from skeleton_of_thought.routing import FirstConfident, LabelledQuestion, Router, get_router, read_questions
-from skeleton_of_thought.routing.training.metrics import Evaluation, Scores, bootstrap, evaluate, wilson
+from skeleton_of_thought.routing.training.metrics import Evaluation, Scores, evaluate, wilson
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 CASCADE: Final = "lexical, then embedding"
 
@@ -99,7 +103,7 @@ def _measured_row(name: str, measured: Evaluation) -> Row:
         name,
         scores,
         wilson(scores.true_positives + scores.true_negatives, scores.questions),
-        bootstrap(measured.said, measured.labels, lambda resampled: resampled.f1),
+        _f1_interval(measured.said, measured.labels),
         measured.ece,
         measured.median_seconds,
     )
@@ -116,10 +120,18 @@ def _published_row(entry: Published) -> Row:
         entry.name,
         scores,
         interval,
-        bootstrap(said, labels, lambda resampled: resampled.f1),
+        _f1_interval(said, labels),
         None,
         entry.seconds,
     )
+
+
+def _f1_interval(said: Sequence[bool], labels: Sequence[bool]) -> tuple[float, float]:
+    """95 % interval of F1, which is no plain share: questions are drawn again."""
+    pairs = list(zip(said, labels, strict=True))
+    interval = bootstrap(pairs, lambda drawn: Scores.of(*zip(*drawn, strict=True)).f1)
+    assert interval is not None  # there are questions
+    return (interval.low, interval.high)
 
 
 def _by_category(measured: Evaluation, questions: list[LabelledQuestion]) -> dict[str, float]:

@@ -1,4 +1,18 @@
-"""Skeleton-of-Thought for LangChain: runnables that stand where a chat model stood, and a local chat model."""
+"""Skeleton-of-Thought for LangChain: runnables that stand where a chat model stood, and a local chat model.
+
+In reading order:
+
+base             the options all of them have; models is what can be known of the model they are given
+chain            the chain; graph is its picture
+chat             the chat model in front of a chat model; middleware is the same for an agent
+router           chain or plain model, per question; route asks the router itself
+execution        one call of a chain or chat model, which the drivers carry out
+calls            a run's requests, sent through chat models; clock times those of a batch, concurrency bounds them
+messages         messages to the method and back; prompt_cache marks what the provider should keep
+output           the answer as LangChain reports it
+reporting        what callbacks hear of the requests; listeners hear the tokens of the answer
+chat_transformers  a local chat model; local_messages translates for its engine
+"""
 
 from __future__ import annotations
 

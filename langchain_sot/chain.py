@@ -11,7 +11,7 @@ from langchain_core.runnables import RunnableConfig, RunnableSerializable
 from pydantic import ConfigDict
 
 from langchain_sot.base import SkeletonOfThoughtBase
-from langchain_sot.concurrency import SharedPlaces
+from langchain_sot.concurrency import SharedLimit
 from langchain_sot.execution import Execution
 from langchain_sot.graph import draw
 from langchain_sot.listeners import ToldAnswer, wants_stream
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class SkeletonOfThoughtChain(
-    SkeletonOfThoughtBase, SharedPlaces, RunnableSerializable[LanguageModelInput, AIMessage]
+    SkeletonOfThoughtBase, SharedLimit, RunnableSerializable[LanguageModelInput, AIMessage]
 ):
     """Answers with a skeleton first and all points at the same time (arXiv 2307.15337).
 

@@ -18,7 +18,7 @@ from langchain_core.utils.uuid import uuid7
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from langchain_sot.base import SkeletonOfThoughtBase
-from langchain_sot.concurrency import SharedPlaces
+from langchain_sot.concurrency import SharedLimit
 from langchain_sot.execution import Execution
 from langchain_sot.messages import from_input, text_of
 from langchain_sot.models import bound_options, chat_model, is_parser, kind_of, layers, name_of, named_model
@@ -45,7 +45,7 @@ class _Call:
 _call: ContextVar[_Call | None] = ContextVar("_call", default=None)
 
 
-class ChatSkeletonOfThought(SkeletonOfThoughtBase, SharedPlaces, BaseChatModel):
+class ChatSkeletonOfThought(SkeletonOfThoughtBase, SharedLimit, BaseChatModel):
     """A chat model that answers by skeleton where that pays, for agents, graphs and whatever wants a chat model.
 
     It stands in front of the `model` it is given and runs the same method as `SkeletonOfThoughtChain`. Bound tools, a

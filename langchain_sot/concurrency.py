@@ -53,7 +53,7 @@ def places_of(config: RunnableConfig, parent_run_id: UUID | None) -> Limiter | N
         return _siblings.setdefault((parent_run_id, limit), Limiter(max_concurrency=limit))
 
 
-class SharedPlaces(Runnable[LanguageModelInput, AIMessage]):
+class SharedLimit(Runnable[LanguageModelInput, AIMessage]):
     """Batches whose questions share their places."""
 
     def batch(

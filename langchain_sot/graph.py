@@ -9,13 +9,12 @@ from langchain_core.runnables.graph import Graph, Node
 
 if TYPE_CHECKING:
     from langchain_core.runnables import Runnable
-    from pydantic import BaseModel
 
 
 def draw(
     *,
-    input_schema: type[BaseModel],
-    output_schema: type[BaseModel],
+    input_schema: type[Any],
+    output_schema: type[Any],
     direct_model: Runnable[Any, Any],
     skeleton_model: Runnable[Any, Any],
     point_model: Runnable[Any, Any],

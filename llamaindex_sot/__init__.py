@@ -1,4 +1,16 @@
-"""Skeleton-of-Thought for LlamaIndex: synthesizer, query engine, selector, an LLM in front of LLMs and a local one."""
+"""Skeleton-of-Thought for LlamaIndex: synthesizer, query engine, selector, an LLM in front of LLMs and a local one.
+
+In reading order (llms/, sources/ and documents/ have maps of their own):
+
+everyday         the options that mean the same everywhere; model_defaults is where they come from if not given
+query_engine     questions without retrieval
+synthesizer      answers from retrieved chunks; asked is one question on its way, prompts is what the model reads
+selector         LlamaIndex's router query engine, steered by our routers
+answer_run       a run turned into text; events is what instrumentation hears of it
+calls            a run's requests, sent through an LLM; fallback_usage counts calls that others make
+messages         messages to the method, and what a response tells
+templates        the prompts as LlamaIndex shows and replaces them
+"""
 
 from __future__ import annotations
 

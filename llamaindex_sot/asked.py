@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from llamaindex_sot.answering import Answering
+from llamaindex_sot.answer_run import AnswerRun
 from llamaindex_sot.sources.citations import cited_in
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Asked:
         self.requests = requests
         self.nearest = nearest
         self.node_ids: list[str] = []
-        self.answering = Answering(
+        self.answer_run = AnswerRun(
             run,
             empty=empty,
             max_concurrency=everyday.max_concurrency,

@@ -28,7 +28,7 @@ TAG = "sot_request"
 """The instrumentation tag of everything that happens in a request: `"skeleton"`, `"point:3"` or `"direct"`."""
 
 
-class Calls:
+class LLMCalls:
     """The calls of one run.
 
     Args:
@@ -88,7 +88,7 @@ class _Model:
 
     def send(self, request: Request) -> Generator[Delta]:
         """Answer one request; blocks, so each request needs a thread."""
-        reading = _Reading()
+        reading = _ResponseReader()
         with tagged(request, self._span):
             for response in self._responses(request):
                 yield reading.take(response, streamed=self._streaming)
@@ -100,7 +100,7 @@ class _Model:
             async for delta in in_thread(lambda: self.send(request)):
                 yield delta
             return
-        reading = _Reading()
+        reading = _ResponseReader()
         with tagged(request, self._span):
             if not self._streaming:
                 yield reading.take(await self._one(request), streamed=False)
@@ -172,7 +172,7 @@ def tagged(request: Request, span: str | None) -> Iterator[None]:
         active_span_id.reset(token)
 
 
-class _Reading:
+class _ResponseReader:
     """What has been read of one answer."""
 
     def __init__(self) -> None:

@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from llamaindex_sot.calls import Calls
+from llamaindex_sot.calls import LLMCalls
 from llamaindex_sot.llms.transformers_llm import TransformersLLM
 from llamaindex_sot.model_defaults import is_local, kind_of, max_stops, quirks
 from skeleton_of_thought.drivers.turns import Turns
@@ -193,9 +193,9 @@ class Everyday:
 
     def calls(
         self, messages: Sequence[Message], *, streaming: bool, kwargs: Mapping[str, Any] | None = None
-    ) -> Calls:
+    ) -> LLMCalls:
         """How the requests of one run reach the LLMs, and the router in a race."""
-        return Calls(
+        return LLMCalls(
             self.llms,
             streaming=streaming,
             kwargs={**self.llm_kwargs, **(kwargs or {})},

@@ -17,44 +17,44 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-class Ledger:
-    """The tokens of the calls made while it is open."""
+class CallUsage:
+    """The tokens of the calls made inside `counted_usage`."""
 
     def __init__(self) -> None:
         self.usage = Usage()
 
 
-_OPEN: ContextVar[Ledger | None] = ContextVar("open_ledger", default=None)
+_OPEN: ContextVar[CallUsage | None] = ContextVar("counted_usage", default=None)
 
 
-class _Clerk(BaseEventHandler):
-    """Writes each finished LLM call into the ledger that is open where the call was made."""
+class _UsageHandler(BaseEventHandler):
+    """Adds each finished LLM call to the count of the block in which the call was made."""
 
     @classmethod
     def class_name(cls) -> str:
         return "SkeletonOfThoughtUsage"
 
     def handle(self, event: Any, **_: Any) -> None:
-        ledger = _OPEN.get()
+        counted = _OPEN.get()
         if (
-            ledger is not None
+            counted is not None
             and isinstance(event, LLMChatEndEvent | LLMCompletionEndEvent)
             and event.response
         ):
-            ledger.usage += usage_of(event.response)
+            counted.usage += usage_of(event.response)
 
 
-_CLERK = _Clerk()
+_HANDLER = _UsageHandler()
 
 
 @contextmanager
-def open_ledger() -> Iterator[Ledger]:
+def counted_usage() -> Iterator[CallUsage]:
     """Count the LLM calls inside, in this thread or task and those that inherit its context."""
     handlers = get_dispatcher().event_handlers
-    if _CLERK not in handlers:
-        handlers.append(_CLERK)
-    token = _OPEN.set(ledger := Ledger())
+    if _HANDLER not in handlers:
+        handlers.append(_HANDLER)
+    token = _OPEN.set(counted := CallUsage())
     try:
-        yield ledger
+        yield counted
     finally:
         _OPEN.reset(token)

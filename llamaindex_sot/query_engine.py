@@ -8,7 +8,7 @@ from llama_index.core.base.base_query_engine import BaseQueryEngine
 from llama_index.core.base.response.schema import AsyncStreamingResponse, Response, StreamingResponse
 from llama_index.core.callbacks.schema import CBEventType, EventPayload
 
-from llamaindex_sot.answering import Answering
+from llamaindex_sot.answer_run import AnswerRun
 from llamaindex_sot.everyday import Everyday, classic, family
 from llamaindex_sot.model_defaults import default_llm
 from llamaindex_sot.templates import Templates
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from llama_index.core.prompts.mixin import PromptDictType, PromptMixinType
     from llama_index.core.schema import QueryBundle
 
-    from llamaindex_sot.calls import Calls
+    from llamaindex_sot.calls import LLMCalls
     from skeleton_of_thought.answer import AnswerFormat
     from skeleton_of_thought.limits import Limiter
     from skeleton_of_thought.prices import Prices
@@ -142,13 +142,13 @@ class SkeletonOfThoughtQueryEngine(BaseQueryEngine):
         payload: dict[str, Any] = {EventPayload.QUERY_STR: query_bundle.query_str}
         with self.callback_manager.event(CBEventType.QUERY, payload=payload) as event:
             question = Message("user", query_bundle.query_str)
-            answering = self._answering(question, self._everyday.decide([question]))
-            texts = answering.texts(self._calls(question).send)
+            run = self._answer_run(question, self._everyday.decide([question]))
+            texts = run.texts(self._calls(question).send)
             response: Any
             if self._streaming:
-                response = StreamingResponse(texts, metadata={"sot": answering.metadata})
+                response = StreamingResponse(texts, metadata={"sot": run.metadata})
             else:
-                response = Response("".join(texts), metadata={"sot": answering.metadata})
+                response = Response("".join(texts), metadata={"sot": run.metadata})
             event.on_end(payload={EventPayload.RESPONSE: response})
         return response  # type: ignore[no-any-return]
 
@@ -156,24 +156,22 @@ class SkeletonOfThoughtQueryEngine(BaseQueryEngine):
         payload: dict[str, Any] = {EventPayload.QUERY_STR: query_bundle.query_str}
         with self.callback_manager.event(CBEventType.QUERY, payload=payload) as event:
             question = Message("user", query_bundle.query_str)
-            answering = self._answering(question, await self._everyday.adecide([question]))
-            texts = answering.atexts(self._calls(question).asend)
+            run = self._answer_run(question, await self._everyday.adecide([question]))
+            texts = run.atexts(self._calls(question).asend)
             response: Any
             if self._streaming:
-                response = AsyncStreamingResponse(texts, metadata={"sot": answering.metadata})
+                response = AsyncStreamingResponse(texts, metadata={"sot": run.metadata})
             else:
-                response = Response(
-                    "".join([text async for text in texts]), metadata={"sot": answering.metadata}
-                )
+                response = Response("".join([text async for text in texts]), metadata={"sot": run.metadata})
             event.on_end(payload={EventPayload.RESPONSE: response})
         return response  # type: ignore[no-any-return]
 
-    def _calls(self, question: Message) -> Calls:
+    def _calls(self, question: Message) -> LLMCalls:
         return self._everyday.calls([question], streaming=self._streaming)
 
-    def _answering(self, question: Message, decision: Decision | None) -> Answering:
+    def _answer_run(self, question: Message, decision: Decision | None) -> AnswerRun:
         prompts = self._templates.prompts(self._llm, {})
-        return Answering(
+        return AnswerRun(
             self._everyday.run([question], prompts, decision),
             empty="Empty Response",
             max_concurrency=self._everyday.max_concurrency,

@@ -287,7 +287,7 @@ class SkeletonOfThoughtSynthesizer(BaseSynthesizer):
         asked = self._ask(messages, text_chunks, decision, response_kwargs)
         if asked.nearest is not None and asked.sources.texts:
             asked.nearest.learn(asked.sources.texts)
-        texts = asked.answering.texts(asked.requests.send)
+        texts = asked.answer_run.texts(asked.requests.send)
         response = texts if self._streaming else Text("".join(texts))
         self._remember(response, asked)
         dispatcher.event(GetResponseEndEvent())
@@ -308,7 +308,7 @@ class SkeletonOfThoughtSynthesizer(BaseSynthesizer):
         asked = self._ask(messages, text_chunks, decision, response_kwargs)
         if asked.nearest is not None and asked.sources.texts:
             await asked.nearest.alearn(asked.sources.texts)
-        texts = asked.answering.atexts(asked.requests.asend)
+        texts = asked.answer_run.atexts(asked.requests.asend)
         response = texts if self._streaming else Text("".join([text async for text in texts]))
         self._remember(response, asked)
         dispatcher.event(GetResponseEndEvent())
@@ -380,8 +380,8 @@ class SkeletonOfThoughtSynthesizer(BaseSynthesizer):
         )
         if asked is not None:
             asked.node_ids = [source.node.node_id for source in source_nodes]
-            asked.answering.describe()
-            response.metadata = {**(response.metadata or {}), "sot": asked.answering.metadata}
+            asked.answer_run.describe()
+            response.metadata = {**(response.metadata or {}), "sot": asked.answer_run.metadata}
         return response
 
     def _get_prompts(self) -> PromptDictType:

@@ -32,7 +32,7 @@ class Fact:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Engine:
+class EngineProfile:
     """An inference engine, or what stands in front of one.
 
     Attributes:
@@ -64,10 +64,10 @@ class Engine:
 
 _CONTINUE: Final = (("continue_final_message", True), ("add_generation_prompt", False))
 
-ENGINES: Final[dict[str, Engine]] = {
+ENGINES: Final[dict[str, EngineProfile]] = {
     engine.name: engine
     for engine in (
-        Engine(
+        EngineProfile(
             name="vLLM",
             start=Fact("vllm serve MODEL --enable-prefix-caching", "vLLM documentation"),
             at_once=Fact("continuous batching, many at once by default", "vLLM documentation"),
@@ -97,7 +97,7 @@ ENGINES: Final[dict[str, Engine]] = {
             ),
             owner="vllm",
         ),
-        Engine(
+        EngineProfile(
             name="SGLang",
             start=Fact("python -m sglang.launch_server --model-path MODEL", "SGLang documentation"),
             at_once=Fact("continuous batching, many at once by default", "SGLang documentation"),
@@ -115,7 +115,7 @@ ENGINES: Final[dict[str, Engine]] = {
             ),
             owner="sglang",
         ),
-        Engine(
+        EngineProfile(
             name="llama.cpp",
             start=Fact(
                 "llama-server -m MODEL.gguf -np 8 -c 16384 --kv-unified --jinja",
@@ -160,7 +160,7 @@ ENGINES: Final[dict[str, Engine]] = {
             ),
             owner="llamacpp",
         ),
-        Engine(
+        EngineProfile(
             name="Ollama",
             start=Fact("OLLAMA_NUM_PARALLEL=8 ollama serve", "ollama/envconfig/config.go"),
             at_once=Fact(
@@ -182,7 +182,7 @@ ENGINES: Final[dict[str, Engine]] = {
             ),
             owner="library",
         ),
-        Engine(
+        EngineProfile(
             name="transformers serve",
             start=Fact("transformers serve MODEL --continuous-batching", "a run of version 5.23", "tried"),
             at_once=Fact(
@@ -207,7 +207,7 @@ ENGINES: Final[dict[str, Engine]] = {
             ),
             disconnect=Fact("aborts", "transformers source"),
         ),
-        Engine(
+        EngineProfile(
             name="LiteLLM",
             start=Fact("litellm --model openai/MODEL --api_base URL", "LiteLLM documentation"),
             at_once=Fact("whatever stands behind it", "LiteLLM documentation"),
@@ -224,7 +224,7 @@ ENGINES: Final[dict[str, Engine]] = {
                 "litellm issues 30245, 30223 and 37140",
             ),
         ),
-        Engine(
+        EngineProfile(
             name="Ray Serve LLM",
             start=Fact(
                 "serve run with ray.serve.llm.build_openai_app; PrefixCacheAffinityRouter as request router",
@@ -247,7 +247,7 @@ ENGINES: Final[dict[str, Engine]] = {
 """The engines, by name."""
 
 
-def engine_of(owner: str | None) -> Engine | None:
+def engine_of(owner: str | None) -> EngineProfile | None:
     """The engine whose models say they are owned by `owner`; None if no engine is known by that."""
     if not owner:
         return None

@@ -31,7 +31,7 @@ _BAR_CELLS = 24
 """Characters of a bar in Markdown."""
 
 
-class _Span(NamedTuple):
+class _TimelineRow(NamedTuple):
     """One line of the timeline: seconds from the start of the answer."""
 
     label: str
@@ -122,27 +122,27 @@ def _summary(sot: Mapping[str, Any]) -> str:
     )
 
 
-def _spans(sot: Mapping[str, Any]) -> Iterator[_Span]:
+def _spans(sot: Mapping[str, Any]) -> Iterator[_TimelineRow]:
     """The timeline, in the order of the answer."""
     seconds = sot["seconds"]
     written = seconds["route"]
     if seconds["skeleton"]:
         written += seconds["skeleton"]
-        yield _Span("skeleton", seconds["route"], written, _COLOURS["before"])
+        yield _TimelineRow("skeleton", seconds["route"], written, _COLOURS["before"])
     for point in sot["points"]:
         note = f" ({point['status']}: {point['error']})" if point["error"] else ""
         label = f"{point['index']}. {point['title']}"
         end = point["start"] + point["seconds"]
-        yield _Span(label, point["start"], end, _COLOURS[point["status"]], note)
+        yield _TimelineRow(label, point["start"], end, _COLOURS[point["status"]], note)
     if sot["route"] == "direct":
-        yield _Span("answer", max([written, *_ends(sot)]), seconds["total"], _COLOURS["ok"])
+        yield _TimelineRow("answer", max([written, *_ends(sot)]), seconds["total"], _COLOURS["ok"])
 
 
 def _ends(sot: Mapping[str, Any]) -> list[float]:
     return [point["start"] + point["seconds"] for point in sot["points"]]
 
 
-def _html_row(span: _Span, longest: float) -> str:
+def _html_row(span: _TimelineRow, longest: float) -> str:
     left, width = 100 * span.start / longest, max(0.5, 100 * (span.end - span.start) / longest)
     bar = (
         f"position:absolute;top:0;bottom:0;left:{left:.2f}%;width:{width:.2f}%;border-radius:3px;"
@@ -156,7 +156,7 @@ def _html_row(span: _Span, longest: float) -> str:
     )
 
 
-def _bar(span: _Span, longest: float) -> str:
+def _bar(span: _TimelineRow, longest: float) -> str:
     first = min(_BAR_CELLS - 1, int(_BAR_CELLS * span.start / longest))
     cells = max(1, round(_BAR_CELLS * span.end / longest) - first)
     return ("·" * first + "█" * cells).ljust(_BAR_CELLS, "·")

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from skeleton_of_thought.clients import open_client
-from skeleton_of_thought.engines import ENGINES, Engine, engine_of
+from skeleton_of_thought.engines import ENGINES, EngineProfile, engine_of
 from skeleton_of_thought.probing import Report, probe
 from sot_command.ask import AsJson, BaseUrl, Model
 
@@ -63,7 +63,9 @@ def listed(base_url: str) -> tuple[str | None, tuple[str, ...]]:
         return None, ()
 
 
-def describe(report: Report, engine: Engine | None, *, listed_there: bool | None, line: str) -> list[str]:
+def describe(
+    report: Report, engine: EngineProfile | None, *, listed_there: bool | None, line: str
+) -> list[str]:
     """The report for a person: a screen at most."""
     if not report.reachable:
         return [
@@ -113,7 +115,7 @@ def start_of(engine: str | None) -> str:
     return "; or ".join(f"{ENGINES[name].start.text} ({name})" for name in ways)
 
 
-def _abilities(report: Report, engine: Engine | None) -> list[str]:
+def _abilities(report: Report, engine: EngineProfile | None) -> list[str]:
     told: list[tuple[str, Works]] = [
         ("a shared prefix is read once, by requests in a row", report.shared_prefix),
         ("a shared prefix is read once, by requests at the same time", report.shared_at_once),

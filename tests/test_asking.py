@@ -139,7 +139,9 @@ def test_no_room_no_points(server):
             inner = open_client("openai:m")
             self.prompts, self.stream, self.astream = inner.prompts, inner.stream, inner.astream
 
-    assert ask(QUESTION, model=Full(), options=Options(load_aware=True)).reason.startswith("no room for more requests")
+    assert ask(QUESTION, model=Full(), options=Options(load_aware=True)).reason.startswith(
+        "no room for more requests"
+    )
     assert ask(QUESTION, model=Full(), options=Options(load_aware=False)).route == "sot"
 
 

@@ -20,7 +20,7 @@ from llama_index.core.bridge.pydantic import ConfigDict, PrivateAttr, SerializeA
 from llama_index.core.llms import LLM  # noqa: TC002 - pydantic reads it
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 
-from llamaindex_sot.answering import Answering
+from llamaindex_sot.answer_run import AnswerRun
 from llamaindex_sot.everyday import Everyday, classic, family
 from llamaindex_sot.llms.delta_llm import completion
 from llamaindex_sot.llms.purpose import question_in
@@ -191,19 +191,19 @@ class SkeletonOfThoughtLLM(FunctionCallingLLM):
 
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
         """Answer a prompt; one that is formatted already is the LLM's own."""
-        if (asked := self._asked(prompt, kwargs, formatted=formatted)) is None:
+        if (asked := self._question_in(prompt, kwargs, formatted=formatted)) is None:
             return self._inner.complete(prompt, formatted=formatted, **kwargs)
         return completion(self.chat(asked, **kwargs))
 
     async def acomplete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
         """Answer a prompt; one that is formatted already is the LLM's own."""
-        if (asked := self._asked(prompt, kwargs, formatted=formatted)) is None:
+        if (asked := self._question_in(prompt, kwargs, formatted=formatted)) is None:
             return await self._inner.acomplete(prompt, formatted=formatted, **kwargs)
         return completion(await self.achat(asked, **kwargs))
 
     def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseGen:
         """Answer a prompt piece by piece."""
-        if (asked := self._asked(prompt, kwargs, formatted=formatted)) is None:
+        if (asked := self._question_in(prompt, kwargs, formatted=formatted)) is None:
             return self._inner.stream_complete(prompt, formatted=formatted, **kwargs)
         return (completion(response) for response in self.stream_chat(asked, **kwargs))
 
@@ -211,7 +211,7 @@ class SkeletonOfThoughtLLM(FunctionCallingLLM):
         self, prompt: str, formatted: bool = False, **kwargs: Any
     ) -> CompletionResponseAsyncGen:
         """Answer a prompt piece by piece."""
-        if (asked := self._asked(prompt, kwargs, formatted=formatted)) is None:
+        if (asked := self._question_in(prompt, kwargs, formatted=formatted)) is None:
             return await self._inner.astream_complete(prompt, formatted=formatted, **kwargs)
         return (completion(response) async for response in await self.astream_chat(asked, **kwargs))
 
@@ -284,7 +284,9 @@ class SkeletonOfThoughtLLM(FunctionCallingLLM):
         assert isinstance(inner, FunctionCallingLLM)
         return inner
 
-    def _asked(self, prompt: str, options: Mapping[str, Any], *, formatted: bool) -> list[ChatMessage] | None:
+    def _question_in(
+        self, prompt: str, options: Mapping[str, Any], *, formatted: bool
+    ) -> list[ChatMessage] | None:
         asked = [ChatMessage(content=prompt)]
         return None if formatted or question_in(asked, options) is None else asked
 
@@ -311,23 +313,23 @@ class _Writing:
 
     def responses(self) -> ChatResponseGen:
         """The answer growing, and at last the whole of it."""
-        answering = self._answering(self._everyday.decide(self._to_route))
-        with contextlib.closing(answering.texts(self._calls.send)) as texts:
+        run = self._answer_run(self._everyday.decide(self._to_route))
+        with contextlib.closing(run.texts(self._calls.send)) as texts:
             for text in texts:
                 yield from self._grown(text)
-        yield self._whole(answering)
+        yield self._whole(run)
 
     async def aresponses(self) -> ChatResponseAsyncGen:
         """Like `responses`, with asyncio."""
-        answering = self._answering(await self._everyday.adecide(self._to_route))
-        async with contextlib.aclosing(answering.atexts(self._calls.asend)) as texts:
+        run = self._answer_run(await self._everyday.adecide(self._to_route))
+        async with contextlib.aclosing(run.atexts(self._calls.asend)) as texts:
             async for text in texts:
                 for response in self._grown(text):
                     yield response
-        yield self._whole(answering)
+        yield self._whole(run)
 
-    def _answering(self, decision: Any) -> Answering:
-        return Answering(
+    def _answer_run(self, decision: Any) -> AnswerRun:
+        return AnswerRun(
             self._everyday.run(self._messages, self._prompts, decision),
             empty="",
             max_concurrency=self._everyday.max_concurrency,
@@ -344,11 +346,11 @@ class _Writing:
             self._text.append(text)
             yield ChatResponse(message=self._message(), delta=text)
 
-    def _whole(self, answering: Answering) -> ChatResponse:
+    def _whole(self, run: AnswerRun) -> ChatResponse:
         """The last response: all of the text, and what it cost; a direct answer's is the LLM's own."""
         assert self._answer is not None
-        own = answering.direct if self._answer.route == "direct" else None
-        sot = {"sot": answering.metadata}
+        own = run.direct if self._answer.route == "direct" else None
+        sot = {"sot": run.metadata}
         if isinstance(own, ChatResponse):
             kept = {**own.additional_kwargs, **sot}
             return own.model_copy(update={"delta": "", "additional_kwargs": kept})

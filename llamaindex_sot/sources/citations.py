@@ -68,7 +68,7 @@ class CitationFilter:
     ) -> None:
         self._given = given
         self._quoted = quoted
-        self._reading = _Reading(max(given, default=0) if count is None else count)
+        self._reading = _CitationReader(max(given, default=0) if count is None else count)
         self.removed = 0
 
     def feed(self, delta: str) -> str:
@@ -125,12 +125,12 @@ def _normal(bracket: str) -> str:
 
 
 def _pieces(text: str, count: int) -> Iterator[str | _Citation]:
-    reading = _Reading(count)
+    reading = _CitationReader(count)
     yield from reading.feed(text)
     yield from reading.finish()
 
 
-class _Reading:
+class _CitationReader:
     """Splits a text that streams into citations and what stands between them.
 
     Args:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from llama_index_instrumentation.span import active_span_id
 
 from llamaindex_sot.calls import tagged
-from llamaindex_sot.fallback_usage import open_ledger
+from llamaindex_sot.fallback_usage import counted_usage
 from llamaindex_sot.llms.blocking import in_thread
 from llamaindex_sot.sources.choosing import named_in
 from llamaindex_sot.sources.citations import CitationFilter, brackets_in
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from llama_index.core.response_synthesizers import BaseSynthesizer
 
-    from llamaindex_sot.calls import Calls
+    from llamaindex_sot.calls import LLMCalls
     from llamaindex_sot.sources.choosing import Nearest
     from llamaindex_sot.sources.sources import Sources
     from skeleton_of_thought.method import SkeletonOfThought
@@ -48,7 +48,7 @@ class SourcedRequests:
 
     def __init__(
         self,
-        calls: Calls,
+        calls: LLMCalls,
         run: SkeletonOfThought,
         sources: Sources,
         *,
@@ -208,11 +208,11 @@ class Direct:
 
     def send(self, request: Request) -> Iterator[Delta]:
         """Write the answer; its last piece carries the tokens of all the LLM calls it took."""
-        with open_ledger() as ledger, tagged(request, self._span):
+        with counted_usage() as counted, tagged(request, self._span):
             written: Any = self._synthesizer.get_response(self.query, self._chunks, **self._kwargs)
             for text in written if isinstance(written, Generator) else [written]:
                 yield Delta(str(text))
-        yield Delta(usage=ledger.usage)
+        yield Delta(usage=counted.usage)
 
     async def asend(self, request: Request) -> AsyncIterator[Delta]:
         """Write the answer without blocking the event loop."""
@@ -220,11 +220,11 @@ class Direct:
             async for delta in in_thread(lambda: self.send(request)):
                 yield delta
             return
-        with open_ledger() as ledger, tagged(request, self._span):
+        with counted_usage() as counted, tagged(request, self._span):
             written: Any = await self._synthesizer.aget_response(self.query, self._chunks, **self._kwargs)
             if isinstance(written, AsyncGenerator):
                 async for text in written:
                     yield Delta(str(text))
             else:
                 yield Delta(str(written))
-        yield Delta(usage=ledger.usage)
+        yield Delta(usage=counted.usage)

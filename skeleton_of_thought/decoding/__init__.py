@@ -1,6 +1,19 @@
 """Local decoding: one inference thread that batches every concurrent request.
 
-Needs the extra `local` (torch and transformers), which is imported when a name here is first used.
+Needs the extra `local` (torch and transformers), which is imported when a name here is first used. In reading order:
+
+request       what is asked of the engine, and what comes back; generation is the handle to read it by or cancel it
+engine        one thread and one queue; shared gives everybody in the process the same one
+scheduler     which tokens go through the model together, step by step; job is one request from the queue to its end
+prompt        from a conversation to token ids; text goes back, vocabulary knows what the tokens say
+sampling      the next token of a row
+memory        keys and values of prompts and rows; prefixes finds prompts that begin alike
+attention     the attention of one flat pass; rows is that of the rows that decode, kernels what both compute with
+view          a model as the engine runs it; fused is the fast way through blocks of the Llama family
+loading       model and tokenizer, from wherever they are; packaged and gguf_file read the formats, quiet hides the bars
+quantized     weights in 4 or 8 bits; stored keeps them in a folder
+products      matrix products laid out for the CPU; packed and packed_groups are the layouts
+threads       keeping the cores for the thread that decodes; thread_tuner says how many it takes
 """
 
 from __future__ import annotations

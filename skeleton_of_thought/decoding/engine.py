@@ -14,11 +14,11 @@ import torch
 from skeleton_of_thought.decoding.generation import Generation
 from skeleton_of_thought.decoding.job import Job
 from skeleton_of_thought.decoding.loading import load_model
-from skeleton_of_thought.decoding.pace import Pace, threads_to_use
 from skeleton_of_thought.decoding.prompt import PromptEncoder
 from skeleton_of_thought.decoding.sampling import Defaults, RowSampler
 from skeleton_of_thought.decoding.scheduler import Scheduler
 from skeleton_of_thought.decoding.text import TextStream
+from skeleton_of_thought.decoding.thread_tuner import ThreadTuner, threads_to_use
 from skeleton_of_thought.decoding.threads import in_passing
 from skeleton_of_thought.decoding.view import ModelView
 from skeleton_of_thought.decoding.vocabulary import Vocabulary
@@ -252,7 +252,7 @@ class _Worker:
         self._max_queue = max_queue
         self._news = threading.Condition()
         self._cancelled = False
-        self._pace: Pace | None = None
+        self._tuner: ThreadTuner | None = None
         self._thread = threading.Thread(target=self._run, name="skeleton-of-thought-decoding", daemon=True)
         self._thread.start()
 
@@ -299,7 +299,7 @@ class _Worker:
 
     def _run(self) -> None:
         scheduler = self.scheduler
-        self._pace = Pace(threads_to_use()) if scheduler.on_cpu else None
+        self._tuner = ThreadTuner(threads_to_use()) if scheduler.on_cpu else None
         while True:
             with self._news:
                 if not scheduler.busy:
@@ -316,19 +316,19 @@ class _Worker:
 
     def _step(self) -> None:
         """One step, with the threads that suit the machine as it is now; other threads' numbers are left alone."""
-        pace = self._pace
-        if pace is None:
+        tuner = self._tuner
+        if tuner is None:
             self.scheduler.step()
             return
         usual, start = torch.get_num_threads(), time.perf_counter()
-        if usual != pace.threads:
-            torch.set_num_threads(pace.threads)
+        if usual != tuner.threads:
+            torch.set_num_threads(tuner.threads)
         try:
             rows = self.scheduler.step()
         finally:
-            if usual != pace.threads:
+            if usual != tuner.threads:
                 torch.set_num_threads(usual)
-        pace.took(rows, time.perf_counter() - start)
+        tuner.took(rows, time.perf_counter() - start)
 
     def _wait_for_work(self) -> None:
         """Wait for the first request and a moment longer: what comes together begins together."""

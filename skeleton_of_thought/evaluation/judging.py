@@ -144,7 +144,7 @@ def _opinion(client: Client, task: Task, turns: Turns, *, skeleton_first: bool) 
             error
         )
     verdict = verdict_of(preference(reply, task["form"]), skeleton_first=skeleton_first)
-    said = {
+    said: dict[str, Any] = {
         "skeleton_first": skeleton_first,
         "verdict": verdict,
         "reply": reply[-_LONGEST_REPLY:],

@@ -3,7 +3,18 @@
 It speaks both wire formats, whole and streamed, at a given pace; counts tokens and prompt caches as the
 providers do; keeps a ledger of every request; answers skeleton and point requests with plausible text; and
 fails as asked. Everything can be read and set in the process, and over HTTP: `GET` and `DELETE /ledger`
-(`?texts=true` with prompts and answers); `GET`, `POST` and `DELETE /faults`; `DELETE /cache`.
+(`?texts=true` with prompts and answers); `GET`, `POST` and `DELETE /faults`; `DELETE /cache`. In reading order:
+
+server          the server in a thread; connection watches and breaks its connections
+application     the endpoints and what they share
+wire_openai     one wire format: reading requests, writing answers; wire_anthropic is the other, fields reads the JSON
+request         what was asked, whichever format it came in
+errors          what a provider refuses, in its words; quotas are its rate limits
+answers         what is said when nobody scripts it
+planned_answer  the reply, cut to what request and fault allow, and its pace; prompt_cache knows earlier prompts
+faults          failures on demand
+responding      sends one answer, with its fault
+ledger          every request that came
 """
 
 from __future__ import annotations

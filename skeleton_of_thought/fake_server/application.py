@@ -17,7 +17,7 @@ from starlette.routing import Route
 from skeleton_of_thought.errors import ConfigurationError
 from skeleton_of_thought.fake_server import wire_anthropic, wire_openai
 from skeleton_of_thought.fake_server.answers import FakeReply, PlausibleAnswers
-from skeleton_of_thought.fake_server.errors import Problem, RejectedError, check_model_takes, invalid
+from skeleton_of_thought.fake_server.errors import ErrorResponse, RejectedError, check_model_takes, invalid
 from skeleton_of_thought.fake_server.faults import Faults, fault_from_json
 from skeleton_of_thought.fake_server.ledger import Ledger
 from skeleton_of_thought.fake_server.planned_answer import Pace, PlannedAnswer, plan
@@ -61,8 +61,8 @@ class Provider:
         """The ASGI application."""
         return Starlette(
             routes=[
-                Route("/v1/chat/completions", _Chat(self, "openai"), methods=["POST"]),
-                Route("/v1/messages", _Chat(self, "anthropic"), methods=["POST"]),
+                Route("/v1/chat/completions", _Endpoint(self, "openai"), methods=["POST"]),
+                Route("/v1/messages", _Endpoint(self, "anthropic"), methods=["POST"]),
                 Route("/v1/messages/count_tokens", self._count_tokens, methods=["POST"]),
                 Route("/v1/models", self._models),
                 Route("/ledger", self._ledger, methods=["GET", "DELETE"]),
@@ -106,7 +106,7 @@ class Provider:
         return JSONResponse({"faults": [fault.to_json() for fault in self.faults.active]})
 
 
-class _Chat:
+class _Endpoint:
     """The endpoint of one wire format."""
 
     def __init__(self, provider: Provider, api: Api) -> None:
@@ -147,7 +147,7 @@ class _Chat:
             if entry.ended is None:
                 provider.ledger.close(entry, "disconnected")
 
-    async def _read(self, http: Request) -> tuple[ChatRequest, Problem | None]:
+    async def _read(self, http: Request) -> tuple[ChatRequest, ErrorResponse | None]:
         """The request; an empty one, for the ledger, with the problem if it cannot be read."""
         client = f"{http.client.host}:{http.client.port}" if http.client else ""
         try:
@@ -156,8 +156,8 @@ class _Chat:
             return ChatRequest(api=self._api, model="", messages=(), blocks=(), client=client), error.problem
 
     def _decide(
-        self, request: ChatRequest, entry: Entry, malformed: Problem | None
-    ) -> tuple[PlannedAnswer | None, Problem | None]:
+        self, request: ChatRequest, entry: Entry, malformed: ErrorResponse | None
+    ) -> tuple[PlannedAnswer | None, ErrorResponse | None]:
         """How a request is answered, or why it is refused."""
         provider = self._provider
         if malformed is not None:

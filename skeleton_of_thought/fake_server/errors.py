@@ -19,7 +19,7 @@ _FIRST_WITHOUT_PREFILL = (4, 6)
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class ErrorResponse:
     """An error answer.
 
     Attributes:
@@ -38,16 +38,16 @@ class Problem:
 
 
 class RejectedError(SkeletonOfThoughtError):
-    """A request the server answers with a `Problem` instead of a text."""
+    """A request the server answers with a `ErrorResponse` instead of a text."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: ErrorResponse) -> None:
         super().__init__(problem.message)
         self.problem = problem
 
 
 def invalid(message: str, *, param: str | None = None, code: str | None = None) -> RejectedError:
     """The error for a request that is malformed or asks for what the model does not do."""
-    return RejectedError(Problem(400, message, code=code, param=param))
+    return RejectedError(ErrorResponse(400, message, code=code, param=param))
 
 
 def check_model_takes(request: ChatRequest) -> None:

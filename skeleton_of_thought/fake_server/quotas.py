@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from skeleton_of_thought.fake_server.errors import Problem, RejectedError
+from skeleton_of_thought.fake_server.errors import ErrorResponse, RejectedError
 
 if TYPE_CHECKING:
     from skeleton_of_thought.fake_server.request import Api
@@ -116,4 +116,4 @@ def _refused(message: str, *, wait: float | None) -> RejectedError:
         if wait is None
         else {"retry-after": str(max(1, math.ceil(wait))), "retry-after-ms": f"{wait * 1000:.0f}"}
     )
-    return RejectedError(Problem(429, message, code="rate_limit_exceeded", headers=headers))
+    return RejectedError(ErrorResponse(429, message, code="rate_limit_exceeded", headers=headers))

@@ -7,7 +7,7 @@ import json
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
-from skeleton_of_thought.fake_server.errors import PREFILL_REFUSED, Problem, RejectedError
+from skeleton_of_thought.fake_server.errors import PREFILL_REFUSED, ErrorResponse, RejectedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from skeleton_of_thought.fake_server.planned_answer import PlannedAnswer
     from skeleton_of_thought.fake_server.request import Api, ChatRequest
 
-_OVERLOADED = Problem(529, "Overloaded")
-_BROKEN = Problem(500, "The server had an error while processing your request.")
+_OVERLOADED = ErrorResponse(529, "Overloaded")
+_BROKEN = ErrorResponse(500, "The server had an error while processing your request.")
 
 
 class WireStream(Protocol):
@@ -49,7 +49,7 @@ class WireStream(Protocol):
         """An event whose JSON ends too early."""
         ...
 
-    def error(self, problem: Problem) -> bytes:
+    def error(self, problem: ErrorResponse) -> bytes:
         """An error in mid-answer."""
         ...
 
@@ -69,13 +69,12 @@ class Wire(Protocol):
         """An answer without streaming."""
         ...
 
-    def error(self, problem: Problem) -> dict[str, Any]:
+    def error(self, problem: ErrorResponse) -> dict[str, Any]:
         """The body of an error answer."""
         ...
 
-    @property
-    def Stream(self) -> type[WireStream]:  # noqa: N802  a class in a module
-        """The events of streamed answers."""
+    def streamed(self, turn: PlannedAnswer) -> WireStream:
+        """The events of an answer that is streamed."""
         ...
 
 
@@ -103,7 +102,7 @@ class Responder:
         self._headers = headers
         self._close = close
 
-    async def refuse(self, problem: Problem) -> None:
+    async def refuse(self, problem: ErrorResponse) -> None:
         """Send an error instead of an answer."""
         self._close("refused")
         await self._send_json(problem.status, self._wire.error(problem), problem.headers)
@@ -143,7 +142,7 @@ class Responder:
             await self._send_json(200, self._wire.whole(turn))
 
     async def _stream(self, turn: PlannedAnswer, begins: Callable[[], None]) -> None:
-        stream, fault = self._wire.Stream(turn), turn.fault
+        stream, fault = self._wire.streamed(turn), turn.fault
         await self._start(
             200, {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
         )
@@ -208,15 +207,15 @@ def check_fault(fault: Fault | None, api: Api) -> None:
         return
     headers = {} if fault.retry_after is None else {"retry-after": f"{fault.retry_after:g}"}
     refusals = {
-        "rate_limit": Problem(429, "Rate limit reached.", code="rate_limit_exceeded", headers=headers),
+        "rate_limit": ErrorResponse(429, "Rate limit reached.", code="rate_limit_exceeded", headers=headers),
         "server_error": _BROKEN,
-        "overloaded": Problem(529, "Overloaded", headers=headers),
-        "unauthorized": Problem(401, "Incorrect API key provided.", code="invalid_api_key"),
-        "unknown_model": Problem(404, "The model does not exist.", code="model_not_found"),
-        "prefill_rejected": Problem(400, PREFILL_REFUSED),
+        "overloaded": ErrorResponse(529, "Overloaded", headers=headers),
+        "unauthorized": ErrorResponse(401, "Incorrect API key provided.", code="invalid_api_key"),
+        "unknown_model": ErrorResponse(404, "The model does not exist.", code="model_not_found"),
+        "prefill_rejected": ErrorResponse(400, PREFILL_REFUSED),
     }
     if api == "anthropic":
-        refusals["content_filter"] = Problem(400, "Output blocked by content filtering policy")
+        refusals["content_filter"] = ErrorResponse(400, "Output blocked by content filtering policy")
     if fault.kind in refusals:
         raise RejectedError(refusals[fault.kind])
 

@@ -22,7 +22,7 @@ from skeleton_of_thought.messages import Message
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from skeleton_of_thought.fake_server.errors import Problem
+    from skeleton_of_thought.fake_server.errors import ErrorResponse
     from skeleton_of_thought.fake_server.planned_answer import PlannedAnswer
 
 _BREAKPOINTS = 4
@@ -125,7 +125,12 @@ def whole(turn: PlannedAnswer) -> dict[str, Any]:
     }
 
 
-class Stream:
+def streamed(turn: PlannedAnswer) -> AnthropicStream:
+    """The events of an answer that is streamed."""
+    return AnthropicStream(turn)
+
+
+class AnthropicStream:
     """The events of one streamed answer."""
 
     def __init__(self, turn: PlannedAnswer) -> None:
@@ -178,12 +183,12 @@ class Stream:
         """An event whose JSON ends too early."""
         return b'event: content_block_delta\ndata: {"type": "content_block_delta", "index": 0, "delta"\n\n'
 
-    def error(self, problem: Problem) -> bytes:
+    def error(self, problem: ErrorResponse) -> bytes:
         """An error in mid-answer."""
         return _event("error", error=error(problem)["error"])
 
 
-def error(problem: Problem) -> dict[str, Any]:
+def error(problem: ErrorResponse) -> dict[str, Any]:
     """The body of an error answer."""
     kind = _ERROR_TYPES.get(problem.status, "invalid_request_error")
     return {"type": "error", "error": {"type": kind, "message": problem.message}}

@@ -21,7 +21,7 @@ from skeleton_of_thought.messages import Message, Role
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from skeleton_of_thought.fake_server.errors import Problem
+    from skeleton_of_thought.fake_server.errors import ErrorResponse
     from skeleton_of_thought.fake_server.planned_answer import PlannedAnswer
 
 _ROLES: Mapping[str, Role] = {
@@ -106,7 +106,12 @@ def whole(turn: PlannedAnswer) -> dict[str, Any]:
     return _envelope(turn, "chat.completion") | {"choices": [choice], "usage": usage(turn)}
 
 
-class Stream:
+def streamed(turn: PlannedAnswer) -> OpenAIStream:
+    """The events of an answer that is streamed."""
+    return OpenAIStream(turn)
+
+
+class OpenAIStream:
     """The events of one streamed answer."""
 
     def __init__(self, turn: PlannedAnswer) -> None:
@@ -144,7 +149,7 @@ class Stream:
         """An event whose JSON ends too early."""
         return self._before + b'"\n\n'
 
-    def error(self, problem: Problem) -> bytes:
+    def error(self, problem: ErrorResponse) -> bytes:
         """An error in mid-answer."""
         return _event(error(problem))
 
@@ -156,7 +161,7 @@ class Stream:
         return _event(chunk)
 
 
-def error(problem: Problem) -> dict[str, Any]:
+def error(problem: ErrorResponse) -> dict[str, Any]:
     """The body of an error answer."""
     kind = _ERROR_TYPES.get(problem.status, "invalid_request_error")
     return {

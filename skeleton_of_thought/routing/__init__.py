@@ -1,4 +1,20 @@
-"""Is this question worth a skeleton? Routers without a framework; the default needs no model at all."""
+"""Is this question worth a skeleton? Routers without a framework; the default needs no model at all.
+
+In reading order (training/ makes what these load):
+
+decision     what a router says, and what a router is
+question     which part of a message is the question
+features     what can be seen in it without a model; linear weighs that
+lexical      the default router, made of these two
+embedding    a sentence-embedding model next to the features; encoding makes its token ids
+classifier   a fine-tuned sequence classifier
+prompting    a chat model is asked
+labels       answers looked up in a file; tables reads the files
+gain         what writing in points would save
+combining    routers made of routers
+second_look  the route again, when the outline is there
+registry     all of them by name
+"""
 
 from skeleton_of_thought.routing.classifier import ClassifierRouter
 from skeleton_of_thought.routing.combining import FirstConfident, FixedRouter, LoadAwareRouter

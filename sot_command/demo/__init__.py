@@ -4,7 +4,7 @@ Needs the extra `demo` (Gradio), which is imported when a page is made. Nothing 
 analytics are switched off, and the page may load from its own server only.
 """
 
-from sot_command.demo.lanes import Lane, Race
+from sot_command.demo.lanes import Lane, SideBySide
 from sot_command.demo.server import application, listen, serve
 
-__all__ = ["Lane", "Race", "application", "listen", "serve"]
+__all__ = ["Lane", "SideBySide", "application", "listen", "serve"]

@@ -7,7 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sot_command.demo.lanes import Lane, Race
+    from sot_command.demo.lanes import Lane, SideBySide
 
 CSS = """
 .lane { border: 1px solid var(--border-color-primary); border-radius: 10px; padding: 14px 18px; min-height: 22em; }
@@ -43,7 +43,7 @@ def column(lane: Lane) -> str:
     )
 
 
-def verdict(race: Race) -> str:
+def verdict(race: SideBySide) -> str:
     """Who was faster, once both are over."""
     plain, sot = race.plain.answer, race.sot.answer
     if plain is None or sot is None:

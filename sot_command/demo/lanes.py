@@ -121,7 +121,7 @@ class Lane:
                 pass
 
 
-class Race:
+class SideBySide:
     """Both ways at the same time.
 
     Args:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from skeleton_of_thought.errors import require
 from sot_command.demo.columns import column, verdict, waiting
-from sot_command.demo.lanes import Race
+from sot_command.demo.lanes import SideBySide
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -54,7 +54,7 @@ def build(client: Client, *, max_points: int | None) -> Any:
             empty = waiting("The question is empty; type one.")
             yield empty, empty, ""
             return
-        running = Race(question, client, max_points=max_points)
+        running = SideBySide(question, client, max_points=max_points)
         async with contextlib.aclosing(running.run()) as moments:
             async for _ in moments:
                 yield column(running.plain), column(running.sot), verdict(running)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from skeleton_of_thought.options import RunSettings
     from skeleton_of_thought.request import Delta, Request
     from skeleton_of_thought.routing import Decision, Router
-    from sot_command.server.reading import ChatRequest
+    from sot_command.server.reading import CompletionRequest
     from sot_command.server.upstreams import Upstream
 
 logger = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class Answerer:
         """What the model's points cost, as far as answers in this process have told."""
         return speeds_of(self.upstream.identity)
 
-    async def open(self, request: ChatRequest) -> Answering:
+    async def open(self, request: CompletionRequest) -> ServedAnswer:
         """Decide how a request is answered; nothing is sent yet."""
         decision = request.decision
         if decision is None and self.load_aware:
@@ -69,13 +69,13 @@ class Answerer:
             decision = await self.router.aroute(request.messages)
             reason = f"confidence {decision.confidence:.2f}: {decision.reason}"
             decision = dataclasses.replace(decision, reason=reason, seconds=time.perf_counter() - started)
-        return Answering(self, request, decision)
+        return ServedAnswer(self, request, decision)
 
 
-class Answering:
+class ServedAnswer:
     """One answer on its way."""
 
-    def __init__(self, answerer: Answerer, request: ChatRequest, decision: Decision) -> None:
+    def __init__(self, answerer: Answerer, request: CompletionRequest, decision: Decision) -> None:
         self._answerer = answerer
         self._request = request
         self._decision = decision

@@ -21,7 +21,7 @@ from skeleton_of_thought.messages import Message
 from skeleton_of_thought.request import Request as ModelRequest
 from sot_command.server.metrics import Metrics
 from sot_command.server.problems import Problem, problem_of
-from sot_command.server.reading import ChatRequest, read
+from sot_command.server.reading import CompletionRequest, read
 from sot_command.server.writing import Gathered, Writer, event, text_choice
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from sot_command.server.answering import Answerer, Answering
+    from sot_command.server.answering import Answerer, ServedAnswer
 
 logger = logging.getLogger("sot_command.server")
 
@@ -68,7 +68,7 @@ class Service:
         """The ASGI application."""
         return Starlette(
             routes=[
-                Route("/v1/chat/completions", _Chat(self), methods=["POST"]),
+                Route("/v1/chat/completions", _ChatCompletions(self), methods=["POST"]),
                 Route("/v1/models", self._models),
                 Route("/v1/models/{name:path}", self._model),
                 Route("/health", self._health),
@@ -155,7 +155,7 @@ class Service:
         return PlainTextResponse(self.metrics.text(), media_type="text/plain; version=0.0.4")
 
 
-class _Chat:
+class _ChatCompletions:
     """The endpoint of chat completions: an answer is worked on only while its client is there."""
 
     def __init__(self, service: Service) -> None:
@@ -183,7 +183,7 @@ class _Chat:
             if gone:
                 exchange.note("client left")
 
-    async def _read(self, http: Request) -> ChatRequest:
+    async def _read(self, http: Request) -> CompletionRequest:
         service = self._service
         service.check_key(http)
         if service.metrics.in_flight >= service.most_answers:
@@ -205,7 +205,7 @@ class _Chat:
         return request
 
 
-def _check_plain(request: ChatRequest, name: str) -> None:
+def _check_plain(request: CompletionRequest, name: str) -> None:
     """Refuse what an upstream that does not speak OpenAI's language cannot do, rather than leave it out.
 
     Raises:
@@ -227,12 +227,12 @@ class _Exchange:
         self._send = send
         self._started = time.perf_counter()
         self._id = http.headers.get("x-request-id") or uuid.uuid4().hex
-        self._answering: Answering | None = None
+        self._answering: ServedAnswer | None = None
         self._begun = False
         self._noted = False
         self._stream = False
 
-    async def answer(self, request: ChatRequest) -> None:
+    async def answer(self, request: CompletionRequest) -> None:
         """Answer; a failure becomes a response, or the last event of a stream."""
         self._stream = request.stream
         self._service.metrics.in_flight += 1
@@ -282,7 +282,9 @@ class _Exchange:
             told["problem"] = problem
         logger.log(logging.INFO if outcome == "200" else logging.WARNING, "%s", json.dumps(told))
 
-    async def _write_stream(self, answering: Answering, request: ChatRequest, writer: Writer) -> None:
+    async def _write_stream(
+        self, answering: ServedAnswer, request: CompletionRequest, writer: Writer
+    ) -> None:
         relayed = False
         async with contextlib.aclosing(answering.pieces(shown=True)) as pieces:
             async for piece in pieces:
@@ -304,7 +306,7 @@ class _Exchange:
         sot = answer.to_dict() if request.shows_sot else None
         await self._more(end + writer.closing(usage, sot), last=True)
 
-    async def _write_whole(self, answering: Answering, request: ChatRequest, writer: Writer) -> None:
+    async def _write_whole(self, answering: ServedAnswer, request: CompletionRequest, writer: Writer) -> None:
         gathered: Gathered | None = None
         async with contextlib.aclosing(answering.pieces(shown=False)) as pieces:
             async for piece in pieces:
@@ -331,7 +333,7 @@ class _Exchange:
             await self._more(event(problem.to_dict()), last=True)
         self.note("broken off", problem.code or problem.param or type(problem).__name__)
 
-    async def _begin(self, content_type: str, answering: Answering, *, length: int | None = None) -> None:
+    async def _begin(self, content_type: str, answering: ServedAnswer, *, length: int | None = None) -> None:
         self._begun = True
         headers = [
             (b"content-type", content_type.encode()),

@@ -42,7 +42,7 @@ _USUAL_POINTS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChatRequest:
+class CompletionRequest:
     """What a caller asks for.
 
     Attributes:
@@ -80,7 +80,7 @@ class ChatRequest:
         return Decision(self.route, 1.0, "chosen by the request") if self.route else None
 
 
-def read(body: Any, *, forced: str | None = None, max_points: int | None = None) -> ChatRequest:
+def read(body: Any, *, forced: str | None = None, max_points: int | None = None) -> CompletionRequest:
     """Read and check a body.
 
     Args:
@@ -104,7 +104,7 @@ def read(body: Any, *, forced: str | None = None, max_points: int | None = None)
     fields = {name: value for name, value in body.items() if name not in _OWN and value is not None}
     limit = _limit(fields)
     share = None if limit is None else limit // (max_points or _USUAL_POINTS)
-    return ChatRequest(
+    return CompletionRequest(
         model=model,
         messages=_messages(body.get("messages")),
         stream=bool(body.get("stream")),

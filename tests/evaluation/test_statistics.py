@@ -16,6 +16,7 @@ from skeleton_of_thought.evaluation.statistics import (
     quantile,
     speed_up,
 )
+from skeleton_of_thought.routing.training.metrics import Scores
 
 
 def test_examples():
@@ -96,3 +97,12 @@ def test_intercept_of_a_line_and_of_one_length():
     # x -1, 0, 2 with y 0, 1, 1: means 1/3 and 2/3, spread 14/3, product sum 4/3, slope 2/7, intercept 4/7.
     assert intercept([(-1, 0), (0, 1), (2, 1)]) == pytest.approx(4 / 7)
     assert intercept([(1, 0), (1, 1)]) == 0.5
+
+
+def test_a_bootstrap_of_a_measure_that_is_no_mean_is_around_it():
+    """F1 of a router: 25 right of the 30 it said yes to, none missed."""
+    pairs = [(True, True)] * 25 + [(True, False)] * 5 + [(False, False)] * 30
+    found = bootstrap(pairs, lambda drawn: Scores.of(*zip(*drawn, strict=True)).f1)
+    assert found.value == pytest.approx(10 / 11)
+    assert found.low < found.value < found.high
+    assert 0.05 < found.high - found.low < 0.4

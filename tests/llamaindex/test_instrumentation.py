@@ -116,14 +116,14 @@ async def test_a_fallback_is_counted_once_however_often_it_calls(recorder):
 
 
 def test_a_ledger_is_closed_behind_its_block():
-    from llamaindex_sot.fallback_usage import open_ledger
+    from llamaindex_sot.fallback_usage import counted_usage
 
     llm = ChatLLM()
-    with open_ledger() as ledger:
+    with counted_usage() as counted:
         llm.chat([ChatMessage(content="a b")])
-    before = ledger.usage
+    before = counted.usage
     llm.chat([ChatMessage(content="a b")])
-    assert ledger.usage == before
+    assert counted.usage == before
     assert before.output_tokens == 3
 
 

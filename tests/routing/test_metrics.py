@@ -9,7 +9,6 @@ from skeleton_of_thought.routing import Decision, FixedRouter, LabelledQuestion
 from skeleton_of_thought.routing.training.calibration import calibrate
 from skeleton_of_thought.routing.training.metrics import (
     Scores,
-    bootstrap,
     calibration_error,
     evaluate,
     probability,
@@ -49,14 +48,6 @@ def test_wilson_against_the_textbook() -> None:
     low, high = wilson(75, 80)
     assert (round(low, 3), round(high, 3)) == (0.862, 0.973)
     assert wilson(0, 0) == (0.0, 1.0)
-
-
-def test_bootstrap_is_around_the_measure_and_repeatable() -> None:
-    said, labels = [True] * 30 + [False] * 30, [True] * 25 + [False] * 35
-    low, high = bootstrap(said, labels, lambda scores: scores.f1)
-    assert low < Scores.of(said, labels).f1 < high
-    assert 0.05 < high - low < 0.4
-    assert bootstrap(said, labels, lambda scores: scores.f1) == (low, high)
 
 
 def test_calibration_error_by_hand() -> None:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import math
-import random
 import time
 from dataclasses import dataclass
 from statistics import median, quantiles
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from skeleton_of_thought.routing.decision import Decision, Router
     from skeleton_of_thought.routing.labels import LabelledQuestion
 
 _Z_95: Final = 1.959964
 _BINS: Final = 10
-_RESAMPLES: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,22 +134,6 @@ def wilson(hits: int, trials: int) -> tuple[float, float]:
     middle = (share + scale / 2) / (1 + scale)
     half = math.sqrt(share * (1 - share) * scale + scale**2 / 4) / (1 + scale)
     return (max(0.0, middle - half), min(1.0, middle + half))
-
-
-def bootstrap(
-    said: Sequence[bool],
-    labels: Sequence[bool],
-    measure: Callable[[Scores], float],
-    *,
-    seed: int = 0,
-) -> tuple[float, float]:
-    """95 % interval of a measure that is no plain share, such as F1: percentiles over resampled questions."""
-    pairs = list(zip(said, labels, strict=True))
-    draw = random.Random(seed)
-    values = sorted(
-        measure(Scores.of(*zip(*draw.choices(pairs, k=len(pairs)), strict=True))) for _ in range(_RESAMPLES)
-    )
-    return (values[int(_RESAMPLES * 0.025)], values[int(_RESAMPLES * 0.975)])
 
 
 def _share(part: float, whole: float) -> float:

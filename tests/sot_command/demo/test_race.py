@@ -13,7 +13,7 @@ from skeleton_of_thought.clients import open_client
 from skeleton_of_thought.events import PointEnded, PointStarted, PointText, RouteChosen, SkeletonText
 from skeleton_of_thought.fake_server import FakeServer, Pace, PlausibleAnswers
 from sot_command.choices import RouteChoice
-from sot_command.demo import Lane, Race
+from sot_command.demo import Lane, SideBySide
 from sot_command.demo.columns import column, text, verdict, waiting
 
 QUESTION = "How can I improve my time management skills?"
@@ -41,7 +41,7 @@ async def watch(race):
 
 
 async def test_both_are_written_at_the_same_time(client):
-    race = Race(QUESTION, client, max_points=10)
+    race = SideBySide(QUESTION, client, max_points=10)
     seen = await watch(race)
     assert (race.plain.answer.route, race.sot.answer.route) == ("direct", "sot")
     assert race.plain.text == race.plain.answer.text
@@ -57,7 +57,7 @@ async def test_both_are_written_at_the_same_time(client):
 
 async def test_an_error_ends_its_lane_only(client, server):
     server.faults.add("unauthorized", stage="direct")
-    race = Race(QUESTION, client, max_points=10)
+    race = SideBySide(QUESTION, client, max_points=10)
     seen = await watch(race)
     assert race.plain.error.endswith("Check the key in OPENAI_API_KEY or ANTHROPIC_API_KEY.")
     assert 'role="alert"' in seen[-1][0]
@@ -76,7 +76,7 @@ async def test_an_error_nobody_foresaw_is_named_and_logged(caplog):
         def stream(self, request):
             raise RuntimeError("no such luck")
 
-    race = Race(QUESTION, Broken(), max_points=10)
+    race = SideBySide(QUESTION, Broken(), max_points=10)
     await watch(race)
     assert race.plain.error == "RuntimeError: no such luck"
     assert "the demo could not answer" in caplog.text
@@ -84,7 +84,7 @@ async def test_an_error_nobody_foresaw_is_named_and_logged(caplog):
 
 async def test_who_leaves_stops_the_requests(client, server):
     server.provider.pace = Pace(first_token=0.05, per_token=0.2)
-    race = Race(QUESTION, client, max_points=10)
+    race = SideBySide(QUESTION, client, max_points=10)
     moments = race.run()
     await anext(moments)
     await asyncio.sleep(0.5)

@@ -18,7 +18,7 @@ _DRIFT = 1.002  # the usual time of a step grows so much a step: texts grow long
 _GROUPS, _OWN_GROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 
-class Pace:
+class ThreadTuner:
     """Chooses a number of threads for every step, by the steps before it.
 
     The threads of a kernel wait for the last of them, and a step has some hundred kernels. While a neighbour has

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from skeleton_of_thought.decoding import pace as module
-from skeleton_of_thought.decoding.pace import Pace, usable_cpus
+from skeleton_of_thought.decoding import thread_tuner as module
+from skeleton_of_thought.decoding.thread_tuner import ThreadTuner, usable_cpus
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,76 +17,76 @@ QUIET = {1: 1.7, 2: 1.0, 4: 0.6}
 BUSY = {1: 2.0, 2: 19.0, 4: 30.0}
 
 
-def run(pace: Pace, machine: dict[int, float], steps: int, rows: int = 1) -> tuple[float, list[int]]:
+def run(tuner: ThreadTuner, machine: dict[int, float], steps: int, rows: int = 1) -> tuple[float, list[int]]:
     """Seconds of so many steps, and the threads of each."""
     seconds, threads = 0.0, []
     for _ in range(steps):
-        threads.append(pace.threads)
-        seconds += machine[pace.threads]
-        pace.took(rows, machine[pace.threads])
+        threads.append(tuner.threads)
+        seconds += machine[tuner.threads]
+        tuner.took(rows, machine[tuner.threads])
     return seconds, threads
 
 
 def test_a_quiet_machine_is_used_whole() -> None:
-    pace = Pace(2, lambda: False)
-    seconds, threads = run(pace, QUIET, 100)
+    tuner = ThreadTuner(2, lambda: False)
+    seconds, threads = run(tuner, QUIET, 100)
     assert threads[-80:] == [2] * 80
     assert seconds < 100 * 1.05
 
 
 def test_a_neighbour_is_noticed_in_one_step_and_gone_in_a_few() -> None:
-    pace = Pace(2, lambda: False)
-    run(pace, QUIET, 50)
-    seconds, threads = run(pace, BUSY, 200)
+    tuner = ThreadTuner(2, lambda: False)
+    run(tuner, QUIET, 50)
+    seconds, threads = run(tuner, BUSY, 200)
     assert threads[1] == 1
     assert threads.count(2) <= 6
     assert seconds < 200 * 2.5
-    _, threads = run(pace, QUIET, 600)
+    _, threads = run(tuner, QUIET, 600)
     assert threads[-1] == 2
 
 
 def test_a_neighbour_who_was_there_first_is_noticed_too() -> None:
-    seconds, threads = run(Pace(2, lambda: True), BUSY, 100)
+    seconds, threads = run(ThreadTuner(2, lambda: True), BUSY, 100)
     assert threads.count(2) <= 4
     assert seconds < 100 * 2.7
 
 
 def test_while_others_want_to_run_more_threads_are_hardly_tried() -> None:
     asked = []
-    pace = Pace(2, lambda: asked.append(1) or True)
-    run(pace, QUIET, 50)
-    _, threads = run(pace, BUSY, 400)
+    tuner = ThreadTuner(2, lambda: asked.append(1) or True)
+    run(tuner, QUIET, 50)
+    _, threads = run(tuner, BUSY, 400)
     assert asked
     assert threads.count(2) <= 3
 
 
 def test_a_hiccup_costs_a_few_steps() -> None:
-    pace = Pace(2, lambda: False)
-    run(pace, QUIET, 50)
-    pace.took(1, 40.0)
-    _, threads = run(pace, QUIET, 20)
+    tuner = ThreadTuner(2, lambda: False)
+    run(tuner, QUIET, 50)
+    tuner.took(1, 40.0)
+    _, threads = run(tuner, QUIET, 20)
     assert threads[4:] == [2] * 16
 
 
 def test_texts_that_grow_longer_are_no_sign() -> None:
-    pace = Pace(2, lambda: False)
-    run(pace, QUIET, 50)
+    tuner = ThreadTuner(2, lambda: False)
+    run(tuner, QUIET, 50)
     for step in range(2000):
-        pace.took(1, 1.0 + step / 1000)
-        assert pace.threads == 2
+        tuner.took(1, 1.0 + step / 1000)
+        assert tuner.threads == 2
 
 
 def test_more_rows_are_no_sign_and_other_steps_are_not_compared() -> None:
-    pace = Pace(2, lambda: False)
-    run(pace, QUIET, 50)
-    pace.took(16, 9.0)
-    pace.took(0, 50.0)
-    assert pace.threads == 2
+    tuner = ThreadTuner(2, lambda: False)
+    run(tuner, QUIET, 50)
+    tuner.took(16, 9.0)
+    tuner.took(0, 50.0)
+    assert tuner.threads == 2
 
 
 def test_one_thread_is_left_alone() -> None:
-    pace = Pace(1, lambda: False)
-    assert run(pace, BUSY, 30)[1] == [1] * 30
+    tuner = ThreadTuner(1, lambda: False)
+    assert run(tuner, BUSY, 30)[1] == [1] * 30
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from skeleton_of_thought.request import Delta, Request
 
 
-class Answering:
+class AnswerRun:
     """One answer being written.
 
     Args:
