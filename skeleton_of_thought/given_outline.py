@@ -5,8 +5,6 @@ first: whatever hints that one item needs another's answer, that a text is worke
 one choice is wanted, leaves the question alone.
 """
 
-
-
 from __future__ import annotations
 
 import re

@@ -4,8 +4,6 @@
 each needs what the one before arrived at. Looking costs nothing; points cost requests (issue 19).
 """
 
-
-
 from __future__ import annotations
 
 import re
