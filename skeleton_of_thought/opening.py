@@ -16,6 +16,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from skeleton_of_thought.parsing.code import CodeFences
 from skeleton_of_thought.skeleton import Point, parse_skeleton
 
 if TYPE_CHECKING:
@@ -49,10 +50,9 @@ _ORDINARY = _WORDS & {
 
 _DECORATION = " \t\r*_#>`~=-–—[]()【】「」:：.|"
 _LONGEST_MARK = max(map(len, _WORDS)) + 12
-_FENCE = re.compile(r"\s*(```|~~~)")
 _THOUGHTS = (("<think>", "</think>"), ("<thinking>", "</thinking>"), ("[THINK]", "[/THINK]"))
 _MARKER = re.compile(r"\s*(?:[#>*_\s]*)(?:\(?\d{1,2}\s*[.):、．]|[-*•–]|[a-zA-Z][.)])?[\s*_]*")
-_AFTER = re.compile(r"^\W*(?:after|nach|after sections?)\b\W*([\d\s,;&und]*)\W*$", re.IGNORECASE)
+_AFTER = re.compile(r"\W*+(?:after|nach)(?: sections?)?\b[\W\d]*+(?:(?:and|und)\b[\W\d]*+)*+", re.IGNORECASE)
 _NUMBER = re.compile(r"^[\s#>*_(]*(\d{1,2})\s*[.):、．]")
 _WIDEST_NOTE = 45
 """Words of a planned part, on average, from which a plan holds the texts themselves."""
@@ -97,13 +97,13 @@ class OpeningReader:
         self._taken = {word for word in _WORDS if word in words}
         self._line = ""  # the line that is being written, as far as nothing of it was shown
         self._line_shown = False  # whether some of this line was shown already
-        self._blank = ""  # white space that is not shown before what follows it
+        self._blank: list[str] = []  # white space that is not shown before what follows it
         self._shown: list[str] = []
-        self._fence: str | None = None
+        self._code = CodeFences()
         self._thought_end: str | None = None
         self._seen = ""  # the end of what was read, for marks of thoughts that arrive in pieces
         self._behind: list[str] = []
-        self._open_line = ""
+        self._open_line: list[str] = []
         self._fields: list[Point] = []
         self.marked = False
 
@@ -120,14 +120,13 @@ class OpeningReader:
     def feed(self, delta: str) -> str:
         """Take the next piece; returns what of the reply is certain to be shown."""
         out: list[str] = []
-        rest = delta
-        while rest:
+        lines = delta.split("\n")
+        for place, line in enumerate(lines):
             if self.marked:
-                self._plan(rest)
+                self._plan("\n".join(lines[place:]))
                 break
-            line, newline, rest = rest.partition("\n")
             self._line += line
-            if newline:
+            if place < len(lines) - 1:
                 out.append(self._end_line())
             elif not self._may_be_mark(self._line):
                 out.append(self._show_line())
@@ -145,7 +144,7 @@ class OpeningReader:
             self._line = ""  # a mark and nothing behind it
             return "", Plan(self.opening, managed=False)
         if not self.marked:
-            rest = self._blank + self._line
+            rest = "".join((*self._blank, self._line))
             self._shown.append(rest)
             return rest, Plan(self.opening, managed=not _echoes(self.opening))
         behind = "".join(self._behind)
@@ -163,35 +162,29 @@ class OpeningReader:
         if self._is_mark(self._line):
             self.marked = True
             inline = _behind_mark(self._line)
-            self._line = self._blank = ""
+            self._line = ""
+            self._blank.clear()
             if inline:
                 self._plan(inline + "\n")
             return ""
         shown = self._show_line()
-        self._blank += "\n"
+        self._blank.append("\n")
+        self._code.feed("\n")
         self._line_shown = False
         return shown
 
     def _show_line(self) -> str:
         """What may be shown of the line, with the white space before it."""
-        if not self._line.strip() and not self._line_shown:
-            self._blank += self._line
-            self._line = ""
+        line, self._line = self._line, ""
+        self._code.feed(line)
+        text = line.rstrip(" \t")
+        if not text.strip():
+            self._blank.append(line)
             return ""
-        if not self._line_shown:
-            self._note_fence(self._line)
-        text = self._blank + self._line
-        kept = len(text.rstrip(" \t")) if text.strip() else len(text)
-        self._note_thoughts(self._line)
-        self._blank, self._line, self._line_shown = text[kept:], "", True
-        return text[:kept]
-
-    def _note_fence(self, line: str) -> None:
-        fence = _FENCE.match(line)
-        if fence and self._fence is None:
-            self._fence = fence[1]
-        elif fence and fence[1] == self._fence:
-            self._fence = None
+        self._note_thoughts(line)
+        shown = "".join((*self._blank, text))
+        self._blank, self._line_shown = [line[len(text) :]], True
+        return shown
 
     def _note_thoughts(self, text: str) -> None:
         self._seen = (self._seen + text)[-200:] if len(text) < 200 else text[-4000:]  # noqa: PLR2004 - longer than any mark
@@ -205,8 +198,8 @@ class OpeningReader:
 
     def _may_be_mark(self, line: str) -> bool:
         """Whether the line that is being written may still become the mark."""
-        if self._line_shown or self._fence or self._thought_end or not self._shown_any():
-            return not line.strip() and not self._line_shown
+        if self._line_shown or self._code.fence or self._thought_end or not self._shown_any():
+            return False
         bare = line.strip(_DECORATION).casefold()
         if not bare:
             return len(line) <= _LONGEST_MARK
@@ -215,7 +208,7 @@ class OpeningReader:
         )
 
     def _is_mark(self, line: str) -> bool:
-        if self._line_shown or self._fence or self._thought_end or not self._shown_any():
+        if self._line_shown or self._code.fence or self._thought_end or not self._shown_any():
             return False
         bare = line.strip(_DECORATION)
         if bare == MARK or _behind_mark(line):
@@ -233,21 +226,23 @@ class OpeningReader:
 
     def _plan(self, delta: str) -> None:
         self._behind.append(delta)
-        lines = (self._open_line + delta).split("\n")
-        self._open_line = lines.pop()
-        for line in lines:
-            point = _fields(line, len(self._fields) + 1)
+        first, *others = delta.split("\n")
+        self._open_line.append(first)
+        for line in others:
+            point = _fields("".join(self._open_line), len(self._fields) + 1)
+            self._open_line = [line]
             if point is not None:
                 self._fields.append(point)
 
     def _planned(self, behind: str, *, truncated: bool) -> tuple[Point, ...]:
-        if self._open_line and not truncated:
-            last = _fields(self._open_line, len(self._fields) + 1)
+        open_line = "".join(self._open_line)
+        if open_line and not truncated:
+            last = _fields(open_line, len(self._fields) + 1)
             self._fields += [last] if last else []
         if self._fields:
             return tuple(self._fields)
         points = parse_skeleton(behind).points
-        if truncated and len(points) > 2 and self._open_line.strip():  # noqa: PLR2004 - two are kept anyway
+        if truncated and len(points) > 2 and open_line.strip():  # noqa: PLR2004 - two are kept anyway
             points = points[:-1]
         return _distinct(points)
 
@@ -273,9 +268,9 @@ def _fields(line: str, index: int) -> Point | None:
     if not title or not any(map(str.isalnum, title)) or title.casefold() in {"title", "titel"}:
         return None
     after: tuple[int, ...] = ()
-    if found := next((match for part in parts[2:] if (match := _AFTER.match(part))), None):
-        after = tuple(dict.fromkeys(int(number) for number in re.findall(r"\d+", found[1])))
-        parts = [part for part in parts if not _AFTER.match(part)]
+    if found := next((match for part in parts[2:] if (match := _AFTER.fullmatch(part))), None):
+        after = tuple(dict.fromkeys(int(number) for number in re.findall(r"\d{1,4}", found[0])))
+        parts = [part for part in parts if not _AFTER.fullmatch(part)]
     return Point(index, title, parts[1] if len(parts) > 1 else "", " ".join(parts[2:]), after)
 
 

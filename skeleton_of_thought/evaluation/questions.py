@@ -134,8 +134,9 @@ def _question(row: Any, number: int, place: str) -> EvaluationQuestion:
             f"{', '.join(_REQUEST)}."
         )
     label = row.get("label")
-    suitable = None if label in {None, ""} else LABELS.get(str(label).strip().lower())
-    if suitable is None and label not in {None, ""}:
+    missing = label is None or label == ""  # and not `in {…}`: a list is no member of a set
+    suitable = None if missing else LABELS.get(str(label).strip().lower())
+    if suitable is None and not missing:
         raise ConfigurationError(
             f"{place}: the label {label!r} is none of {', '.join(LABELS)}; leave it out or fix it."
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from skeleton_of_thought.answer import SEPARATOR, AnswerFormat, PointResult, PointStatus, head
@@ -12,11 +13,15 @@ from skeleton_of_thought.provider_errors import describe
 from skeleton_of_thought.usage import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from skeleton_of_thought.request import Request
     from skeleton_of_thought.skeleton import Point
 
+
+_LOG = logging.getLogger(__name__)
+
+_FAILED = "[This point could not be written.]"
 
 _CUT = " […]"
 """What marks a point that its length limit cut off in the middle of a sentence."""
@@ -186,12 +191,31 @@ class PointRun:
     def ending(self, result: PointResult) -> str:
         """What the answer still needs: a note if the point failed, all of it if a function renders it."""
         if callable(self._format):
-            rendered = self._format(result)
+            rendered = self._rendered(self._format, result)
             return SEPARATOR + rendered if rendered else ""
         if result.status == "ok":
             return _CUT if result.finish_reason in _CUT_OFF and self.text[-1:] not in _SENTENCE_ENDS else ""
-        note = "[This point could not be written.]"
-        return f" {note}" if self.has_text else self.open() + note
+        return f" {_FAILED}" if self.has_text else self.open() + _FAILED
+
+    @staticmethod
+    def _rendered(render: Callable[[PointResult], str], result: PointResult) -> str:
+        """The point as the caller's function renders it.
+
+        The text is paid for, so a function that fails, or returns anything but text, costs the point its looks and
+        not its words: it is then shown plain, and the log says why.
+        """
+        problem: object
+        try:
+            rendered: object = render(result)
+        except Exception as error:  # noqa: BLE001 - whatever the caller's function raises
+            problem = describe(error)
+        else:
+            if isinstance(rendered, str):  # "" leaves the point out, as the caller wants
+                return rendered
+            problem = f"it returned {rendered!r}; it must return text"
+        note = "" if result.status == "ok" else _FAILED
+        _LOG.warning("answer_format failed for point %d, which is shown plain: %s", result.index, problem)
+        return head("numbered", result.index, result.title) + " ".join(filter(None, (result.text, note)))
 
 
 def begin(points: Sequence[PointRun], request: Request | None, *, now: float) -> None:

@@ -9,8 +9,11 @@ shown never has to be taken back, and the result is the same however the stream 
 from __future__ import annotations
 
 import re
+from copy import copy
 from functools import lru_cache
 from typing import TYPE_CHECKING
+
+from skeleton_of_thought.parsing.code import CodeFences
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,15 +21,26 @@ if TYPE_CHECKING:
     from skeleton_of_thought.skeleton import Point
 
 _SPACE = re.compile(r"\s+")
-_DECORATION = re.compile(r"[\s#>*_\"“”„'(\[]*")
+_DECORATION = re.compile(r"[\s#>*_\"“”„'(\[]{0,80}")
 _AFTER_NUMBER = ".):．。、)）:："
-_AFTER_TITLE = re.compile(r"[\s*_\"”'\])]*(?:[:：.–—\n]|(?<=[\s*_\"”'\])])-)[\s*_:：\-–—]*")
-_AFTER_QUESTION = re.compile(r"[\s*_\"”'\])]*[?!？！:：.–—\n][\s*_\"”'\]):：\-–—]*")
-_AFTER_BOLD_NUMBER = re.compile(r"[*_]+(?!\S)")
+_AFTER_TITLE = re.compile(r"[\s*_\"”'\])]{0,80}(?:[:：.–—\n]|(?<=[\s*_\"”'\])])-)[\s*_:：\-–—]{0,80}")
+_AFTER_QUESTION = re.compile(r"[\s*_\"”'\])]{0,80}[?!？！:：.–—\n][\s*_\"”'\]):：\-–—]{0,80}")
+_NOTHING_AFTER = re.compile(r"[ *_\"”'\])]{0,80}\Z")
+_AFTER_BOLD_NUMBER = re.compile(r"[*_]{1,80}(?!\S)")
+_NO_LETTERS = re.compile(r"[\W_]{0,80}")
 _COLONS = re.compile(r"[\s:：]*")
 _MOST_ECHOES = 4
+_MOST_LETTERS = 300
+"""Titles with more letters and digits are not looked for."""
+
+_MOST_BETWEEN = 80
+"""Further characters in which a title has to stand, besides four for each of its letters.
+
+This and the bounds in the patterns keep what is looked at per line, and so what is held back, constant: a thousand
+lines of dashes must not be looked through for each of them.
+"""
+
 _SENTENCE_END = ".!?…\"')»”"
-_FENCE = re.compile(r"^[ \t>]*(?:```|~~~)", re.MULTILINE)
 _THINK, _END_THINK = "<think>", "</think>"
 
 
@@ -53,9 +67,13 @@ class PointTextCleaner:
             str(other.index): _title(other.title) for other in points if other.index != point.index
         }
         self._pending = ""
+        self._is_blank = False  # whether that is white space
+        self._blank: list[str] = []  # more of it
         self._last = ""
+        self._echoes = 0
         self._in_head = True
-        self._in_fence = False
+        self._in_thought = False
+        self._code = CodeFences()
         self._strict = strict
         self.ended_by: int | None = None
         self.rest = ""
@@ -71,46 +89,61 @@ class PointTextCleaner:
     def _advance(self, delta: str, *, final: bool) -> str:
         if self.ended_by is not None:
             return ""
-        self._pending += delta
+        if delta.isspace() and not final and self._is_blank:
+            self._blank.append(delta)
+            return ""
+        self._pending = "".join((self._pending, *self._blank, delta))
+        self._blank.clear()
+        self._is_blank = False
         if self._in_head and not self._past_head(final=final):
             return ""
         certain = self._certain(final=final)
         text, self._pending = self._pending[:certain], self._pending[certain:]
-        self._in_fence ^= _fences(text, self._last) % 2 == 1
+        self._is_blank = self._pending.isspace()
+        self._code.feed(text)
         self._last = text[-1:] or self._last
         return text
 
     def _past_head(self, *, final: bool) -> bool:
-        """Remove the head from the pending text; whether text of the point follows."""
-        rest = self._without_head(self._pending, final=final)
-        if rest is None:
-            return False
-        self._pending, self._in_head = rest, False
-        return self.ended_by is None
+        """Remove thoughts and the repeated number and title from the pending text; whether text of the point follows.
 
-    def _without_head(self, text: str, *, final: bool) -> str | None:
-        """The text behind thoughts and the repeated number and title; None if more must be seen first."""
-        for _ in range(_MOST_ECHOES):
-            text = text.lstrip()
-            if text and text[: len(_THINK)] == _THINK[: len(text)]:
-                _, ended, text = text.partition(_END_THINK)
-                if not ended:
-                    return "" if final else None
+        What is certain to be no text is removed at once, so that it is not looked at again with every piece.
+        """
+        while self._echoes < _MOST_ECHOES:
+            if not self._past_thought():
+                return False
+            text = self._pending = self._pending.lstrip()
+            if text.startswith(_THINK):
+                self._in_thought = True
+                self._echoes += 1
                 continue
-            consumed = self._echo(text, final=final)
+            unfinished = bool(text) and _THINK.startswith(text) and not final
+            consumed = None if unfinished else self._echo(text, final=final)
             if consumed is None or (not text and not final):
-                return None
-            if not consumed:
-                break
-            text = text[consumed:]
+                return False
+            self._echoes = self._echoes + 1 if consumed else _MOST_ECHOES
+            self._pending = text[consumed:]
+        if not self._past_thought():
+            return False
+        text = self._pending
         place = _skip(_DECORATION, text, 0)
         other = self._numbered(text, place, self._others, final=final)
         if other is None:
-            return None
+            return False
+        self._in_head = False
         if other:
             self.ended_by, self.rest = other, text
-            return text
-        return text[_skip(_COLONS, text, 0) :]
+            return False
+        self._pending = text[_skip(_COLONS, text, 0) :]
+        return True
+
+    def _past_thought(self) -> bool:
+        """Drop the thought the pending text is in; whether it has ended."""
+        if self._in_thought:
+            _, ended, rest = self._pending.partition(_END_THINK)
+            self._in_thought = not ended
+            self._pending = rest if ended else self._pending[-len(_END_THINK) + 1 :]
+        return not self._in_thought
 
     def _echo(self, text: str, *, final: bool) -> int | None:
         """Length of a repeated "3. Title:" at the start, 0 if there is none, None if that is not certain yet."""
@@ -129,22 +162,21 @@ class PointTextCleaner:
         separator = self._title.separator.match(text, after_title) if after_title else None
         if after_title == len(text) or (separator and separator.end() == len(text)):
             return len(text) if final else None
-        if after_title and not text[after_title:].strip(" *_\"”'])"):
+        if after_title and _NOTHING_AFTER.match(text, after_title):
             return len(text) if final else None
         return separator.end() if separator else after_number if after_title else own_number
 
     def _certain(self, *, final: bool) -> int:
         """How much of the pending text belongs to the point for sure."""
-        fenced, counted = self._in_fence, 0
+        code, counted = copy(self._code), 0
         for space in _SPACE.finditer(self._pending):
             begin, end = space.span()
             if end == len(self._pending):
                 return begin
             if "\n" in space.group():
-                before = self._pending[counted - 1] if counted else self._last
-                fenced ^= _fences(self._pending[counted:begin], before) % 2 == 1
+                code.feed(self._pending[counted:begin])
                 counted = begin
-            if fenced:
+            if code.fence:
                 continue
             before = self._pending[begin - 1] if begin else self._last
             if not before:
@@ -174,7 +206,7 @@ class PointTextCleaner:
         uncertain = False
         for index, title in self._titles.items():
             after = _after_words(text, place, title.words)
-            if after is None or (after and not text[after:].strip(" *_\"”'])")):
+            if after is None or (after and _NOTHING_AFTER.match(text, after)):
                 uncertain = True
             elif after and title.separator.match(text, after):
                 return int(index)
@@ -232,11 +264,6 @@ _title = lru_cache(maxsize=1024)(_Title)
 """Every point of a skeleton looks for the titles of all others."""
 
 
-def _fences(text: str, before: str) -> int:
-    """How many lines of a text begin or end a block of code; `before` is the character before the text."""
-    return len(_FENCE.findall(text if before in {"", "\n"} else f"x{text}"))
-
-
 def _skip(pattern: re.Pattern[str], text: str, start: int) -> int:
     found = pattern.match(text, start)
     return found.end() if found else start
@@ -268,10 +295,14 @@ def _number_in(text: str) -> int:
 
 def _after_words(text: str, start: int, words: str) -> int | None:
     """The place behind the words (given as in `_Title`); 0 if others stand there, None if the text ends too early."""
-    if not words:
+    if not words or len(words) > _MOST_LETTERS:
+        return 0
+    start = _skip(_NO_LETTERS, text, start)
+    if start < len(text) and not text[start].isalnum():
         return 0
     matched = 0
-    for place in range(start, len(text)):
+    end = start + 4 * len(words) + _MOST_BETWEEN
+    for place in range(start, min(end, len(text))):
         for character in text[place].lower():
             if not character.isalnum():
                 continue
@@ -280,4 +311,4 @@ def _after_words(text: str, start: int, words: str) -> int | None:
             matched += 1
         if matched == len(words):
             return place + 1 if not text[place + 1 : place + 2].isalnum() else 0
-    return None
+    return None if len(text) < end else 0

@@ -1,6 +1,7 @@
 """How a list is read out of free text, one idea per file, in the order of the work.
 
 thoughts     what no reader of any text is meant to see: thoughts, wrappers, control tokens, the next turn
+code         whether a text that comes in pieces is in a block of code
 source       what of the text is the answer, as plain lines without HTML
 json_list    the answer is JSON; json_reader reads it, slips and missing end included
 lines        the answer as lines, each with its indentation, frame, marker and body

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from skeleton_of_thought.parsing.item import Item
 from skeleton_of_thought.parsing.json_reader import Object, Value, read_json
-from skeleton_of_thought.parsing.lines import read_lines
+from skeleton_of_thought.parsing.lines import ListedLines, read_lines
 from skeleton_of_thought.parsing.one_line import spread
 from skeleton_of_thought.parsing.top_level import top_level_items
 
@@ -43,21 +44,19 @@ _MOST_DEPTH = 4
 def json_items(text: str) -> list[Item]:
     """The points of the first JSON value in the text that holds some; none if there is no such value."""
     objects: list[Value] = []
+    listed: ListedLines | None = None
     place = 0
     while start := _START.search(text, place):
         value, place = read_json(text, start.end())
         items = _items(value, _MOST_DEPTH)
-        if items and not _is_inside_list(text[: start.end()], text[place:]):
-            return items
+        if items:
+            listed = listed or ListedLines(text)
+            if not listed.surround(
+                start.end(), place
+            ):  # else it is only quoted in a point of a list in plain text
+                return items
         objects += [value] if isinstance(value, Object) else []
     return _items(objects, 1) if len(objects) > 1 else []
-
-
-def _is_inside_list(before: str, after: str) -> bool:
-    """Whether the JSON is only quoted in a point of a list in plain text."""
-    is_listed = [line.marker is not None and line.marker.strong for line in read_lines(before)]
-    listed_after = any(line.marker is not None and line.marker.strong for line in read_lines(after))
-    return is_listed[-1:] == [True] or (any(is_listed) and listed_after)
 
 
 def _items(value: Value, depth: int) -> list[Item]:
@@ -77,13 +76,13 @@ def _items(value: Value, depth: int) -> list[Item]:
 def _items_of_object(value: Object, depth: int) -> list[Item]:
     """The points of an object: a list in one of its values, its numbered values, or its keys."""
     numbered = [item for key, inner in value.pairs if _NUMBERED_KEY.fullmatch(key) and (item := _item(inner))]
-    keys = [key.casefold() for key, _ in value.pairs]
-    repeated = [Item(inner) for key, inner in value.pairs if isinstance(inner, str) and _repeats(key, keys)]
+    heard = Counter(key.casefold() for key, _ in value.pairs)
+    repeated = [
+        Item(inner)
+        for key, inner in value.pairs
+        if isinstance(inner, str) and key.casefold() in _TITLE_KEYS and heard[key.casefold()] > 1
+    ]
     return numbered or _items_of_mapping(value) or _wrapped(value, depth) or repeated
-
-
-def _repeats(key: str, keys: list[str]) -> bool:
-    return key.casefold() in _TITLE_KEYS and keys.count(key.casefold()) > 1
 
 
 def _wrapped(value: Object, depth: int) -> list[Item]:

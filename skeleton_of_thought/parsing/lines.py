@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -77,7 +78,9 @@ def read_lines(text: str) -> list[Line]:
     """Every line of the text, read for its marker; code fences vanish, and program code within them."""
     lines: list[Line] = []
     in_table = False
-    for raw in _outside_code(text.splitlines()):
+    for raw in _without_code(text.splitlines()):
+        if raw is None:
+            continue
         if lines and lines[-1].frame == "plain" and lines[-1].marker is None and _UNDERLINE.fullmatch(raw):
             lines[-1] = replace(lines[-1], frame="heading", sort=raw[0])
             continue
@@ -90,7 +93,46 @@ def read_lines(text: str) -> list[Line]:
     return lines
 
 
-def _outside_code(lines: list[str]) -> Iterator[str]:
+class ListedLines:
+    """Which lines of a text are points of a list by themselves; program code has none.
+
+    Read once for a text, so that asking about many places stays linear.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._starts: list[int] = []
+        self._listed: list[bool] = []
+        place = 0
+        whole = text.splitlines(keepends=True)
+        for raw, line in zip(whole, _without_code(text.splitlines()), strict=True):
+            self._starts.append(place)
+            self._listed.append(line is not None and _is_listed(line))
+            place += len(raw)
+        self._first = self._listed.index(True) if True in self._listed else len(whole)
+        self._last = max((place for place, listed in enumerate(self._listed) if listed), default=-1)
+
+    def surround(self, start: int, end: int) -> bool:
+        """Whether what stands from `start` to `end` belongs to a point: in its line, or between two points."""
+        line = bisect_right(self._starts, start - 1) - 1 if start else -1
+        if line >= 0 and self._listed[line]:
+            return True
+        last = bisect_right(self._starts, end) - 1
+        if self._first > line:
+            return False
+        if self._last > last or (self._last == last and self._starts[last] == end):
+            return True
+        below = self._starts[last + 1] if last + 1 < len(self._starts) else len(self._text)
+        return _is_listed(self._text[end:below])
+
+
+def _is_listed(line: str) -> bool:
+    marker = _read_line(line, in_table=False).marker
+    return marker is not None and marker.strong
+
+
+def _without_code(lines: list[str]) -> Iterator[str | None]:
+    """The lines with None for program code and nothing for fences."""
     code = False
     fenced = False
     for line in lines:
@@ -99,8 +141,8 @@ def _outside_code(lines: list[str]) -> Iterator[str]:
             fenced = not fenced
             code = fenced and fence[1].lower() in _CODE
             yield ""
-        elif not code:
-            yield line
+        else:
+            yield None if code else line
 
 
 def _read_line(raw: str, *, in_table: bool) -> Line:

@@ -89,6 +89,8 @@ def test_files(tmp_path, name, text, expected):
         ("a.jsonl", '{"query": "Why?"}\n', r"no question in it .*query.* request, question"),
         ("a.jsonl", '{"request": "  "}\n', "row 1.*no question"),
         ("a.jsonl", '{"request": "Why?", "label": "maybe"}\n', "label 'maybe'"),
+        ("a.jsonl", '{"request": "Why?", "label": ["sot"]}\n', "label \\['sot'\\]"),
+        ("a.jsonl", '{"request": "Why?", "label": {"sot": 1}}\n', "label {'sot': 1}"),
         (
             "a.jsonl",
             '{"id": 1, "request": "Why?"}\n{"id": 1, "request": "How?"}\n',

@@ -544,6 +544,20 @@ def test_every_order_of_ends_and_failures_keeps_every_text_in_its_place():
 # The format.
 
 
+def broken(_point):
+    raise LookupError("no template")
+
+
+@pytest.mark.parametrize("render", [lambda _point: None, lambda _point: 7, broken])
+def test_a_format_that_fails_costs_no_text(render, caplog):
+    run = begin("1. A\n2. B", answer_format=render)
+    for index in (1, 2):
+        run.done(f"point:{index}", "Some text.")
+    shown = "".join(event.text for event in run.events() if isinstance(event, AnswerText))
+    assert shown == run.answer.text == "1. A: Some text.\n\n2. B: Some text."
+    assert "answer_format failed for point 1" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("answer_format", "expected"),
     [

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from itertools import pairwise
 
 import pytest
@@ -9,6 +8,7 @@ from hypothesis import strategies as st
 
 from skeleton_of_thought.method.point_text import PointTextCleaner
 from skeleton_of_thought.skeleton import Point
+from tests.fixtures.work import is_linear
 
 TITLES = (
     "Set goals",
@@ -223,20 +223,28 @@ def test_any_text_and_any_titles(text, titles, index):
     assert clean(text, index, points=points, cuts=range(len(text))) == clean(text, index, points=points)
 
 
-def test_a_long_text_in_small_pieces_takes_linear_time():
-    def seconds(length):
+UNITS = [
+    "word. ", "word\n", " ", "\n", "3", "*", "Avoid multi", "2. ", "```\n", "---\n", "|\n", "…\n", "> ", "{", '{"', ":",
+    "[(", "3.\n", "Avoid multi-tasking\n", "<think>", "</think>", "Use a calendar\n", "``", "“", "_ ", "\r\n",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("start", ["", "Word.\n", "2. ", "<think>", "**Use a calendar**"])
+def test_work_is_linear_however_the_text_comes(unit, start):
+    def small(text):
         cleaner = PointTextCleaner(POINTS[1], POINTS)
-        started = time.perf_counter()
-        for _ in range(length):
-            cleaner.feed("word. ")
-        return time.perf_counter() - started
+        held = 0
+        for place in range(0, len(text), 3):
+            cleaner.feed(text[place : place + 3])
+            held = max(held, len(cleaner._pending))  # what is looked at again with every piece
+        cleaner.finish()
+        assert held < 600
 
-    seconds(1000)
-    assert min(seconds(8000) for _ in range(3)) < 20 * min(seconds(1000) for _ in range(3))
+    assert is_linear(lambda text: small(start + text), unit, length=600)
+    assert is_linear(lambda text: clean(start + text), unit, length=600)
 
 
-@pytest.mark.parametrize("piece", ["word\n", " ", "\n", "3", "*", "Avoid multi", "2. "])
-def test_a_long_answer_in_one_piece_takes_no_time(piece):
-    started = time.perf_counter()
-    clean(piece * 20_000)
-    assert time.perf_counter() - started < 2
+def test_a_fence_in_pieces_is_a_fence():
+    text = "Run:\n~~~\n```\n3. Avoid multi-tasking\n~~~\nDone."
+    assert clean(text) == clean(text, cuts=range(len(text))) == text

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skeleton_of_thought.opening import OpeningReader
+from tests.fixtures.work import is_linear
 
 OPENING = "Most of it is habit: keep the same hours and a dark room."
 PLAN = "1. Light | dark room, why | 2 sentences\n2. Hours | same every day | 3 bullets\n3. First step | one change | 1 sentence | after 1, 2"
@@ -155,3 +156,41 @@ def test_what_is_shown_does_not_depend_on_the_cuts(reply, cuts):
     shown, plan = once
     if not plan.points and plan.managed:
         assert shown == reply
+
+
+UNITS = [" ", "\n", "|\n", "a | ", "1. A | b | c\n", "```\n", "~", "<think>", "</think>", "OUTLINE\n", "OUT", "*", "x", '1. ["a"]\n',
+         "after ,", "\r", "「", "- ", "“", "{"]  # fmt: skip
+
+
+@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize(
+    "start", ["", "Yes.\n\n", "Yes.\n\n```\n", "Yes.\n\nOUTLINE\n", "Yes.\n\nOUTLINE\n1. A | b | after "]
+)
+def test_work_is_linear_however_the_reply_comes(unit, start):
+    def small(text):
+        reader, held = OpeningReader(), 0
+        for place in range(0, len(text), 3):
+            reader.feed(text[place : place + 3])
+            held = max(held, len(reader._line))  # what is looked at again with every piece
+        reader.finish()
+        assert held < 100
+
+    assert is_linear(lambda text: small(start + text), unit, length=600)
+    assert is_linear(lambda text: read(start + text), unit, length=600)
+
+
+@given(
+    st.lists(
+        st.sampled_from([*UNITS, "`", "``", "Text", "\n\n", "ΟUTLINE", "2. B | c | d\n"]), max_size=30
+    ).map("".join),
+    st.lists(st.integers(0, 200), max_size=30),
+)
+def test_any_reply_is_read_however_its_stream_is_cut(reply, cuts):
+    shown, plan = read(reply, cuts=cuts)
+    assert (shown, plan) == read(reply)
+    assert plan.points or "".join(shown.split()) in "".join(reply.split())
+
+
+def test_a_mark_in_a_fence_that_comes_in_pieces_is_none():
+    reply = f"``\x60py\nOUTLINE\n{PLAN}\n``\x60\nThat was it."
+    assert read(reply, cuts=range(len(reply)))[0] == reply == read(reply)[0]

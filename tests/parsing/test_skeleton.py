@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from skeleton_of_thought import skeleton as module
 from skeleton_of_thought.skeleton import Point, Skeleton, parse_skeleton
+from tests.fixtures.work import is_linear
 
 FOLDER = Path(__file__).parent / "skeletons"
 
@@ -229,6 +230,14 @@ UNITS = pytest.mark.parametrize(
         "2. a ",
         "- - ",
         "“",
+        '1. ["a", 1]\n',
+        '- {"a": 1}\n',
+        '["a", "b"]\n',
+        '1. {"a": "b"\n',
+        '"title": "a", ',
+        "```\n",
+        "---\n",
+        "([",
     ],
 )
 """What, said over and over, could make a parser look at a text again and again."""
@@ -238,32 +247,14 @@ UNITS = pytest.mark.parametrize(
 class TestTime:
     @UNITS
     def test_linear(self, unit):
-        """Ten times the text takes about ten times the work; quadratic work would take a hundred times."""
-        assert lines_run(unit, 20_000) < 20 * lines_run(unit, 2_000)
+        """Twice the text is twice the work, also within a list."""
+        assert is_linear(parse_skeleton, unit)
+        assert is_linear(lambda text: parse_skeleton(f"1. A\n{text}\n2. B\n3. C"), unit)
 
     @UNITS
     def test_a_long_text_ends(self, unit):
         """Of a regular expression that goes back over the text, this takes longer than a test may."""
         parse_skeleton(unit * (300_000 // len(unit)))
-
-
-def lines_run(unit, length):
-    """How many lines of Python the parser runs for a text of this length: the same on every machine."""
-    lines = 0
-
-    def trace(frame, event, argument):
-        nonlocal lines
-        lines += event == "line"
-        return trace
-
-    text = unit * (length // len(unit))
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        parse_skeleton(text)
-    finally:
-        sys.settrace(before)
-    return lines
 
 
 class TestSkeleton:
