@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 from rich.console import Console
@@ -21,18 +22,12 @@ from skeleton_of_thought.evaluation.work import Work, in_threads
 from sot_command.ask import AsJson, BaseUrl, MaxPoints, Model
 
 
-class WayChoice(StrEnum):
-    """Which answers are compared with the plain ones."""
-
-    sot = "sot"
-    routed = "routed"
-
-
 class FormChoice(StrEnum):
     """What a judge is asked for."""
 
     scores = "scores"
     ranking = "ranking"
+    criteria = "criteria"
 
 
 app = typer.Typer(no_args_is_help=True, help="Measure speed and quality on your model and your questions.")
@@ -120,10 +115,34 @@ def quality(
     judge_base_url: Annotated[str | None, typer.Option(help="Address of the judges' API server.")] = None,
     out: Out = Path("sot-eval"),
     way: Annotated[
-        WayChoice, typer.Option(help="Which answers to compare with the plain ones.")
-    ] = WayChoice.sot,
+        str | None,
+        typer.Option(help="Whose wins are counted: sot or routed, or a name in --answers; default: sot."),
+    ] = None,
+    against: Annotated[
+        str | None, typer.Option(help="What they are compared with; default: the plain answers.")
+    ] = None,
+    answers: Annotated[
+        Path | None,
+        typer.Option(help="Judge this file of answers, JSON lines, and not those of sot eval speed."),
+    ] = None,
+    export: Annotated[
+        Path | None,
+        typer.Option(help="Write blind pairs of --answers into this folder, for people who judge."),
+    ] = None,
+    verdicts: Annotated[
+        list[Path] | None,
+        typer.Option(help="Read people's verdicts on exported pairs; may be given several times."),
+    ] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option(help="The key to the letters of --verdicts.", show_default="beside the exported folder"),
+    ] = None,
     form: Annotated[
-        list[FormChoice] | None, typer.Option(help="Scores for both answers, or a ranking; default: both.")
+        list[FormChoice] | None,
+        typer.Option(
+            help="Scores for both answers, a ranking by each metric, or every criterion in one reading with reasons; "
+            "default: the first two, and with --answers the last."
+        ),
     ] = None,
     metric: Annotated[
         list[str] | None,
@@ -135,14 +154,17 @@ def quality(
     tokens_per_minute: TokensPerMinute = None,
     workers: Workers = None,
     ray: Ray = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Let chat models compare the answers of sot eval speed; and measure what needs no judge."""
-    from skeleton_of_thought.evaluation import ModelFolder, continue_with
+    """Let chat models or people compare answers, those of sot eval speed or any; and measure what needs no judge."""
+    from skeleton_of_thought.evaluation import ModelFolder, ResultLines, continue_with
+    from skeleton_of_thought.evaluation.answering import Way
     from skeleton_of_thought.evaluation.judge_prompts import METRICS
     from skeleton_of_thought.evaluation.judging import JudgeWork, pairs_to_judge
     from skeleton_of_thought.evaluation.measures import measure_points
     from skeleton_of_thought.evaluation.quality import judge_results
     from skeleton_of_thought.evaluation.results import write_json
+    from sot_command.judged import judge_answers, print_verdicts
 
     workers = _workers(workers, ray, concurrency)
     unknown = sorted({*(metric or ())} - METRICS.keys())
@@ -155,6 +177,48 @@ def quality(
         requests_per_minute=requests_per_minute,
         tokens_per_minute=tokens_per_minute,
     )
+
+    def judge_rows(rows: Any, lines: ResultLines, *, way: str, against: str, forms: list[FormChoice]) -> None:
+        def tasks() -> Iterator[dict[str, Any]]:
+            return pairs_to_judge(
+                rows,
+                judges=work.judges,
+                way=way,
+                against=against,
+                forms=[choice.value for choice in forms],
+                metrics=metric or tuple(METRICS),
+            )
+
+        with _progress("Judging", sum(1 for _ in tasks())) as progress:
+            continue_with(
+                lines,
+                tasks(),
+                lambda tasks: _spread(work, tasks, concurrency=concurrency, workers=workers, ray=ray),
+                name=lambda task: str(task["key"]),
+                progress=progress,
+            )
+
+    if answers is not None or export is not None or verdicts:
+        judge_answers(
+            answers,
+            out=out,
+            way=way,
+            against=against,
+            export=export,
+            verdicts=verdicts or [],
+            key=key,
+            judge=partial(judge_rows, forms=form or [FormChoice.criteria]) if work.judges else None,
+            as_json=as_json,
+        )
+        return
+    if as_json:
+        raise ConfigurationError("--json goes with --answers or --verdicts; the rest is shown by sot report.")
+    way, against = way or "sot", against or "direct"
+    unknown = sorted({way, against} - {*get_args(Way)})
+    if unknown or way == against:
+        raise ConfigurationError(
+            f"--way {way} --against {against}: choose two of {', '.join(get_args(Way))}, or pass --answers FILE."
+        )
     console = Console()
     for folder in ModelFolder.all_in(out):
         measures = measure_points(folder.speed)
@@ -162,25 +226,15 @@ def quality(
         console.print(f"{folder.path.name}: {measures.line()}", markup=False, highlight=False)
         if not work.judges:
             continue
-
-        def tasks(folder: ModelFolder = folder) -> Iterator[dict[str, Any]]:
-            return pairs_to_judge(
-                folder.speed,
-                judges=work.judges,
-                way=way.value,
-                forms=[choice.value for choice in form or FormChoice],
-                metrics=metric or tuple(METRICS),
-            )
-
-        with _progress("Judging", sum(1 for _ in tasks())) as progress:
-            continue_with(
-                folder.quality,
-                tasks(),
-                lambda tasks: _spread(work, tasks, concurrency=concurrency, workers=workers, ray=ray),
-                name=lambda task: str(task["key"]),
-                progress=progress,
-            )
+        judge_rows(
+            folder.speed,
+            folder.quality,
+            way=way,
+            against=against,
+            forms=form or [FormChoice.scores, FormChoice.ranking],
+        )
         console.print(judge_results(folder.quality).line(), markup=False, highlight=False)
+        print_verdicts([row for row in folder.quality if row["form"] == "criteria"], console)
 
 
 @app.command()

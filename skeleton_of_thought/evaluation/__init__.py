@@ -2,6 +2,7 @@
 
 To read it: `questions`, `work` and `running` (any work, question by question, that goes on where it was stopped;
 results in `results`), `answering` and `speed` (each question in three ways), `quality` with `judging` and `verdicts`,
+`answer_files` and `blind_pairs` (any answers, and people who judge), `measures` and `part_measures` (no judge at all),
 `statistics` and `summary`. `profiling` and `estimating` are the paper's estimate, `spreading` is Ray, and `report/`
 shows it all.
 """

@@ -10,7 +10,14 @@ from skeleton_of_thought.clients import Client, open_client
 from skeleton_of_thought.drivers import stream
 from skeleton_of_thought.drivers.turns import Turns
 from skeleton_of_thought.evaluation.judge_prompts import METRICS, Form, applies, judge_messages
-from skeleton_of_thought.evaluation.verdicts import Verdict, combine, opinions, preference, verdict_of
+from skeleton_of_thought.evaluation.verdicts import (
+    Verdict,
+    combine,
+    opinions,
+    pair_name,
+    preference,
+    verdict_of,
+)
 from skeleton_of_thought.limits import Limiter
 from skeleton_of_thought.method import SkeletonOfThought
 from skeleton_of_thought.provider_errors import describe
@@ -51,7 +58,7 @@ def pairs_to_judge(
         forms: What the judges are asked for.
         metrics: What rankings go by.
     """
-    pair = way if against == "direct" else f"{way} against {against}"
+    pair = pair_name(way, against)
     for row in rows:
         if row["faults"]:
             continue
@@ -144,7 +151,7 @@ def _opinion(client: Client, task: Task, turns: Turns, *, skeleton_first: bool) 
             error
         )
     verdict = verdict_of(preference(reply, task["form"]), skeleton_first=skeleton_first)
-    said: dict[str, Any] = {
+    said: Row = {
         "skeleton_first": skeleton_first,
         "verdict": verdict,
         "reply": reply[-_LONGEST_REPLY:],

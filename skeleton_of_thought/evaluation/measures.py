@@ -10,6 +10,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any, Final
 
 from skeleton_of_thought.errors import MissingExtraError
+from skeleton_of_thought.evaluation.part_measures import PartMeasures, part_measures
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -86,6 +87,10 @@ class Measures:
         meaning_overlap: Cosine similarity of two points of an answer, mean over the answers; None without the
             extra `routers`.
         near_own_title: Share of the points whose own title is the closest one in meaning; None likewise.
+        said_twice: Share of the sentences that another point, further up, says in nearly the same words.
+        restating: Share of the points that open by restating their title or the question.
+        ignores_form: Share of the points with a planned form that are written in another one.
+        over_length: Share of the points with a planned length that are over it.
     """
 
     answers: int
@@ -96,6 +101,10 @@ class Measures:
     word_overlap: float | None
     meaning_overlap: float | None
     near_own_title: float | None
+    said_twice: float | None = None
+    restating: float | None = None
+    ignores_form: float | None = None
+    over_length: float | None = None
 
     def line(self) -> str:
         """The result in one sentence."""
@@ -106,6 +115,10 @@ class Measures:
             (self.stays, "of the points stay in their point"),
             (self.near_own_title, "are nearest to their own title"),
             (self.word_overlap, "of the 3-grams of two points are shared"),
+            (self.said_twice, "of the sentences are said twice"),
+            (self.restating, "of the points open by restating title or question"),
+            (self.ignores_form, "of the planned forms are ignored"),
+            (self.over_length, "of the planned lengths are exceeded"),
         ):
             if share is not None:
                 told.append(f"{share:.0%} {meaning}")
@@ -116,11 +129,14 @@ class Measures:
         return asdict(self)
 
 
-def measure_points(rows: Iterable[Mapping[str, Any]], *, embeddings: bool = True) -> Measures:
+def measure_points(
+    rows: Iterable[Mapping[str, Any]], *, way: str = "sot", embeddings: bool = True
+) -> Measures:
     """Measure the answers with a skeleton in the rows of a speed run.
 
     Args:
         rows: The rows.
+        way: The way whose answers are measured.
         embeddings: Measure meaning too, where the extra `routers` is installed; takes a while.
     """
     meaning = EmbeddingMeasures.if_installed() if embeddings else None
@@ -129,9 +145,10 @@ def measure_points(rows: Iterable[Mapping[str, Any]], *, embeddings: bool = True
     near: list[bool] = []
     words: list[float] = []
     meanings: list[float] = []
+    parts: list[PartMeasures] = []
     answers = 0
     for row in rows:
-        answer = row["ways"].get("sot")
+        answer = row["ways"].get(way)
         if answer is None:
             continue
         answers += 1
@@ -142,9 +159,11 @@ def measure_points(rows: Iterable[Mapping[str, Any]], *, embeddings: bool = True
         found = point_measures(points)
         stays += found.stays
         words.append(found.overlap)
+        parts.append(part_measures(points, row.get("request") or ""))
         if meaning is not None:
             near += meaning.near_own_title(points)
             meanings.append(meaning.overlap(points))
+    sentences = sum(part.sentences for part in parts)
     return Measures(
         answers=answers,
         parsed=1 - fallbacks.total() / answers if answers else None,
@@ -154,6 +173,10 @@ def measure_points(rows: Iterable[Mapping[str, Any]], *, embeddings: bool = True
         word_overlap=_mean(words),
         meaning_overlap=_mean(meanings),
         near_own_title=_mean(near),
+        said_twice=sum(part.said_twice for part in parts) / sentences if sentences else None,
+        restating=_mean([one for part in parts for one in part.restating]),
+        ignores_form=_mean([one for part in parts for one in part.ignores_form]),
+        over_length=_mean([one for part in parts for one in part.over_length]),
     )
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from skeleton_of_thought.evaluation.judge_prompts import CRITERIA, GENERAL, METRICS, OVERALL
 from skeleton_of_thought.evaluation.statistics import Interval, bootstrap, cohens_kappa, intercept
 from skeleton_of_thought.evaluation.summary import ALL
-from skeleton_of_thought.evaluation.verdicts import combine
+from skeleton_of_thought.evaluation.verdicts import combine, pair_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,7 +25,7 @@ class Judgement:
     """How one judge, in one form, by one metric, saw the pairs of one category.
 
     Attributes:
-        way: Which answer was compared with another, mostly the plain one: `"sot"`, `"routed"`, or a name in a file.
+        way: What was compared, as `pair_name` has it: `"sot"`, `"routed"`, or two names out of a file.
         judge: The model, or a person.
         form: `"scores"`, `"ranking"` or `"criteria"`.
         metric: What was compared by.
@@ -149,12 +149,13 @@ def judge_results(rows: Iterable[Mapping[str, Any]]) -> Quality:
     general: defaultdict[tuple[str, str], dict[str, str]] = defaultdict(dict)
     for row in by_criterion(rows):
         ratio = math.log(max(1, row["lengths"]["other"]) / max(1, row["lengths"]["plain"]))
-        group = (row["way"], row["judge"], row["form"], row["metric"])
+        way = pair_name(row["way"], row.get("against", "direct"))
+        group = (way, row["judge"], row["form"], row["metric"])
         first, second = _in_order(row["orders"])
         groups[group].append(_Pair(row.get("category") or "other", row["verdict"], ratio, first, second))
         opinions[row["judge"], row["form"]].append((first, second))
         if row["metric"] == GENERAL:
-            general[row["judge"], row["form"]][f"{row['way']}|{row['id']}"] = row["verdict"]
+            general[row["judge"], row["form"]][f"{way}|{row['id']}"] = row["verdict"]
     return Quality(
         tuple(found for group in sorted(groups, key=_order) for found in _judgements(group, groups[group])),
         tuple(_reliability(judge, form, said) for (judge, form), said in sorted(opinions.items())),
@@ -164,6 +165,43 @@ def judge_results(rows: Iterable[Mapping[str, Any]]) -> Quality:
             if (found := _agreement(one, other, general[one], general[other])) is not None
         ),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a reader found what they found by one criterion.
+
+    Attributes:
+        judge: The reader.
+        criterion: What was compared by, `"overall"` included.
+        verdict: `"win"`, `"tie"` or `"lose"`, from the point of view of the way that is compared.
+        id: The question.
+        text: The reason, with the ways' names in place of the letters.
+    """
+
+    judge: str
+    criterion: str
+    verdict: str
+    id: str
+    text: str
+
+
+def reasons_of(rows: Iterable[Mapping[str, Any]]) -> list[Reason]:
+    """The reasons in judged rows of the form "criteria", by criterion; lost before tied before won."""
+    found = [
+        Reason(
+            row["judge"],
+            OVERALL if row["metric"] == GENERAL else row["metric"],
+            order["verdict"],
+            row["id"],
+            order["reason"],
+        )
+        for row in by_criterion(row for row in rows if row["form"] == "criteria")
+        for order in row["orders"]
+        if order.get("reason") and order["verdict"] in _POINTS
+    ]
+    places = [*CRITERIA]
+    return sorted(found, key=lambda one: (places.index(one.criterion), _POINTS[one.verdict]))
 
 
 def _order(group: tuple[str, str, str, str]) -> tuple[str, str, str, int]:

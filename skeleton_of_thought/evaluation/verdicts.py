@@ -77,6 +77,11 @@ def opinions(reply: str) -> dict[str, Opinion]:
     return {name: _last_opinion(lines.findall(reply)) for name, lines in _CRITERION_LINES.items()}
 
 
+def pair_name(way: str, against: str) -> str:
+    """What a comparison is called: against plain answers, which is the rule, after its way alone."""
+    return way if against == "direct" else f"{way} against {against}"
+
+
 def _last_opinion(lines: Sequence[str]) -> Opinion:
     for line in reversed(lines):
         rest = line.lstrip(" \t*_:|`–—-")

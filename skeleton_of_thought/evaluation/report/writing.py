@@ -197,6 +197,10 @@ def _measures(measures: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("points nearest in meaning to their own title", "near_own_title", _share),
         ("3-grams two points share", "word_overlap", _share),
         ("cosine similarity of two points", "meaning_overlap", _number),
+        ("sentences another point says too", "said_twice", _share),
+        ("points that open by restating title or question", "restating", _share),
+        ("planned forms that are ignored", "ignores_form", _share),
+        ("planned lengths that are exceeded", "over_length", _share),
     )
     return [
         (meaning, show(measures[name])) for meaning, name, show in named if measures.get(name) is not None
