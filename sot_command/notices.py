@@ -66,4 +66,3 @@ def shown_notices() -> Iterator[None]:
         for name in _PACKAGES:
             logging.getLogger(name).removeHandler(NOTICES)
         pauses.setLevel(before)
-

@@ -22,8 +22,8 @@ def explain(error: Exception) -> str | None:
         return str(error)
     if isinstance(error, OSError) and error.errno in _NOT_WRITTEN and isinstance(error.filename, str | Path):
         return (
-            f"{str(error.filename)!r} cannot be written: {error.strerror}. Choose a folder that can be, with --out if it "
-            "was named there, else with the variable HOME, XDG_CACHE_HOME or XDG_DATA_HOME."
+            f"{str(error.filename)!r} cannot be written: {error.strerror}. Choose a folder that can be, with --out "
+            "if it was named there, else with the variable HOME, XDG_CACHE_HOME or XDG_DATA_HOME."
         )
     status = getattr(error, "status_code", None)
     if isinstance(status, int):
