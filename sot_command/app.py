@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import sys
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from sot_command import ask, compare, demo_command, doctor, evaluate, router, serve, serve_command
+from sot_command.interrupts import noted_interrupts
+from sot_command.notices import shown_notices
 from sot_command.problems import explain
 
 app = typer.Typer(
@@ -49,10 +51,10 @@ app.command("serve-fake")(serve.serve_fake)
 
 
 INTERRUPTED = 130
-"""The exit code typer ends with after Ctrl-C."""
+"""The exit code after Ctrl-C."""
 
 
-def main() -> None:
+def run() -> None:
     """Run the command; errors end with what fixes them, and exit code 1.
 
     Where the terminal's encoding lacks a character it is written as "?": an answer that was paid for is not lost.
@@ -60,15 +62,35 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
-    try:
-        app()
-    except SystemExit as end:
-        if end.code == INTERRUPTED:
-            Console(stderr=True).print("\nStopped.")
-        raise
-    except Exception as error:
-        message = explain(error)
-        if message is None:
+    command = typer.main.get_command(app)
+    _show_flags_plainly(command)
+    with noted_interrupts() as interrupts, shown_notices():
+        try:
+            command()
+        except SystemExit as end:
+            if end.code == INTERRUPTED:
+                _stopped()
             raise
-        Console(stderr=True).print(f"Error: {message}", style="red", markup=False, highlight=False)
-        sys.exit(1)
+        except Exception as error:
+            if interrupts.seen:
+                _stopped()
+                sys.exit(INTERRUPTED)
+            message = explain(error)
+            if message is None:
+                raise
+            Console(stderr=True).print(f"Error: {message}", style="red", markup=False, highlight=False)
+            sys.exit(1)
+
+
+def _stopped() -> None:
+    Console(stderr=True).print("\nStopped.")
+
+
+def _show_flags_plainly(command: Any) -> None:
+    """Name no type where a flag takes no value: `--json`, not `--json <bool>`."""
+    context = command.context_class(command)
+    for parameter in command.get_params(context):
+        if getattr(parameter, "is_flag", False):
+            parameter.metavar = ""
+    for below in getattr(command, "commands", {}).values():
+        _show_flags_plainly(below)

@@ -6,7 +6,7 @@ import json
 import sys
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -18,10 +18,8 @@ from skeleton_of_thought.events import AnswerText, Event
 from skeleton_of_thought.prompts import Prompts, get_prompts
 from sot_command.choices import ROUTERS, RouteChoice, chosen
 from sot_command.documents import ask_documents
+from sot_command.footer import footer
 from sot_command.live import LiveView
-
-if TYPE_CHECKING:
-    from skeleton_of_thought.answer import Answer
 
 Model = Annotated[
     str, typer.Option("--model", "-m", help="local, hf:FOLDER_OR_HUB_ID, openai:NAME or anthropic:NAME.")
@@ -94,24 +92,10 @@ def ask(
         with LiveView(console) as view:
             result = asker.ask(question, decision=decision, watch=view.watch)
         console.print(result.text, markup=False, highlight=False)
-        console.print(f"\n[dim]{escape(footer(result, client.name))}[/dim]", highlight=False)
+        console.print(f"\n[dim]{escape(footer(result.to_dict(), client.name))}[/dim]", highlight=False)
     else:
         result = asker.ask(question, decision=decision, watch=_print_text)
-        print(f"\n\n{footer(result, client.name)}")
-
-
-def footer(result: Answer, model: str) -> str:
-    """Route, points, tokens and seconds on one line."""
-    parts = [f"{result.route} ({result.reason})"]
-    if result.points:
-        done = sum(point.status == "ok" for point in result.points)
-        parts.append(f"{done} of {len(result.points)} points")
-    parts += [
-        f"{result.usage.input_tokens} tokens in, {result.usage.output_tokens} out",
-        f"{result.seconds.total:.1f} s, first text after {result.seconds.first_token:.1f} s",
-        model,
-    ]
-    return " · ".join(parts)
+        print(f"\n\n{footer(result.to_dict(), client.name)}")
 
 
 def _print_text(event: Event) -> None:

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from skeleton_of_thought.errors import require
 from sot_command.choices import RouteChoice
+from sot_command.footer import footer
 
 if TYPE_CHECKING:
     from llamaindex_sot.documents.progress import Progress
@@ -63,7 +64,7 @@ def ask_documents(
     files = cited_files(response)
     print("\n" + "".join(f"\n[{number}] {file}" for number, file in files.items()), end="")
     print("" if files else f"\nWritten from: {', '.join(given_files(response))}")
-    print(f"\n{_footer(response.metadata['sot'])} · {model}")
+    print(f"\n{footer(response.metadata['sot'], model)}")
 
 
 class ProgressLine:
@@ -112,15 +113,3 @@ class ProgressLine:
 
 def _router(route: RouteChoice) -> str | None:
     return {RouteChoice.auto: None, RouteChoice.sot: "always", RouteChoice.direct: "never"}[route]
-
-
-def _footer(sot: dict[str, Any]) -> str:
-    parts = [f"{sot['route']} ({sot['reason']})"]
-    if sot["points"]:
-        parts.append(f"{len(sot['points'])} points")
-    usage, seconds = sot["usage"], sot["seconds"]
-    parts += [
-        f"{usage['input_tokens']} tokens in, {usage['output_tokens']} out",
-        f"{seconds['total']:.1f} s, first text after {seconds['first_token']:.1f} s",
-    ]
-    return " · ".join(parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Group
@@ -17,6 +18,7 @@ from skeleton_of_thought.events import (
     RouteChosen,
     SkeletonText,
 )
+from sot_command.notices import NOTICES
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -40,13 +42,16 @@ class LiveView:
         self._titles: dict[int, str] = {}
         self._texts: dict[int, str] = {}
         self._ended: dict[int, str] = {}
+        self._pause = ("", 0.0)
         self._live = Live(console=console, refresh_per_second=12, transient=True, get_renderable=self.picture)
 
     def __enter__(self) -> Self:
         self._live.__enter__()
+        NOTICES.watcher = self
         return self
 
     def __exit__(self, *exc: object) -> None:
+        NOTICES.watcher = None
         self._live.__exit__(None, None, None)
 
     def watch(self, event: Event) -> None:
@@ -69,6 +74,10 @@ class LiveView:
             case _:
                 pass
 
+    def pause(self, line: str, until: float) -> None:
+        """Nothing is sent until a moment of `time.monotonic`; one line says so while it lasts."""
+        self._pause = (line, until)
+
     def picture(self) -> RenderableType:
         """How things stand."""
         head = Text(self._status, style="dim", no_wrap=True, overflow="ellipsis")
@@ -76,8 +85,17 @@ class LiveView:
         points = [line for index in titles for line in self._point(index)]
         if self._split and not points:
             points = self._last_lines(self._skeleton, self._console.height - 2)
-        room = max(self._console.height - 2 - len(points), 0)
-        return Group(head, *self._last_lines(self._written, room), *points)
+        waits = self._waits()
+        room = max(self._console.height - 2 - len(points) - len(waits), 0)
+        return Group(head, *self._last_lines(self._written, room), *points, *waits)
+
+    def _waits(self) -> list[Text]:
+        """What is waited for, while it is."""
+        line, until = self._pause
+        left = until - time.monotonic()
+        if left <= 0:
+            return []
+        return [Text(f"{left:.0f} s: {line}", style="yellow", no_wrap=True, overflow="ellipsis")]
 
     def _last_lines(self, text: str, most: int) -> list[Text]:
         """The end of a text, wrapped as the terminal would."""

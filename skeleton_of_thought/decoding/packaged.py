@@ -81,7 +81,12 @@ def _kept(file: Path, mark: str, save: Callable[[Path], None]) -> Path:
             target.parent.mkdir(parents=True, exist_ok=True)
             work = Path(tempfile.mkdtemp(dir=target.parent, prefix=".converting-"))
         except OSError as error:
-            logger.warning("nothing can be kept in %s (%s): converting anew", target.parent, error)
+            logger.warning(
+                "nothing can be kept in %s (%s), so the model is converted anew; set XDG_CACHE_HOME to a folder that "
+                "can be written",
+                target.parent,
+                error.strerror or error,
+            )
             target = Path(tempfile.mkdtemp(prefix="skeleton-of-thought-")) / name
             atexit.register(shutil.rmtree, target.parent, ignore_errors=True)
             work = Path(tempfile.mkdtemp(dir=target.parent))

@@ -90,6 +90,7 @@ class Gate:
             "The provider refuses requests; nothing is sent for %.0f s%s.",
             max(0.0, until - now),
             asked,
+            extra={"pause": max(0.0, until - now)},
         )
 
     def _do(self, step: Callable[[float], None]) -> None:

@@ -7,13 +7,15 @@ from html import escape
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from sot_command.choices import RouteChoice
     from sot_command.demo.lanes import Lane, SideBySide
 
 CSS = """
 .lane { border: 1px solid var(--border-color-primary); border-radius: 10px; padding: 14px 18px; min-height: 22em; }
-.lane header { display: flex; justify-content: space-between; align-items: baseline; }
+.lane { overflow-wrap: anywhere; box-sizing: border-box; }
+.lane header { display: flex; flex-wrap: wrap; gap: 0 12px; justify-content: space-between; align-items: baseline; }
 .lane h3 { margin: 0; font-size: 1.05em; }
-.clock { font-size: 1.7em; font-variant-numeric: tabular-nums; font-weight: 600; }
+.clock { white-space: nowrap; font-size: 1.7em; font-variant-numeric: tabular-nums; font-weight: 600; }
 .lane.over .clock { color: #16a34a; }
 .lane .note, .lane .skeleton, .lane .facts { color: var(--body-text-color-subdued); font-size: .9em; }
 .lane .text, .lane .skeleton { white-space: pre-wrap; }
@@ -23,7 +25,16 @@ CSS = """
 .lane li.failed, .lane li.skipped { border-color: #ef4444; }
 .lane [role=alert] { border-left: 3px solid #ef4444; padding: 6px 12px; margin: 10px 0; }
 .lane pre { white-space: pre-wrap; font-size: .8em; }
+.lane .route, .advice { color: var(--body-text-color-subdued); font-size: .9em; margin: 4px 0; }
+.lane li.cut { border-color: #f59e0b; }
 .verdict { text-align: center; font-size: 1.15em; min-height: 1.6em; }
+.advice { text-align: center; }
+@media (max-width: 44rem) {
+  .sides { flex-direction: column !important; }
+  .sides > * { width: 100% !important; min-width: 0 !important; }
+  .lane { min-height: 9em; padding: 12px 14px; }
+  .clock { font-size: 1.4em; }
+}
 """
 _NAMES = {"direct": "Plain answer", "sot": "Skeleton-of-Thought"}
 _TEMPLATE = str.maketrans({"{": "&#123;", "}": "&#125;", "$": "&#36;"})
@@ -39,7 +50,7 @@ def column(lane: Lane) -> str:
     return (
         f'<section class="lane{" over" if lane.over else ""}" id="{lane.route}"><header>'
         f'<h3>{_NAMES[lane.route]}</h3><span class="clock">{lane.seconds:.1f} s</span></header>'
-        f"{_body(lane)}{_error(lane)}{_facts(lane)}</section>"
+        f"{_route(lane)}{_body(lane)}{_error(lane)}{_facts(lane)}</section>"
     )
 
 
@@ -57,10 +68,25 @@ def verdict(race: SideBySide) -> str:
     return f'<p class="verdict">{said}</p>'
 
 
-def waiting(message: str = "") -> str:
+def advice(race: SideBySide) -> str:
+    """What the router that needs no model says of the question."""
+    found = race.advice
+    way = "with a skeleton" if found.route == "sot" else "plainly"
+    return f'<p class="advice">The lexical router would answer this {way} ({text(found.reason)}).</p>'
+
+
+def waiting(route: RouteChoice, message: str = "") -> str:
     """A column before the first race, or with a message instead of one."""
     alert = f'<p role="alert">{text(message)}</p>' if message else ""
-    return f'<section class="lane"><header><span class="clock">0.0 s</span></header>{alert}</section>'
+    return (
+        f'<section class="lane"><header><h3>{_NAMES[route]}</h3><span class="clock">0.0 s</span></header>'
+        f"{alert}</section>"
+    )
+
+
+def _route(lane: Lane) -> str:
+    """What was decided, and why, once it is known."""
+    return f'<p class="route">Route: {lane.chosen} ({text(lane.reason)})</p>' if lane.chosen else ""
 
 
 def _body(lane: Lane) -> str:

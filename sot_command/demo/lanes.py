@@ -18,6 +18,8 @@ from skeleton_of_thought.events import (
     RouteChosen,
     SkeletonText,
 )
+from skeleton_of_thought.messages import Message
+from skeleton_of_thought.routing import get_router
 from sot_command.choices import RouteChoice
 from sot_command.problems import explain
 
@@ -47,6 +49,8 @@ class Lane:
         titles: The points' titles, by number, once they are known.
         texts: What has been written of each point.
         ended: How a point ended.
+        chosen: The route, once it is known.
+        reason: Why that one.
         split: Whether the answer has points, as far as is known.
         fallback: Why there is no skeleton after all.
         answer: The whole answer, once it is there.
@@ -56,6 +60,7 @@ class Lane:
     def __init__(self, route: RouteChoice) -> None:
         self.route = route
         self.skeleton = self.opening = self.text = self.fallback = ""
+        self.chosen = self.reason = ""
         self.split = False
         self.titles: dict[int, str] = {}
         self.texts: dict[int, str] = {}
@@ -106,6 +111,7 @@ class Lane:
             case SkeletonText(text):
                 self.skeleton += text
             case RouteChosen(route, reason):
+                self.chosen, self.reason = route, reason
                 self.split = route == "sot"
                 self.fallback = reason if route == "direct" and self.route is RouteChoice.sot else ""
             case PointStarted(index, title, _):
@@ -128,9 +134,13 @@ class SideBySide:
         question: The question.
         client: Answers both; on a local engine in the same batch, so that each slows the other a little.
         max_points: Most points of the skeleton.
+
+    Attributes:
+        advice: What the lexical router says of the question; both ways run whatever it says.
     """
 
     def __init__(self, question: str, client: Client, *, max_points: int | None) -> None:
+        self.advice = get_router("lexical").route([Message("user", question)])
         self.plain, self.sot = Lane(RouteChoice.direct), Lane(RouteChoice.sot)
         self._threads = [
             threading.Thread(

@@ -7,7 +7,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from skeleton_of_thought.errors import require
-from sot_command.demo.columns import column, verdict, waiting
+from sot_command.choices import RouteChoice
+from sot_command.demo.columns import advice, column, verdict, waiting
 from sot_command.demo.lanes import SideBySide
 
 if TYPE_CHECKING:
@@ -51,13 +52,13 @@ def build(client: Client, *, max_points: int | None) -> Any:
 
     async def race(question: str) -> AsyncGenerator[tuple[str, str, str]]:
         if not question.strip():
-            empty = waiting("The question is empty; type one.")
-            yield empty, empty, ""
+            empty = "The question is empty; type one."
+            yield waiting(RouteChoice.direct, empty), waiting(RouteChoice.sot, empty), ""
             return
         running = SideBySide(question, client, max_points=max_points)
         async with contextlib.aclosing(running.run()) as moments:
             async for _ in moments:
-                yield column(running.plain), column(running.sot), verdict(running)
+                yield column(running.plain), column(running.sot), verdict(running) + advice(running)
 
     with gr.Blocks(title="Skeleton-of-Thought", analytics_enabled=False, fill_width=True) as page:
         gr.Markdown(_ABOUT.format(model=f"Model: `{client.name}`"))
@@ -71,11 +72,11 @@ def build(client: Client, *, max_points: int | None) -> Any:
                 scale=5,
                 elem_id="question",
             )
-            start = gr.Button("Race", variant="primary", scale=1, elem_id="race")
+            start = gr.Button("SideBySide", variant="primary", scale=1, elem_id="race")
         result = gr.HTML(elem_id="verdict")
-        with gr.Row():
-            plain = gr.HTML(waiting())
-            sot = gr.HTML(waiting())
+        with gr.Row(elem_classes="sides"):
+            plain = gr.HTML(waiting(RouteChoice.direct))
+            sot = gr.HTML(waiting(RouteChoice.sot))
         gr.on(
             [start.click, question.submit],
             race,

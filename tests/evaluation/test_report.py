@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
+from types import SimpleNamespace
 
 import pytest
 
 from skeleton_of_thought.evaluation.estimating import LatencyTables
+from skeleton_of_thought.evaluation.report import content, writing
 from skeleton_of_thought.evaluation.report.drawing import draw
 from skeleton_of_thought.evaluation.results import ModelFolder, write_json
 from skeleton_of_thought.fake_server import Pace, PlausibleAnswers
@@ -158,6 +160,53 @@ def test_answers_stand_side_by_side_and_below_each_other_on_a_phone(shown):
     assert plain["x"] == skeleton["x"]
     assert plain["y"] < skeleton["y"]
     assert shown.evaluate("document.documentElement.scrollWidth") <= 390  # wide tables scroll by themselves
+
+
+def test_labels_of_charts_can_be_read_on_a_phone(shown):
+    shown.set_viewport_size({"width": 390, "height": 800})
+    heights = shown.eval_on_selector_all(
+        "figure svg text",
+        "all => all.filter(one => one.textContent.trim()).map(one => one.getBoundingClientRect().height)",
+    )
+    assert len(heights) > 50
+    assert min(heights) >= 10
+    assert shown.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_few_questions_are_a_warning_before_the_number_and_stand_beside_it(shown):
+    (warning,) = [
+        element.inner_text()
+        for element in shown.query_selector_all("#model1 .warning")
+        if "only" in element.inner_text()
+    ]
+    assert warning.startswith("Measured on 9 questions only")
+    assert shown.inner_text("#model1 .tile:first-child b") == "9"
+    assert shown.inner_text("#model1 .tile:first-child span") == "questions"
+
+
+@pytest.mark.parametrize(
+    ("questions", "load", "words"),
+    [
+        (19, 0.1, ["19 questions only"]),
+        (1, None, ["1 question only"]),
+        (20, 3.0, ["was busy"]),
+        (20, 0.5, []),
+    ],
+)
+def test_warnings(questions, load, words):
+    told = content._warnings(
+        [{"load": load, "cores": 2}],
+        SimpleNamespace(categories={"all": SimpleNamespace(questions=questions)}),
+    )
+    assert len(told) == len(words)
+    assert all(word in sentence for word, sentence in zip(words, told, strict=True))
+
+
+def test_a_clipped_answer_has_a_sign():
+    assert writing._start("word " * 100) == "word " * 100
+    assert writing._start("word " * 1000).endswith("word …")
+    assert writing._whole_or_cut({"text": "It is", "truncated": True, "points": []}) == "It is […]"
+    assert writing._whole_or_cut({"text": "It is.", "truncated": False, "points": []}) == "It is."
 
 
 def test_faults_and_fallbacks_are_told(shown):

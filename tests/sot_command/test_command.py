@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import logging
 import os
 import pty
 import re
@@ -14,8 +16,12 @@ import sys
 import time
 
 import pytest
+from rich.console import Console
 
 from skeleton_of_thought.fake_server import Pace
+from sot_command.footer import footer
+from sot_command.live import LiveView
+from sot_command.notices import shown_notices
 
 QUESTION = "How can I improve my time management skills?"
 COMMAND = [sys.executable, "-c", "from sot_command import main; main()"]
@@ -249,6 +255,106 @@ def test_help(sot):
     code, out, _ = sot("--help")
     assert code == 0
     assert all(command in out for command in ("ask", "compare", "router", "serve-fake"))
+
+
+def test_flags_are_shown_without_a_type(sot):
+    for arguments in (["--help"], ["ask", "--help"], ["serve", "--help"], ["router", "explain", "--help"]):
+        code, out, _ = sot(*arguments)
+        assert code == 0
+        assert "--help" in out
+        assert "bool" not in out
+
+
+# What is waited for, and what is not whole.
+
+
+def test_a_wait_is_said_on_standard_error(sot, server):
+    server.faults.add("rate_limit", retry_after=2, times=1, stage="direct")
+    code, out, err = sot("ask", QUESTION, "--model", "openai:gpt-4o-mini", "--route", "direct", "--json")
+    assert code == 0
+    assert json.loads(out)["answer"]
+    assert re.fullmatch(r"The provider refuses requests; nothing is sent for \d s \(it asks for 2 s\)\.", err)
+
+
+def test_a_wait_is_one_line_in_the_live_view_while_it_lasts(capsys):
+    with shown_notices(), LiveView(Console(file=io.StringIO(), width=80, height=20)) as view:
+        logger = logging.getLogger("skeleton_of_thought.limits")
+        logger.info("nothing is sent for %.0f s", 30.0, extra={"pause": 30.0})
+        console = Console(file=io.StringIO(), width=80)
+        console.print(view.picture())
+        assert re.search(r"^(29|30) s: nothing is sent for 30 s$", console.file.getvalue(), re.MULTILINE)
+        logger.info("over", extra={"pause": -1.0})
+        console = Console(file=io.StringIO(), width=80)
+        console.print(view.picture())
+        assert "over" not in console.file.getvalue()
+    assert capsys.readouterr().err == ""
+
+
+def answer_with(**point):
+    """What `--json` says of an answer with one point."""
+    whole = {"index": 1, "text": "Text.", "status": "ok", "error": None, "finish_reason": "stop"}
+    return {
+        "route": "sot",
+        "reason": "why",
+        "points": [{**whole, **point}],
+        "seconds": {"total": 1.0, "first_token": 0.5},
+        "usage": {"input_tokens": 1, "output_tokens": 2},
+    }
+
+
+@pytest.mark.parametrize(
+    ("point", "told"),
+    [
+        ({}, ""),
+        ({"finish_reason": None}, ""),
+        ({"finish_reason": "length"}, "point 1 cut off by its length limit"),
+        ({"finish_reason": "max_tokens"}, "point 1 cut off by its length limit"),
+        (
+            {"finish_reason": "content_filter", "status": "failed"},
+            "point 1 broken off by the provider's filter",
+        ),
+        ({"finish_reason": None, "status": "failed"}, "point 1 broken off"),
+        ({"text": "", "status": "skipped"}, "point 1 missing"),
+    ],
+)
+def test_the_footer_names_points_that_are_not_whole(point, told):
+    parts = footer(answer_with(**point), "m").split(" · ")
+    assert [part for part in parts if part.startswith("point ")] == ([told] if told else [])
+
+
+# Places that cannot be written.
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(sot, server, tmp_path):
+    (tmp_path / "file").touch()
+    out = tmp_path / "file" / "results"
+    code, _, err = sot("eval", "speed", "--model", "openai:gpt-4o-mini", "--limit", 1, "--out", out)
+    assert code == 1
+    assert "cannot be written: Not a directory. Choose a folder that can be, with --out" in err
+    assert "Traceback" not in err
+
+
+# Ctrl-C.
+
+
+def test_an_interrupt_that_a_library_hides_is_an_interrupt(sot, monkeypatch):
+    def import_of_a_library(*_, **__):
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise ModuleNotFoundError("Are this object's requirements defined correctly?") from None
+
+    monkeypatch.setattr("sot_command.ask.open_client", import_of_a_library)
+    assert sot("ask", QUESTION) == (130, "", "Stopped.")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_interrupt_while_the_command_itself_loads(sot, monkeypatch):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sot_command.app.run", interrupted)
+    assert sot("ask", QUESTION) == (130, "", "Stopped.")
 
 
 # In a terminal.

@@ -9,7 +9,7 @@ from skeleton_of_thought.evaluation.estimating import Comparison, LatencyTables,
 from skeleton_of_thought.evaluation.measures import measure_points
 from skeleton_of_thought.evaluation.quality import Quality, judge_results
 from skeleton_of_thought.evaluation.results import ModelFolder, read_json
-from skeleton_of_thought.evaluation.summary import Summary, summarise
+from skeleton_of_thought.evaluation.summary import ALL, Summary, summarise
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 SAMPLES: Final = 4
 """Answers of a model that are shown in full."""
+FEW_QUESTIONS: Final = 20
+"""Fewer are no ground for a headline."""
+BUSY: Final = 0.5
+"""Load per core at the start of a run above which other work must have slowed it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,7 @@ class ModelResults:
         samples: A few rows in full, of different categories.
         conditions: What every figure stands under, on one line.
         runs: Machine and time of each run.
+        warnings: Why the figures must not be relied on, a sentence each; empty where nothing speaks against them.
     """
 
     name: str
@@ -44,6 +49,7 @@ class ModelResults:
     samples: tuple[Mapping[str, Any], ...]
     conditions: str
     runs: tuple[Mapping[str, Any], ...]
+    warnings: tuple[str, ...] = ()
 
 
 def gather(out: Path) -> list[ModelResults]:
@@ -72,7 +78,27 @@ def _model(folder: ModelFolder, number: int) -> ModelResults:
         samples=_samples(folder.speed),
         conditions=_conditions(experiment, runs, summary),
         runs=runs,
+        warnings=_warnings(runs, summary),
     )
+
+
+def _warnings(runs: Iterable[Mapping[str, Any]], summary: Summary) -> tuple[str, ...]:
+    """What a reader of the headline must know before its number."""
+    questions = summary.categories[ALL].questions
+    found = []
+    if questions < FEW_QUESTIONS:
+        some = "1 question" if questions == 1 else f"{questions} questions"
+        found.append(
+            f"Measured on {some} only: other questions may well say otherwise. Take {FEW_QUESTIONS} or more "
+            "(sot eval speed --limit, or without it all)."
+        )
+    busy = max((run["load"] / run["cores"] for run in runs if run["load"] and run["cores"]), default=0.0)
+    if busy > BUSY:
+        found.append(
+            f"The machine was busy when the run began (load {busy:.1f} per core): seconds of a local model, and so the "
+            "speed-up, are not those of a quiet machine. Run it again when nothing else runs."
+        )
+    return tuple(found)
 
 
 def _samples(rows: Iterable[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:

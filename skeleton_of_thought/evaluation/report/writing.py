@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from skeleton_of_thought.errors import require
 from skeleton_of_thought.evaluation.report import estimate_figures, quality_figures, speed_figures
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from skeleton_of_thought.evaluation.report.content import ModelResults
     from skeleton_of_thought.evaluation.statistics import Interval
     from skeleton_of_thought.evaluation.summary import Category
+
+LONG_ANSWER: Final = 1200
+"""Characters of an answer that are shown before somebody asks for the rest."""
 
 
 def write_report(out: Path) -> tuple[Path, Path]:
@@ -60,6 +63,7 @@ def write_report(out: Path) -> tuple[Path, Path]:
         lstrip_blocks=True,
     )
     environment.filters["cell"] = _cell
+    environment.filters["start"] = _start
     written = []
     for name in ("report.html", "report.md"):
         file = out / name
@@ -73,6 +77,13 @@ def _cell(text: object) -> str:
     return escape(" ".join(str(text).split()), quote=False).replace("|", "\\|")
 
 
+def _start(text: str) -> str:
+    """The first words of a long answer, with a sign that there is more; a short one as it is."""
+    if len(text) <= LONG_ANSWER:
+        return text
+    return text[:LONG_ANSWER].rsplit(maxsplit=1)[0] + " …"
+
+
 def _shown(model: ModelResults) -> Mapping[str, Any]:
     """What the templates show of one model, as text."""
     return {
@@ -81,6 +92,7 @@ def _shown(model: ModelResults) -> Mapping[str, Any]:
         "conditions": model.conditions,
         "line": model.summary.line(),
         "quality": model.quality.line(),
+        "warnings": model.warnings,
         "tiles": _tiles(model),
         "categories": [_category(found) for found in model.summary.categories.values()],
         "faults": model.summary.faults,
@@ -106,8 +118,8 @@ def _shown(model: ModelResults) -> Mapping[str, Any]:
             {
                 "request": row["request"],
                 "category": row.get("category") or "",
-                "plain": row["ways"]["direct"]["text"],
-                "sot": row["ways"]["sot"]["text"],
+                "plain": _whole_or_cut(row["ways"]["direct"]),
+                "sot": _whole_or_cut(row["ways"]["sot"]),
                 "plain_seconds": f"{row['ways']['direct']['seconds']['total']:.2f}",
                 "sot_seconds": f"{row['ways']['sot']['seconds']['total']:.2f}",
                 "timeline": speed_figures.timeline(row, f"timeline-{model.key}-{number}", model.conditions),
@@ -117,10 +129,21 @@ def _shown(model: ModelResults) -> Mapping[str, Any]:
     }
 
 
+def _whole_or_cut(told: Mapping[str, Any]) -> str:
+    """An answer's text, with a sign at its end where the model's length limit cut it off.
+
+    In an answer with points each has its own sign.
+    """
+    text: str = told["text"]
+    cut = told.get("truncated") and not told["points"] and not text.rstrip().endswith(("…", "[…]"))
+    return f"{text.rstrip()} […]" if cut else text
+
+
 def _tiles(model: ModelResults) -> list[tuple[str, str, str]]:
     """Number, meaning and range of what matters most."""
     found = model.summary.categories[ALL]
     tiles = [
+        (str(found.questions), "question" if found.questions == 1 else "questions", "answered in every way"),
         (_times(found.speed_up), "as fast with a skeleton", _range(found.speed_up)),
         (_times(found.routed_speed_up), "as fast with the router", _range(found.routed_speed_up)),
         (_times(found.labelled_speed_up), "as fast if people routed", _range(found.labelled_speed_up)),

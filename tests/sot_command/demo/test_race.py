@@ -14,7 +14,7 @@ from skeleton_of_thought.events import PointEnded, PointStarted, PointText, Rout
 from skeleton_of_thought.fake_server import FakeServer, Pace, PlausibleAnswers
 from sot_command.choices import RouteChoice
 from sot_command.demo import Lane, SideBySide
-from sot_command.demo.columns import column, text, verdict, waiting
+from sot_command.demo.columns import advice, column, text, verdict, waiting
 
 QUESTION = "How can I improve my time management skills?"
 
@@ -53,6 +53,8 @@ async def test_both_are_written_at_the_same_time(client):
     assert any(sot.count('<li class="">') > 1 for _, sot in seen), "several points unfinished at once"
     assert seen[-1][1].count('<li class="ok">') == 4
     assert "of the time, at" in verdict(race)
+    assert "Route: sot (the model planned its answer)" in seen[-1][1]
+    assert "The lexical router would answer this with a skeleton (" in advice(race)
 
 
 async def test_an_error_ends_its_lane_only(client, server):
@@ -143,6 +145,7 @@ def test_a_point_that_failed_is_marked():
 
 
 def test_before_the_first_race():
-    assert "0.0 s" in waiting()
-    assert 'role="alert">a &lt; b<' in waiting("a < b")
+    assert "0.0 s" in waiting(RouteChoice.sot)
+    assert "<h3>Plain answer</h3>" in waiting(RouteChoice.direct)
+    assert 'role="alert">a &lt; b<' in waiting(RouteChoice.sot, "a < b")
     assert text("{$}") == "&#123;&#36;&#125;"
