@@ -26,6 +26,7 @@ def test_a_sentence_said_twice_counts_across_parts_only():
     fact = "The tax credit ends in December of this year."
     assert said_twice([f"{fact} {fact}"]) == (2, 0)
     assert said_twice([fact, f"So hurry. {fact}", fact]) == (3, 2)
+    assert said_twice([fact, "Something else is said here, at length.", fact]) == (3, 1)
     assert said_twice([f"- {fact}", "Roofs that face north earn only half as much."]) == (2, 0)
     assert said_twice(["Yes, it is.", "Yes, it is."]) == (0, 0)  # too short to mean anything
     assert said_twice(["太阳能电池板十年内回本。", "太阳能电池板十年内就回本。"]) == (2, 1)
