@@ -154,7 +154,9 @@ class ThoughtFilter:
             pattern = _END_OF_THOUGHT if self._thought else _MARK
             mark = pattern.search(text, place)
             closed = mark is not None and bool(mark["close"]) and mark.end() < len(text)
-            if mark is None or (mark.end() > len(text) - _LONGEST_MARK and not closed):  # more may change what it is
+            if mark is None or (
+                mark.end() > len(text) - _LONGEST_MARK and not closed
+            ):  # more may change what it is
                 certain = len(text) if final else self._certain(text, place)
                 if mark is not None and mark.end() == len(text) and not final:
                     certain = min(certain, mark.start())
