@@ -104,7 +104,7 @@ def ask(
         ```python
         from skeleton_of_thought import ask
 
-        answer = ask("How can I improve my time management skills?", model="openai:gpt-5-mini")
+        answer = ask("How can I improve my time management skills?")  # or model="openai:gpt-5-mini"
         print(answer.text)
         ```
     """

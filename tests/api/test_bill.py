@@ -60,6 +60,7 @@ async def test_the_plain_answer_is_estimated(server, model):
 
 async def test_money(server):
     chain = SkeletonOfThoughtChain(
+        router="always",
         model=chat_model(server),
         point_model=chat_model(server, "anthropic"),
         prices=Prices(
@@ -90,7 +91,10 @@ async def test_money(server):
 
 async def test_money_is_unknown_where_a_price_is(server):
     chain = SkeletonOfThoughtChain(
-        model=chat_model(server), point_model=chat_model(server, model="mystery"), prices="default"
+        router="always",
+        model=chat_model(server),
+        point_model=chat_model(server, model="mystery"),
+        prices="default",
     )
     cost = (await chain.ainvoke(QUESTION)).response_metadata["sot"]["bill"]["cost"]
     assert cost["total"] is None

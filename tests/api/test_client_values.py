@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from types import SimpleNamespace as Object
 
 import pytest
@@ -18,14 +19,14 @@ REQUEST = Request("direct", "direct", (Message("user", "Hello"),))
 def openai_answer(monkeypatch, *chunks):
     pytest.importorskip("openai")
     client = open_client("openai:m", base_url="http://localhost:1/v1")
-    monkeypatch.setattr(client, "_completions", Object(create=lambda **_: chunks))
+    monkeypatch.setattr(client, "_completions", Object(create=lambda **_: nullcontext(chunks)))
     return list(client.stream(REQUEST))
 
 
 def anthropic_answer(monkeypatch, *events):
     pytest.importorskip("anthropic")
     client = open_client("anthropic:m", base_url="http://localhost:1")
-    monkeypatch.setattr(client, "_messages", Object(create=lambda **_: events))
+    monkeypatch.setattr(client, "_messages", Object(create=lambda **_: nullcontext(events)))
     return list(client.stream(REQUEST))
 
 

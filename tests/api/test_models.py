@@ -54,6 +54,7 @@ async def test_no_sampling_is_sent_unless_asked(server, bodies, model):
 @pytest.mark.parametrize("way", WAYS)
 async def test_a_model_per_stage(server, bodies, way):
     chain = SkeletonOfThoughtChain(
+        router="always",
         model=chat_model(server, model="large"),
         skeleton_model=chat_model(server, model="medium"),
         point_model=chat_model(server, model="small"),

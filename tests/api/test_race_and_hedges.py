@@ -9,6 +9,7 @@ import pytest
 from langchain_core.runnables import RunnableLambda
 
 from langchain_sot import SkeletonOfThoughtChain, SkeletonOfThoughtRouter
+from skeleton_of_thought import Options
 from skeleton_of_thought.fake_server import Pace
 from skeleton_of_thought.limits import Limiter
 
@@ -84,7 +85,9 @@ async def test_a_race_streams_only_the_winner(server, model, way):
 
 def test_there_is_no_skeleton_while_there_is_no_room(server):
     limiter = Limiter(max_concurrency=2)
-    chain = SkeletonOfThoughtRouter(model=chat_model(server), limiter=limiter)
+    chain = SkeletonOfThoughtRouter(
+        model=chat_model(server), limiter=limiter, options=Options(load_aware=True)
+    )
     question = "What are the main benefits of learning a second language?"
     assert sot(chain.invoke(question))["route"] == "sot"
     with ThreadPoolExecutor() as pool:
