@@ -196,3 +196,22 @@ def test_visitors_share_the_packaged_model(page, browser, local_page):
         told = metadata(visitor, "sot")
         assert seconds(visitor, "sot") == pytest.approx(told["seconds"]["total"], abs=0.051)
     other.close()
+
+
+def test_on_a_phone_columns_stack_and_clocks_stay_in_their_cards(page, demo):
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(demo.url)
+    page.locator(".lane h3").nth(1).wait_for(timeout=PATIENCE)
+    assert page.locator(".lane h3").all_inner_texts() == ["Plain answer", "Skeleton-of-Thought"]
+    ask(page)
+    wait_for_both(page)
+    plain, sot = (page.locator(f"#{lane}").bounding_box() for lane in ("direct", "sot"))
+    assert plain["x"] == sot["x"]
+    assert plain["y"] + plain["height"] <= sot["y"]
+    for lane, card in (("direct", plain), ("sot", sot)):
+        clock = page.locator(f"#{lane} .clock").bounding_box()
+        assert card["x"] <= clock["x"]
+        assert clock["x"] + clock["width"] <= card["x"] + card["width"] <= 390
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.locator("#sot .route").inner_text() == "Route: sot (the model planned its answer)"
+    assert "The lexical router would answer this" in page.locator("#verdict").inner_text()
