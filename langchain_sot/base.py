@@ -98,6 +98,7 @@ class SkeletonOfThoughtBase(BaseModel):
     def _check(self) -> Any:
         """Find mistakes before any token is paid for."""
         self.run_settings()
+        self.stage_models()
         self.stage_prompts()
         self.stage_prices()
         check_router(self.router)

@@ -411,21 +411,23 @@ _OPENING_NOTE = (
     "each step needs the one before, a fixed output format, work on a text the user gave.\n\n"
     "Only if your best answer has at least three sections that different people could write at the same moment, "
     "knowing your plan and nothing else, reply with that plan, and with nothing else. First comes the opening, for "
-    "the reader: one or two sentences, at most 45 words, that answer the question at its heart and, where something "
-    "decisive was left open, say what you take for granted. Then a line with the single word OUTLINE. Then one line "
-    "per section, 3 to 5 of them, in the order that serves this reader:\n\n"
+    "the reader: one or two sentences, at most 45 words, that answer the question at its heart without narrowing it. "
+    "Then a line with the single word OUTLINE. Then one line per section, 4 or 5 of them, in the order that serves "
+    "this reader:\n\n"
     "1. Title | what it says | form and length\n"
     "2. Title | what it says | form and length\n\n"
-    "What it says is a note to its writer, at most 14 words: first what this reader cannot do without, then what only "
-    "an expert would add. Every fact, example and piece of advice belongs to one section; what two of them rely on (a "
-    "figure, a choice, a date) is fixed in the notes. The form is what this content asks for, with a length that is "
-    'an upper limit: "2 paragraphs, 120 words", "3 bullets, 80 words", "table, 4 rows, 3 columns" (for what is '
-    'compared or scheduled, and then no section repeats it), "5 numbered steps, 100 words", "week by week, 120 '
-    'words"; if the user wants a voice, name it here. All sections together come to about 450 words, or to what you '
-    "would otherwise have written if that is less. All writers know the plan, so a section hardly ever waits for "
-    'another; the rare one that cannot be written without the words of others ends its line with " | after 1, 2", and '
-    "no ending needs that. The last section is short and rounds the answer off: where it all leads, "
-    "or what to do first. Titles and notes are in the user's language; OUTLINE stays as it is.)"
+    "What it says is a note to its writer, at most 16 words: whatever this reader cannot do without, then what only "
+    "an expert would add; where the user left something decisive open, its cases. Between them the notes cover the "
+    "whole question, as your best ordinary answer would, and every fact, example and piece of advice belongs to one "
+    "section; what two of them rely on (a figure, a choice, a date) is fixed in the notes. The form is what this "
+    'content asks for, with a length that is an upper limit: "2 paragraphs, 120 words", "4 bullets, 100 words", '
+    '"table, 4 rows, 3 columns, 90 words" (short cells, for what is compared or scheduled, and then no section repeats '
+    'it), "5 numbered steps, 110 words", "week by week, 120 words"; if the user wants a voice, name it here. All '
+    "sections together come to about 530 words, fewer where the question is narrow. All writers know the plan, so a "
+    "section hardly ever waits for another; the rare one that cannot be written without the words of others ends its "
+    'line with " | after 1, 2", and no ending needs that. The last section is short and rounds the answer off in '
+    "keeping with the opening: where it all leads, or what to do first. Titles and notes are in the user's language "
+    "and tone; OUTLINE stays as it is.)"
 )
 _PART = (
     'Now write section {point} of your plan: "{point_outline}".\n'
@@ -434,9 +436,9 @@ _PART = (
     "The reader has your opening in front of them and finds this text under its title; the other sections are written "
     "at the same moment by others who hold the same plan. So begin with the substance: no title, no introduction, "
     "nothing that the opening says or that another section is for. Write the way one person who knows this well would "
-    "tell this reader: the few things that matter most here, each made clear before the next, in sentences that "
-    "breathe and are not all built alike. Give the reason where it is not obvious, a figure or an example only where "
-    "it is sure and helps; leave out the rest. The length is an upper limit."
+    "tell this reader: what the note names, each thing made clear before the next, with the reason where it is not "
+    "obvious, in sentences that breathe and are not all built alike; a figure or an example only where it is sure and "
+    "helps. The length is an upper limit."
 )
 _PARENTS = "These sections are written already:\n\n{texts}"
 

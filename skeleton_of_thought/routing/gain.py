@@ -107,7 +107,7 @@ class GainRouter:
         >>> from skeleton_of_thought.routing import FixedRouter
         >>> from skeleton_of_thought.speeds import Speeds
         >>> speeds = Speeds()
-        >>> speeds.observe_points([(300, 9.0, 10.0), (300, 9.0, 11.0)], ahead=9.0)
+        >>> speeds.observe_points([(300, 30.0, 3.0), (300, 30.0, 4.0)], ahead=30.0)
         >>> router = GainRouter(FixedRouter("sot"), speeds=speeds)
         >>> router.route([Message("user", "What is the capital of Peru?")]).route
         'direct'

@@ -70,7 +70,7 @@ async def test_max_concurrency_holds_for_siblings(server):
 async def test_a_refused_request_waits_and_loses_no_retry(server, model, way):
     server.faults.add("rate_limit", times=1, stage="skeleton", retry_after=0.2)
     server.faults.add("rate_limit", times=3, stage="point", retry_after=0.2)
-    answer = await ask(way, SkeletonOfThoughtChain(router="always", model=model, retries=0))
+    answer = await ask(way, SkeletonOfThoughtChain(router="always", model=model, retries=1))
     assert statuses(answer) == ["ok"] * 4
     refused = [entry for entry in server.ledger.entries if entry.outcome == "refused"]
     assert len(refused) == 4
