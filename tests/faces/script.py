@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,12 +27,14 @@ class Reply:
         finish: `"stop"`, `"length"` or `"content_filter"`.
         tool: Whether it calls a tool besides.
         late: Whether it writes nothing before the test is over.
+        after: A stage that must have been asked for before it writes.
     """
 
     text: str
     finish: str = "stop"
     tool: bool = False
     late: bool = False
+    after: str | None = None
 
 
 @dataclass
@@ -52,11 +55,15 @@ class Script:
 
     def wait(self, reply: Reply) -> None:
         """Think about a reply, in a thread."""
+        while reply.after and reply.after not in self.asked:
+            time.sleep(0.001)
         if reply.late:
             self.over.wait(60)
 
     async def await_(self, reply: Reply) -> None:
         """Think about a reply, in a task: until it is cancelled."""
+        while reply.after and reply.after not in self.asked:  # noqa: ASYNC110 - the script is asked from threads as well
+            await asyncio.sleep(0.001)
         if reply.late:
             await asyncio.Event().wait()
 

@@ -165,7 +165,9 @@ async def test_a_race_does_not_wait_for_its_router(make_script, face, way, route
                 await asyncio.sleep(0.001)
             return Decision(route, 1.0, "I say so")
 
-    script = make_script({"direct": Reply("A plain answer.", late=route == "sot")})
+    # A plain answer that is complete at once would win before the skeleton's thread has begun.
+    plain = Reply("A plain answer.", late=route == "sot", after="skeleton")
+    script = make_script({"direct": plain})
     answered = await face.ask(script, way, router=Slow(), race=True)
     assert {"skeleton", "direct"} <= set(script.asked)
     assert answered.text == (WHOLE if route == "sot" else "A plain answer.")
