@@ -38,6 +38,7 @@ class OpenAIClient:
     """
 
     max_stops: int | None = 4
+    takes_fields = True
     load = 0.0
 
     def __init__(self, model: str, *, base_url: str | None = None, prompt_cache: bool = False) -> None:

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 PROGRAM = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "overhead.py"))
+FOUR = ("invoke", "stream", "ainvoke", "astream")
 
 
 @pytest.mark.parametrize(
     ("questions", "ways"),
     [
-        (1, {"by hand", "invoke", "stream", "by hand, async", "ainvoke", "astream"}),
+        (1, {"by hand", "by hand, async", *FOUR, *(f"{way} of the chat model" for way in FOUR)}),
         (3, {"by hand, async", "ainvoke", "astream"}),
     ],
 )

@@ -10,7 +10,8 @@ from skeleton_of_thought.fake_server import PlausibleAnswers, stage_of
 from skeleton_of_thought.fake_server import wire_openai as wire
 from skeleton_of_thought.fake_server.request import count, split
 from skeleton_of_thought.messages import Message
-from skeleton_of_thought.prompts import PROMPTS
+from skeleton_of_thought.opening import OpeningReader
+from skeleton_of_thought.prompts import PROMPTS, OpeningPrompts, Prompts
 from skeleton_of_thought.routing.prompting import ROUTER_PROMPT
 from skeleton_of_thought.skeleton import parse_skeleton
 
@@ -90,7 +91,9 @@ def test_points_carry_their_titles_and_differ():
     assert [number for number, _ in ITEM.findall(several)] == ["1", "3"]
 
 
-@pytest.mark.parametrize("family", sorted(PROMPTS))
+@pytest.mark.parametrize(
+    "family", sorted(name for name, prompts in PROMPTS.items() if isinstance(prompts, Prompts))
+)
 def test_the_projects_own_prompts_are_recognised(family):
     prompts, answers = PROMPTS[family], PlausibleAnswers(points=5)
     question = [
@@ -112,6 +115,34 @@ def test_the_projects_own_prompts_are_recognised(family):
         assert point.title in answers(request).text
     routed = asked([Message("user", ROUTER_PROMPT.replace("{question}", question[-1].text))])
     assert answers(routed).text == "A"
+
+
+@pytest.mark.parametrize(
+    "family", sorted(name for name, prompts in PROMPTS.items() if isinstance(prompts, OpeningPrompts))
+)
+def test_the_projects_own_opening_prompts_are_recognised(family):
+    prompts, answers = PROMPTS[family], PlausibleAnswers(points=5, plans=True)
+    question = [
+        Message("system", "Be kind."),
+        Message("user", "How do I sleep better?\n1. Now\n2. In winter"),
+    ]
+
+    def asked(messages):
+        wired = [{"role": message.role, "content": message.text} for message in messages]
+        return wire.read({"model": GPT, "messages": wired}, client="")
+
+    first = asked(prompts.opening_messages(question))
+    assert stage_of(first).kind == "opening"
+    reader = OpeningReader(question[-1].text)
+    shown = reader.feed(answers(first).text)
+    plan = reader.finish()[1]
+    assert plan.managed
+    assert shown.strip()
+    assert len(plan.points) == 5
+    for point in plan.points:
+        request = asked(prompts.part_messages(question, plan.opening, plan.points, point))
+        assert stage_of(request).points == ((point.index, point.title),)
+        assert point.title in answers(request).text
 
 
 def test_a_direct_answer_is_as_long_as_its_points_would_be():
