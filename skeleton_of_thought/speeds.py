@@ -83,7 +83,10 @@ class Speeds:
         self._wait = _WAIT
 
     def observe(self, answer: Answer, seconds: Mapping[str, float] = MappingProxyType({})) -> None:
-        """Learn from a finished answer; one with a failed point, or whose points came in one batch, says nothing.
+        """Learn from a finished answer.
+
+        One with a failed point, whose points came in one batch, or some of whose points waited before they were sent
+        (for a limiter, for another point, after a refusal) says nothing of the server.
 
         Args:
             answer: The answer.
@@ -97,7 +100,7 @@ class Speeds:
                 for point in answer.points
                 if point.status == "ok" and point.text
             ]
-            if len(points) == len(answer.points):
+            if len(points) == len(answer.points) and not _waited(answer):
                 self.observe_points(points, ahead=min((start for _, start, _ in points), default=0.0))
 
     def _observe_plain(self, characters: int, seconds: float) -> None:
@@ -217,6 +220,13 @@ def _pace_of_one(points: Sequence[tuple[float, int]], lasted: float) -> float:
 
 def _mixed(known: float | None, new: float) -> float:
     return new if known is None else (1 - _NEWEST) * known + _NEWEST * new
+
+
+def _waited(answer: Answer) -> bool:
+    """Whether points were not all on their way at one moment, or sent again."""
+    again = any(line.retries for line in answer.bill.points.values())
+    first_end = min((point.start + point.seconds for point in answer.points), default=0.0)
+    return again or any(point.start > first_end for point in answer.points)
 
 
 def _are_one_batch(ends: Sequence[float]) -> bool:

@@ -66,8 +66,8 @@ def last_table(notebook):
     return tables[-1] if tables else ""
 
 
-def test_there_are_six():
-    assert [path.stem[:2] for path in NOTEBOOKS] == ["01", "02", "03", "04", "05", "06"]
+def test_there_are_seven():
+    assert [path.stem[:2] for path in NOTEBOOKS] == ["01", "02", "03", "04", "05", "06", "07"]
 
 
 def test_it_runs(path):
@@ -90,7 +90,7 @@ def test_one_variable_asks_a_provider_instead(model):
         )
         execute(COOKBOOK / "01_quickstart.ipynb", model=model, environment=variables)
         assert {entry.model for entry in server.ledger.entries} == {model.partition(":")[2]}
-        assert {entry.stage for entry in server.ledger.entries} >= {"skeleton", "point", "direct"}
+        assert {entry.stage for entry in server.ledger.entries} >= {"opening", "point", "direct"}
 
 
 def test_a_changed_api_turns_a_notebook_red(tmp_path):

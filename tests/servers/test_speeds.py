@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import pytest
 from langchain_openai import ChatOpenAI
 
 from langchain_sot import SkeletonOfThoughtChain
 from skeleton_of_thought import Answer, Options, PointResult, Seconds, speeds
+from skeleton_of_thought.bill import Bill, BillLine
 from skeleton_of_thought.fake_server import Pace
 from skeleton_of_thought.speeds import Speeds
 
@@ -97,8 +99,13 @@ def test_a_skeleton_is_tried_again_now_and_then_and_less_often_while_it_does_not
             points=(PointResult(1, "a", "x" * 99, seconds=1.0), PointResult(2, "b", "", "failed")),
         ),
         plain_answer(1.0, length=10),
+        replace(
+            IN_TURN,
+            points=tuple(replace(point, start=float(point.index), seconds=0.9) for point in IN_TURN.points),
+        ),
+        replace(IN_TURN, bill=Bill(points={1: BillLine(calls=1), 2: BillLine(calls=2, retries=1)})),
     ],
-    ids=["one batch", "a failed point", "a word"],
+    ids=["one batch", "a failed point", "a word", "held back", "refused"],
 )
 def test_some_answers_say_nothing(answer):
     known = Speeds()
