@@ -52,9 +52,7 @@ def scripted(request):
 
 @pytest.fixture
 def answered(server, sot, tmp_path):
-    server.provider.answer = PlausibleAnswers(
-        points=4, plans=True
-    )  # by itself it answers short questions plainly
+    server.provider.answer = PlausibleAnswers(points=4, plans=True)  # else short questions get none
     code, _, err = sot("eval", "speed", "-m", MODEL, "--limit", 9, "--out", tmp_path)
     assert code == 0, err
     server.provider.answer = scripted

@@ -82,7 +82,7 @@ def test_explain_shows_what_decided() -> None:
 def test_train_lexical_writes_weights_and_measures_them(sample: Path, tmp_path: Path) -> None:
     out = tmp_path / "mine.json"
     shown = run("train", "--base", "lexical", "--data", str(sample), "--test", str(sample), "--out", str(out))
-    assert "cross_validation_5" in shown
+    assert "left_out_5" in shown
     assert "On sample.csv: accuracy" in shown
     assert LexicalRouter(weights=out).model.about["questions"] > 100
 
