@@ -123,13 +123,6 @@ def test_json_has_every_figure(paced):
     assert told["chain"].startswith("SkeletonOfThoughtChain(")
 
 
-def test_a_real_server_with_one_slot_is_told_from_one_with_eight(one_slot, eight_slots):
-    reports = [probe(open_client("openai:smollm2", base_url=each.url)) for each in (one_slot, eight_slots)]
-    assert [report.in_turn for report in reports] == [True, False]
-    assert [report.partial_answers for report in reports] == ["yes", "yes"]
-    assert [report.schemas for report in reports] == ["yes", "yes"]
-
-
 # The table of engines.
 
 
