@@ -26,7 +26,7 @@ PATIENCE = 150_000  # milliseconds: a busy machine
 
 @pytest.fixture(scope="module")
 def provider():
-    with FakeServer(answer=PlausibleAnswers(points=4), pace=Pace(first_token=0.1, per_token=0.02)) as started:
+    with FakeServer(answer=PlausibleAnswers(points=4, words=400), pace=Pace(first_token=0.1, per_token=0.01)) as started:
         yield started
 
 
@@ -80,7 +80,7 @@ def wait_for_both(page):
 def test_both_columns_finish_and_the_clocks_agree_with_the_metadata(page, demo):
     page.goto(demo.url)
     started = time.perf_counter()
-    ask(page, "What are the benefits of walking?")
+    ask(page, "What are the benefits of walking to work every day?")
     page.locator("#sot li").nth(3).wait_for(timeout=PATIENCE)
     early = seconds(page, "direct")
     wait_for_both(page)
