@@ -24,7 +24,7 @@ from skeleton_of_thought.errors import require
 for _module in ("starlette", "uvicorn", "httptools"):
     require(_module, extra="serve", needed_for="The fake server")
 
-from skeleton_of_thought.fake_server.answers import FakeReply, PlausibleAnswers, Stage, stage_of  # noqa: E402  # noqa: E402
+from skeleton_of_thought.fake_server.answers import FakeReply, PlausibleAnswers, Stage, ToolCall, stage_of  # noqa: E402  # noqa: E402
 from skeleton_of_thought.fake_server.application import Provider  # noqa: E402
 from skeleton_of_thought.fake_server.faults import Fault, FaultKind, Faults  # noqa: E402
 from skeleton_of_thought.fake_server.ledger import Entry, Ledger  # noqa: E402
@@ -47,5 +47,6 @@ __all__ = [
     "Provider",
     "Quota",
     "Stage",
+    "ToolCall",
     "stage_of",
 ]

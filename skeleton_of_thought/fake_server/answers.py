@@ -126,23 +126,40 @@ _PARTS, _OPENING_WORDS, _NOTE_WORDS, _PLANNED_WORDS = 5, 40, 11, 400
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A tool the model wants to be called.
+
+    Attributes:
+        name: The tool's name.
+        arguments: A JSON object.
+    """
+
+    name: str
+    arguments: str = "{}"
+
+
+@dataclass(frozen=True, slots=True)
 class FakeReply:
     """What the model says.
 
     Attributes:
         text: The answer.
         thinking: Thoughts before it: thinking blocks with Anthropic, hidden reasoning tokens with OpenAI.
+        tool_calls: What it calls; the text is then not sent.
     """
 
     text: str
     thinking: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class PlausibleAnswers:
     """A numbered list for a skeleton, sentences that carry the title for a point, prose for the rest.
 
-    A direct answer is about as long as the points of a skeleton together.
+    A direct answer is about as long as the points of a skeleton together. Tools are called one after the other if
+    the question speaks of them by name, or if the request says so; numbers and quoted words in the question are
+    their arguments.
 
     Attributes:
         points: Points of a skeleton; None for 3 to 10, by the prompt.
@@ -164,6 +181,8 @@ class PlausibleAnswers:
 
     def __call__(self, request: ChatRequest) -> FakeReply:
         """The reply to a request."""
+        if name := _tool_to_call(request):
+            return FakeReply("", tool_calls=(ToolCall(name, _arguments(request, name)),))
         stage = stage_of(request)
         seed = f"{request.messages[0].text}\0{request.question}" if stage.kind == "point" else request.prompt
         draw = random.Random(hashlib.sha256(seed.encode()).digest())
@@ -244,6 +263,41 @@ def _continue(text: str, prefill: str) -> str:
     return text.removeprefix("1.") if begun else text
 
 
+def _tool_to_call(request: ChatRequest) -> str | None:
+    """The tool the request insists on, or the next one whose name the question has."""
+    tools = request.tools
+    if tools.choice == "none" or not tools.schemas:
+        return None
+    if tools.choice != "auto":
+        return tools.choice if tools.choice in tools.schemas else next(iter(tools.schemas))
+    question = set(re.findall(r"[a-z]{3,}", request.question.casefold()))
+    return next(
+        (
+            name
+            for name in tools.schemas
+            if name not in tools.called and question.intersection(re.findall(r"[a-z]{3,}", name.casefold()))
+        ),
+        None,
+    )
+
+
+def _arguments(request: ChatRequest, name: str) -> str:
+    """A tool's arguments: the numbers and quoted words behind its name in the question, else what its schema allows."""
+    schema = request.tools.schemas[name]
+    words = re.findall(r"[a-z]{3,}", name.casefold())
+    places = [place for word in words if (place := request.question.casefold().find(word)) >= 0]
+    said = request.question[min(places, default=0) :]
+    numbers = iter(re.findall(r"-?\d+(?:\.\d+)?", said))
+    quoted = iter(re.findall(r"[\"'“‘「](.+?)[\"'”’」]", said))
+    arguments = _instance({"type": "object", "properties": {}, **schema}, ["First", "Second"])
+    for field, part in schema.get("properties", {}).items():
+        if part.get("type") in {"integer", "number"} and (number := next(numbers, None)):
+            arguments[field] = float(number) if "." in number else int(number)
+        elif part.get("type") == "string" and "enum" not in part and (word := next(quoted, None)):
+            arguments[field] = word
+    return json.dumps(arguments, ensure_ascii=False)
+
+
 def _instance(schema: Mapping[str, Any], titles: list[str]) -> Any:
     """A value that follows a JSON schema of objects, arrays, strings and integers.
 
@@ -256,8 +310,10 @@ def _instance(schema: Mapping[str, Any], titles: list[str]) -> Any:
     def build(part: Mapping[str, Any], place: int) -> Any:
         if "$ref" in part:
             return build(definitions[part["$ref"].rsplit("/", 1)[-1]], place)
-        if "anyOf" in part:
-            return build(part["anyOf"][0], place)
+        for choices in ("anyOf", "enum"):
+            if choices in part:
+                first = part[choices][0]
+                return build(first, place) if choices == "anyOf" else first
         match part.get("type"):
             case "array":
                 return [build(part["items"], number + 1) for number in range(len(titles))]
@@ -265,6 +321,7 @@ def _instance(schema: Mapping[str, Any], titles: list[str]) -> Any:
                 return {name: build(value, place) for name, value in part["properties"].items()}
             case "string":
                 return next(upcoming, titles[place % len(titles)])
-        return place
+            case _:
+                return place
 
     return build(schema, 0)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING, Literal
 
-from skeleton_of_thought.fake_server.answers import FakeReply
+from skeleton_of_thought.fake_server.answers import FakeReply, ToolCall
 from skeleton_of_thought.fake_server.request import split
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from skeleton_of_thought.fake_server.prompt_cache import Lookup
     from skeleton_of_thought.fake_server.request import ChatRequest
 
-Finish = Literal["stop", "stop_sequence", "length", "refusal", "content_filter"]
+Finish = Literal["stop", "stop_sequence", "length", "refusal", "content_filter", "tool_calls"]
 _REFUSAL = "I'm sorry, but I can't help with that."
 
 
@@ -56,12 +57,13 @@ class PlannedAnswer:
         entry: Its line in the ledger.
         lookup: What the prompt cache does for it.
         thinking: Tokens of thought before the answer.
-        tokens: Tokens of the answer.
+        tokens: Tokens of the answer, or of the arguments of its tool calls, one call after the other.
         finish: Why it ends.
         stop_sequence: The stop text that ended it.
         fault: What goes wrong on the way.
         pace: How fast it goes.
         waited: Seconds from its arrival until it had a slot.
+        calls: The tools it calls instead of saying something.
     """
 
     request: ChatRequest
@@ -74,6 +76,16 @@ class PlannedAnswer:
     fault: Fault | None
     pace: Pace
     waited: float = 0.0
+    calls: tuple[ToolCall, ...] = ()
+
+    def call_of(self, place: int) -> int:
+        """Which tool call a token belongs to."""
+        ends = accumulate(len(split(call.arguments)) for call in self.calls)
+        return next(index for index, end in enumerate(ends) if place < end)
+
+    def arguments(self, index: int) -> str:
+        """The JSON of a tool call's arguments, as far as the length limit lets it come."""
+        return "".join(token for place, token in enumerate(self.tokens) if self.call_of(place) == index)
 
     @property
     def length(self) -> int:
@@ -134,11 +146,20 @@ def plan(
     text, stop_sequence = _until_stop(reply.text, request.stop)
     thinking, tokens = split(reply.thinking), split(text)
     finish: Finish = "stop" if stop_sequence is None else "stop_sequence"
+    calls = reply.tool_calls
+    if calls:
+        tokens = [token for call in calls for token in split(call.arguments)]
+        finish, stop_sequence = "tool_calls", None
     kind = fault.kind if fault else None
     if kind == "empty":
-        thinking, tokens = [], []
+        thinking, tokens, calls = [], [], ()
     elif kind == "refusal":
-        thinking, tokens, finish = [], split(_REFUSAL) if request.api == "openai" else [], "refusal"
+        calls, thinking, tokens, finish = (
+            (),
+            [],
+            split(_REFUSAL) if request.api == "openai" else [],
+            "refusal",
+        )
     elif kind in {"truncated", "content_filter"} and fault:
         tokens, finish = tokens[: fault.after_tokens], "length" if kind == "truncated" else "content_filter"
     limit = request.max_tokens
@@ -155,6 +176,7 @@ def plan(
         stop_sequence=stop_sequence,
         fault=fault,
         pace=pace,
+        calls=calls,
     )
 
 

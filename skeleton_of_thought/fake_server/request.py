@@ -48,6 +48,21 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
+class Tools:
+    """The tools a request offers.
+
+    Attributes:
+        schemas: The JSON schema of the arguments, by the tool's name.
+        choice: `"auto"`, `"none"`, `"any"` (one has to be called), or the name of the one to call.
+        called: Names of the tools called since the user last spoke.
+    """
+
+    schemas: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    choice: str = "auto"
+    called: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ChatRequest:
     """One request for one answer.
 
@@ -61,6 +76,7 @@ class ChatRequest:
         stop: Texts at which the answer ends.
         thinking: Whether the client switched on reasoning.
         schema: The JSON schema the answer has to follow, None for free text.
+        tools: The tools the answer may call.
         body: The request as it came over the wire.
         client: Address and port of the client.
         prompt: All blocks' texts joined.
@@ -78,6 +94,7 @@ class ChatRequest:
     stop: tuple[str, ...] = ()
     thinking: bool = False
     schema: Mapping[str, Any] | None = None
+    tools: Tools = Tools()
     body: Mapping[str, Any] = field(default_factory=dict, repr=False)
     client: str = ""
     prompt: str = field(init=False, repr=False)
@@ -100,5 +117,6 @@ class ChatRequest:
 
     @property
     def question(self) -> str:
-        """The last message of the user."""
-        return next((message.text for message in reversed(self.messages) if message.role == "user"), "")
+        """The last message of the user that has text: the results of tools are a message too, with Anthropic."""
+        said = (message.text for message in reversed(self.messages) if message.role == "user")
+        return next(filter(None, said), "")

@@ -16,7 +16,7 @@ from skeleton_of_thought.fake_server.fields import (
     text_field,
     tool_block,
 )
-from skeleton_of_thought.fake_server.request import Block, ChatRequest
+from skeleton_of_thought.fake_server.request import Block, ChatRequest, Tools
 from skeleton_of_thought.messages import Message
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ _FINISH = {
     "length": "max_tokens",
     "refusal": "refusal",
     "content_filter": "refusal",
+    "tool_calls": "tool_use",
 }
 
 
@@ -74,11 +75,29 @@ def read(body: Mapping[str, Any], *, client: str) -> ChatRequest:
         stop=stop_field(body.get("stop_sequences")),
         thinking=(body.get("thinking") or {}).get("type") in {"enabled", "adaptive"},
         schema=form.get("schema") if form.get("type") == "json_schema" else None,
+        tools=_tools(body),
         body=body,
         client=client,
     )
     _check(request)
     return request
+
+
+def _tools(body: Mapping[str, Any]) -> Tools:
+    """The tools on offer, which has to be called, and which were."""
+    choice = body.get("tool_choice") or {"type": "auto"}
+    called: list[str] = []
+    for message in body["messages"]:
+        content = message.get("content")
+        parts = [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
+        if message["role"] == "user" and not any(part.get("type") == "tool_result" for part in parts):
+            called = []
+        called += [part["name"] for part in parts if part.get("type") == "tool_use"]
+    return Tools(
+        {tool["name"]: tool.get("input_schema") or {} for tool in body.get("tools") or () if "name" in tool},
+        choice["name"] if choice["type"] == "tool" else choice["type"],
+        tuple(called),
+    )
 
 
 def _check(request: ChatRequest) -> None:
@@ -115,7 +134,11 @@ def whole(turn: PlannedAnswer) -> dict[str, Any]:
     content: list[dict[str, Any]] = []
     if turn.thinking:
         content.append({"type": "thinking", "thinking": "".join(turn.thinking), "signature": "c2lnbmVk"})
-    if turn.tokens:
+    if turn.calls:
+        content += [
+            _call(turn, place) | {"input": _read(turn.arguments(place))} for place in range(len(turn.calls))
+        ]
+    elif turn.tokens:
         content.append({"type": "text", "text": "".join(turn.tokens)})
     return _message(turn) | {
         "content": content,
@@ -150,6 +173,8 @@ class AnthropicStream:
         """One token, with the start and end of its content block where it is the block's first or last."""
         thoughts = len(self._turn.thinking)
         thinking = place < thoughts
+        if self._turn.calls and not thinking:
+            return self._piece(place - thoughts)
         index = 0 if thinking or not thoughts else 1
         if thinking:
             block: dict[str, Any] = {"type": "thinking", "thinking": "", "signature": ""}
@@ -166,6 +191,22 @@ class AnthropicStream:
                 "content_block_delta", index=index, delta={"type": "signature_delta", "signature": "c2lnbmVk"}
             )
         if place in {thoughts - 1, self._turn.length - 1}:
+            events += _event("content_block_stop", index=index)
+        return events
+
+    def _piece(self, place: int) -> bytes:
+        """One token of a tool call's arguments, with the start and end of its block where it is first or last."""
+        turn = self._turn
+        call, last = turn.call_of(place), len(turn.tokens) - 1
+        index = call + bool(turn.thinking)
+        events = b""
+        if not place or turn.call_of(place - 1) != call:
+            events += _event(
+                "content_block_start", index=index, content_block=_call(turn, call) | {"input": {}}
+            )
+        delta = {"type": "input_json_delta", "partial_json": turn.tokens[place]}
+        events += _event("content_block_delta", index=index, delta=delta)
+        if place == last or turn.call_of(place + 1) != call:
             events += _event("content_block_stop", index=index)
         return events
 
@@ -201,6 +242,22 @@ def models(names: tuple[str, ...]) -> dict[str, Any]:
         for name in names
     ]
     return {"data": listed, "has_more": False, "first_id": names[0], "last_id": names[-1]}
+
+
+def _call(turn: PlannedAnswer, place: int) -> dict[str, Any]:
+    return {
+        "type": "tool_use",
+        "id": f"toolu_{turn.entry.number:08d}_{place}",
+        "name": turn.calls[place].name,
+    }
+
+
+def _read(arguments: str) -> Any:
+    """A tool call's arguments; none where the length limit cut them."""
+    try:
+        return json.loads(arguments)
+    except ValueError:
+        return {}
 
 
 def _message(turn: PlannedAnswer) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from skeleton_of_thought.fake_server.fields import (
     text_field,
     tool_block,
 )
-from skeleton_of_thought.fake_server.request import Block, ChatRequest
+from skeleton_of_thought.fake_server.request import Block, ChatRequest, Tools
 from skeleton_of_thought.messages import Message, Role
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ _FINISH = {
     "length": "length",
     "refusal": "stop",
     "content_filter": "content_filter",
+    "tool_calls": "tool_calls",
 }
 
 
@@ -71,8 +72,24 @@ def read(body: Mapping[str, Any], *, client: str) -> ChatRequest:
         stop=stop_field(body.get("stop")),
         thinking=body.get("reasoning_effort") not in {None, "none"},
         schema=form.get("json_schema", {}).get("schema") if form.get("type") == "json_schema" else None,
+        tools=_tools(body),
         body=body,
         client=client,
+    )
+
+
+def _tools(body: Mapping[str, Any]) -> Tools:
+    """The tools on offer, which has to be called, and which were."""
+    offered = [tool["function"] for tool in body.get("tools") or () if tool.get("type") == "function"]
+    choice = body.get("tool_choice") or "auto"
+    called: list[str] = []
+    for message in body["messages"]:
+        calls = message.get("tool_calls") or ()
+        called = [] if message["role"] == "user" else [*called, *(call["function"]["name"] for call in calls)]
+    return Tools(
+        {tool["name"]: tool.get("parameters") or {} for tool in offered},
+        choice["function"]["name"] if isinstance(choice, dict) else choice.replace("required", "any"),
+        tuple(called),
     )
 
 
@@ -95,13 +112,18 @@ def usage(turn: PlannedAnswer) -> dict[str, Any]:
 
 def whole(turn: PlannedAnswer) -> dict[str, Any]:
     """The answer without streaming."""
-    text = "".join(turn.tokens)
+    text = "" if turn.calls else "".join(turn.tokens)
     refused = turn.finish == "refusal"
-    message = {
+    message: dict[str, Any] = {
         "role": "assistant",
-        "content": None if refused else text,
+        "content": None if refused or turn.calls else text,
         "refusal": text if refused else None,
     }
+    if turn.calls:
+        message["tool_calls"] = [
+            _call(turn, place) | {"function": {"name": call.name, "arguments": turn.arguments(place)}}
+            for place, call in enumerate(turn.calls)
+        ]
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish_reason(turn)}
     return _envelope(turn, "chat.completion") | {"choices": [choice], "usage": usage(turn)}
 
@@ -130,7 +152,22 @@ class OpenAIStream:
         hidden = len(self._turn.thinking)
         if place < hidden:
             return b""
+        if self._turn.calls:
+            return self._chunk({"tool_calls": [self._piece(place - hidden)]})
         return self._before + json.dumps(self._turn.tokens[place - hidden]).encode() + self._after
+
+    def _piece(self, place: int) -> dict[str, Any]:
+        """One token of a tool call's arguments; a call's first carries its name."""
+        turn = self._turn
+        index = turn.call_of(place)
+        function = {"arguments": turn.tokens[place]}
+        if place and turn.call_of(place - 1) == index:
+            return {"index": index, "function": function}
+        return {
+            "index": index,
+            **_call(turn, index),
+            "function": {"name": turn.calls[index].name, **function},
+        }
 
     def closing(self) -> bytes:
         """What comes after the last token."""
@@ -175,6 +212,10 @@ def models(names: tuple[str, ...]) -> dict[str, Any]:
         {"id": name, "object": "model", "created": 0, "owned_by": "skeleton-of-thought"} for name in names
     ]
     return {"object": "list", "data": listed}
+
+
+def _call(turn: PlannedAnswer, index: int) -> dict[str, Any]:
+    return {"id": f"call_{turn.entry.number:08d}_{index}", "type": "function"}
 
 
 def _envelope(turn: PlannedAnswer, kind: str) -> dict[str, Any]:

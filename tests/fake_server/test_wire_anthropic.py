@@ -113,3 +113,47 @@ def test_newer_models_refuse_a_partial_answer(anthropic_client, model):
 def test_malformed_requests_are_refused(anthropic_client, body, message):
     with pytest.raises(anthropic.BadRequestError, match=message):
         ask_anthropic(anthropic_client, **body)
+
+
+ADD = {"type": "object", "properties": {"a": {"type": "integer"}, "b": {"type": "integer"}}}
+TOOLS = [{"name": "add_up", "input_schema": ADD}, {"name": "multiply", "input_schema": ADD}]
+
+
+@pytest.mark.parametrize("thinking", [False, True])
+def test_tools_are_called_one_after_the_other_and_then_answered_from(anthropic_client, thinking):
+    options = {"thinking": {"type": "enabled", "budget_tokens": 1024}, "max_tokens": 2000} if thinking else {}
+    messages = user("Please add 3 and 4, then multiply 5 by -6.")
+    called = []
+    while True:
+        whole = ask_anthropic(anthropic_client, messages=messages, tools=TOOLS, **options)
+        asked = {"model": CLAUDE, "max_tokens": 1000, "messages": messages, "tools": TOOLS, **options}
+        with anthropic_client.messages.stream(**asked) as stream:
+            streamed = stream.get_final_message()
+        assert [block.model_dump(exclude={"id"}) for block in streamed.content] == [
+            block.model_dump(exclude={"id"}) for block in whole.content
+        ]
+        calls = [block for block in whole.content if block.type == "tool_use"]
+        if not calls:
+            break
+        assert whole.stop_reason == streamed.stop_reason == "tool_use"
+        called += [(call.name, call.input) for call in calls]
+        results = [{"type": "tool_result", "tool_use_id": call.id, "content": "done"} for call in calls]
+        content = [block.model_dump() for block in whole.content]
+        messages += [{"role": "assistant", "content": content}, {"role": "user", "content": results}]
+    assert called == [("add_up", {"a": 3, "b": 4}), ("multiply", {"a": 5, "b": -6})]
+    assert whole.stop_reason == "end_turn"
+
+
+@pytest.mark.parametrize(
+    ("choice", "called"),
+    [("auto", None), ("none", None), ("any", "add_up"), ("tool", "multiply")],
+)
+def test_the_choice_of_a_tool_is_the_clients(anthropic_client, choice, called):
+    wanted = {"type": choice, **({"name": called} if choice == "tool" else {})}
+    content = ask_anthropic(anthropic_client, "Hello there", tools=TOOLS, tool_choice=wanted).content
+    assert [block.name for block in content if block.type == "tool_use"] == ([called] if called else [])
+
+
+def test_a_length_limit_cuts_a_tool_call(anthropic_client):
+    message = ask_anthropic(anthropic_client, "add 12 and 13", tools=TOOLS, max_tokens=4)
+    assert (message.stop_reason, message.content[0].input) == ("max_tokens", {})

@@ -116,3 +116,58 @@ def test_malformed_requests_are_refused(openai_client, server, body):
         ask_openai(openai_client, **body)
     entry = server.ledger.entries[0]
     assert (entry.outcome, entry.status, entry.usage.total_tokens) == ("refused", 400, 0)
+
+
+ADD = {"type": "object", "properties": {"a": {"type": "integer"}, "b": {"type": "integer"}}}
+NOTE = {"type": "object", "properties": {"text": {"type": "string"}, "kind": {"enum": ["short", "long"]}}}
+TOOLS = [
+    {"type": "function", "function": {"name": "add_up", "parameters": ADD}},
+    {"type": "function", "function": {"name": "note", "parameters": NOTE}},
+]
+
+
+def test_tools_are_called_one_after_the_other_and_then_answered_from(openai_client):
+    messages = user("Please add 3 and 4, then note 'Ärger'.")
+    called = []
+    while calls := (message := turn(openai_client, messages)).tool_calls:
+        called += [(call.function.name, json.loads(call.function.arguments)) for call in calls]
+        results = [{"role": "tool", "tool_call_id": call.id, "content": "done"} for call in calls]
+        messages = [*messages, message.model_dump(exclude_none=True), *results]
+    assert called == [("add_up", {"a": 3, "b": 4}), ("note", {"text": "Ärger", "kind": "short"})]
+    assert message.content
+
+
+def turn(client, messages):
+    whole = ask_openai(client, messages=messages, tools=TOOLS).choices[0]
+    with client.chat.completions.stream(model=GPT, messages=messages, tools=TOOLS) as stream:
+        choice = stream.get_final_completion().choices[0]
+    assert (choice.finish_reason, choice.message.content or None) == (
+        whole.finish_reason,
+        whole.message.content,
+    )
+    assert [call.function.arguments for call in choice.message.tool_calls or ()] == [
+        call.function.arguments for call in whole.message.tool_calls or ()
+    ]
+    assert (whole.finish_reason == "tool_calls") == bool(whole.message.tool_calls)
+    return whole.message
+
+
+@pytest.mark.parametrize(
+    ("choice", "called"),
+    [
+        ("auto", None),
+        ("none", None),
+        ("required", "add_up"),
+        ({"type": "function", "function": {"name": "note"}}, "note"),
+    ],
+)
+def test_the_choice_of_a_tool_is_the_clients(openai_client, choice, called):
+    message = ask_openai(openai_client, "Hello there", tools=TOOLS, tool_choice=choice).choices[0].message
+    assert [call.function.name for call in message.tool_calls or ()] == ([called] if called else [])
+
+
+def test_a_length_limit_cuts_a_tool_call(openai_client, server):
+    choice = ask_openai(openai_client, "add 12 and 13", tools=TOOLS, max_tokens=4).choices[0]
+    assert choice.finish_reason == "length"
+    assert choice.message.tool_calls[0].function.arguments == '{"a"'
+    assert server.ledger.entries[-1].usage.output_tokens == 4

@@ -48,6 +48,14 @@ class TestLocalIntegration(Local, ChatModelIntegrationTests):
 
 class Remote(Local):
     @property
+    def has_tool_calling(self) -> bool:
+        return True
+
+    @property
+    def has_structured_output(self) -> bool:
+        return True
+
+    @property
     def chat_model_params(self) -> dict:
         return {
             "model": "openai:gpt-4o-mini",
@@ -65,5 +73,7 @@ class TestRemoteUnit(Remote, ChatModelUnitTests):
     pass
 
 
+# What ChatOpenAI itself warns of when its answer is a pydantic object, of either version.
+@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings", "ignore:Received a Pydantic BaseModel V1")
 class TestRemoteIntegration(Remote, ChatModelIntegrationTests):
     pass
