@@ -4,7 +4,7 @@ The packaged model behind the local engine, llama.cpp's server with eight slots 
 and `transformers serve` (with --transformers; needs `transformers[serving]`). Every server is first asked what
 `sot doctor` asks, so that the gain predicted from that stands beside the one that was measured.
 
-    python benchmarks/servers.py --questions 6 --json benchmarks/results/servers.json
+    python benchmarks/servers.py --questions 10 --json benchmarks/results/servers.json
 """
 
 from __future__ import annotations
@@ -33,21 +33,25 @@ from skeleton_of_thought.probing import Typical, probe
 from skeleton_of_thought.routing import Decision
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from skeleton_of_thought.answer import Answer
     from skeleton_of_thought.clients import Client
 
 QUESTIONS = (
-    "What are the benefits of learning a second language?",
-    "How can I improve my time management skills?",
-    "What should I think of before adopting a dog?",
-    "How do I prepare for a job interview?",
-    "What are the effects of regular exercise?",
-    "How can a family save energy at home?",
-    "What makes a good teacher?",
-    "How do I plan a week of healthy meals?",
+    "What are the benefits of learning to play an instrument as an adult?",
+    "How can I keep a shared kitchen clean?",
+    "What should I think about before moving to another country?",
+    "What are the main reasons why small businesses fail?",
+    "How can I make my house more comfortable in summer?",
+    "What are good ways to get to know people in a new town?",
+    "What should a first aid kit for hiking have in it, and why?",
+    "How can parents help their children to read more?",
+    "What are the advantages and disadvantages of working from home?",
+    "How can I become more confident at speaking in public?",
 )
+"""Nothing was tuned on them."""
+
 PROMPT_FAMILY = "partial-examples"
 """What suits this model; the same for every server."""
 
@@ -117,42 +121,57 @@ def answer(question: str, route: str, client: Client, points: int) -> Answer:
     return run.answer
 
 
-def measure(client: Client, questions: tuple[str, ...], points: int) -> dict[str, Any]:
-    """Both ways for every question, the order changing from one to the next."""
-    rows: list[dict[str, Any]] = []
+def measure(servers: dict[str, Client], questions: tuple[str, ...], points: int) -> list[dict[str, Any]]:
+    """Both ways on every server for every question, the order changing from one question to the next."""
+    ways = [(name, route) for name in servers for route in ("direct", "sot")]
+    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in servers}
     for place, question in enumerate(questions):
-        row: dict[str, Any] = {"question": question}
-        for route in ("direct", "sot") if place % 2 else ("sot", "direct"):
-            got = answer(question, route, client, points)
-            row[route] = {
+        for name in servers:
+            rows[name].append({"question": question})
+        turn = place % len(ways)
+        for name, route in ways[turn:] + ways[:turn]:
+            got = answer(question, route, servers[name], points)
+            rows[name][-1][route] = {
                 "route": got.route,
                 "seconds": got.seconds.total,
                 "first_token": got.seconds.first_token,
+                "words": len(got.text.split()),
                 "output_tokens": got.usage.output_tokens,
                 "points": [point.usage.output_tokens for point in got.points],
                 "skeleton": got.usage.output_tokens - sum(p.usage.output_tokens for p in got.points),
             }
-        rows.append(row)
+    return [summary(name, client, rows[name]) for name, client in servers.items()]
+
+
+def summary(name: str, client: Client, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """The medians of one server, and what was predicted of it."""
     both = [row for row in rows if row["sot"]["route"] == "sot"]
     report = probe(client)
     predicted = [report.gain(lengths(row)) for row in both] if report.reachable else []
-    gains = [_pace(row["sot"]) / _pace(row["direct"]) for row in both]
-    measured = [row["direct"]["seconds"] / row["sot"]["seconds"] for row in both]
     return {
-        "server": None,
-        "questions": len(questions),
+        "server": name,
+        "questions": len(rows),
         "with_points": len(both),
-        "times_as_fast": _middle(measured),
-        "tokens_per_second_gain": _middle(gains),
-        "predicted": _middle([each for each in predicted if each is not None]),
-        "plain_first_token": _middle([row["direct"]["first_token"] for row in both]),
-        "sot_first_token": _middle([row["sot"]["first_token"] for row in both]),
-        "plain_tokens_per_second": _middle([_pace(row["direct"]) for row in both]),
-        "sot_tokens_per_second": _middle([_pace(row["sot"]) for row in both]),
+        "times_as_fast": _spread(row["direct"]["seconds"] / row["sot"]["seconds"] for row in both),
+        "length": _spread(row["sot"]["words"] / row["direct"]["words"] for row in both),
+        "first_word": _spread(row["sot"]["first_token"] / row["direct"]["first_token"] for row in both),
+        "tokens_per_second_gain": _spread(_pace(row["sot"]) / _pace(row["direct"]) for row in both),
+        "predicted": _spread(each for each in predicted if each is not None),
+        "plain_tokens_per_second": _spread(_pace(row["direct"]) for row in both),
         "in_turn": report.in_turn,
         "probe": report.to_dict(),
         "rows": rows,
     }
+
+
+def over(mine: dict[str, Any], other: dict[str, Any]) -> tuple[str, str, str]:
+    """One server's skeleton answers, and its plain ones, against the plain answers of another: time and length."""
+    pairs = [(a, b) for a, b in zip(mine["rows"], other["rows"], strict=True) if a["sot"]["route"] == "sot"]
+    return (
+        _text(_spread(b["direct"]["seconds"] / a["sot"]["seconds"] for a, b in pairs)),
+        _text(_spread(a["sot"]["words"] / b["direct"]["words"] for a, b in pairs)),
+        _text(_spread(_pace(b["direct"]) / _pace(a["direct"]) for a, b in pairs)),
+    )
 
 
 def lengths(row: dict[str, Any]) -> Typical:
@@ -170,43 +189,49 @@ def _pace(way: dict[str, Any]) -> float:
     return float(way["output_tokens"] / way["seconds"])
 
 
-def _middle(values: list[float]) -> float | None:
-    return round(statistics.median(values), 3) if values else None
+def _spread(values: Iterable[float]) -> list[float]:
+    """Median, least and most; empty if there are none."""
+    found = sorted(values)
+    return [round(each, 3) for each in (statistics.median(found), found[0], found[-1])] if found else []
+
+
+def _text(spread: list[float]) -> str:
+    return f"{spread[0]:.2f} ({spread[1]:.2f} to {spread[2]:.2f})" if spread else "-"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--questions", type=int, default=6)
-    parser.add_argument("--points", type=int, default=6)
+    parser.add_argument("--questions", type=int, default=10)
+    parser.add_argument("--points", type=int, default=8)
     parser.add_argument("--transformers", action="store_true", help="transformers serve, too")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    servers: dict[str, contextlib.AbstractContextManager[Client]] = {
+    openings: dict[str, contextlib.AbstractContextManager[Client]] = {
         "local engine": contextlib.nullcontext(open_client("local")),
         "llama.cpp, 8 slots": llama_cpp(8),
         "llama.cpp, 1 slot": llama_cpp(1),
     }
     if given.transformers:
-        servers["transformers serve"] = transformers_serve()
-    console = Console()
-    results = []
-    for name, opening in servers.items():
-        with opening as client:
-            console.print(f"{name} ...")
+        openings["transformers serve"] = transformers_serve()
+    console = Console(width=140)
+    with contextlib.ExitStack() as stack:
+        servers = {name: stack.enter_context(opening) for name, opening in openings.items()}
+        for client in servers.values():
             answer("Hello", "direct", client, given.points)
-            results.append({**measure(client, QUESTIONS[: given.questions], given.points), "server": name})
+            answer(QUESTIONS[0], "sot", client, given.points)
+        results = measure(servers, QUESTIONS[: given.questions], given.points)
     table = Table(
-        "server", "times as fast", "predicted", "first word", "tokens a second", title=about_title()
+        "server", "times as fast", "length", "first word", "predicted", "plain tokens/s", title=about_title()
     )
+    columns = ("times_as_fast", "length", "first_word", "predicted", "plain_tokens_per_second")
     for each in results:
-        table.add_row(
-            each["server"],
-            str(each["times_as_fast"]),
-            str(each["predicted"]),
-            f"{each['plain_first_token']} -> {each['sot_first_token']} s",
-            f"{each['plain_tokens_per_second']} -> {each['sot_tokens_per_second']}",
-        )
+        table.add_row(each["server"], *(_text(each[column]) for column in columns))
     console.print(table)
+    faster, length, plain = over(results[0], results[1])
+    console.print(
+        f"The local engine's skeleton answers against llama.cpp's plain ones: {faster} times as fast,"
+    )
+    console.print(f"length {length}; a plain token takes it {plain} times as long.")
     if given.json:
         given.json.write_text(
             json.dumps({"machine": describe_machine(), "servers": results}, indent=1) + "\n"
@@ -215,7 +240,7 @@ def main() -> None:
 
 def about_title() -> str:
     """The conditions of the run."""
-    return f"SmolLM2-135M-Instruct, {PROMPT_FAMILY} prompts, plain -> skeleton, medians"
+    return f"SmolLM2-135M-Instruct, {PROMPT_FAMILY} prompts, skeleton over plain, medians with least and most"
 
 
 if __name__ == "__main__":

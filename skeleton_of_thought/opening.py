@@ -1,12 +1,15 @@
 """Reads a reply to the opening request: the plain answer, or an opening, a mark, and a plan of parts.
 
-    answer  = plain | opening "OUTLINE" part+
+    answer  = plain | opening "OUTLINE" ( title+ note+ | part+ )
+    title   = n ". " title
+    note    = n " | " what it says " | " form and length [" | after " n{", " n}]
     part    = n ". " title " | " what it says " | " form and length [" | after " n{", " n}]
 
-What comes before the mark is let through while it is written; only a line that may still become the mark is held
-back, and blank lines before it. Models bend the grammar: the mark is bold, a heading, followed by a colon or said in
-the user's language, parts are bullets or have no fields. All of that is read; a mark in a code fence, in thoughts, or
-before any text is none, and a plan that holds the texts themselves is the answer.
+Titles first is what our prompts ask for: the writer of the first part then knows what the others are for, however early
+it starts. What comes before the mark is let through while it is written; only a line that may still become the mark is
+held back, and blank lines before it. Models bend the grammar: the mark is bold, a heading, followed by a colon or said
+in the user's language, parts are bullets or have no fields. All of that is read; a mark in a code fence, in thoughts,
+or before any text is none, and a plan that holds the texts themselves is the answer.
 """
 
 from __future__ import annotations
@@ -54,8 +57,12 @@ _THOUGHTS = (("<think>", "</think>"), ("<thinking>", "</thinking>"), ("[THINK]",
 _MARKER = re.compile(r"\s*(?:[#>*_\s]*)(?:\(?\d{1,2}\s*[.):、．]|[-*•–]|[a-zA-Z][.)])?[\s*_]*")
 _AFTER = re.compile(r"\W*+(?:after|nach)(?: sections?)?\b[\W\d]*+(?:(?:and|und)\b[\W\d]*+)*+", re.IGNORECASE)
 _NUMBER = re.compile(r"^[\s#>*_(]*(\d{1,2})\s*[.):、．]")
+_PLANNED = re.compile(r"^[\s#>*_(]*\d{1,2}\s*[.):、．|]")
 _WIDEST_NOTE = 45
 """Words of a planned part, on average, from which a plan holds the texts themselves."""
+_WIDEST_TITLE = 14
+"""Words of a line, its number included, that may be a title."""
+_MOST_TITLES = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +112,14 @@ class OpeningReader:
         self._behind: list[str] = []
         self._open_line: list[str] = []
         self._fields: list[Point] = []
+        self._titles: list[str] = []
+        self._notes: dict[int, Point] = {}
         self.marked = False
+
+    @property
+    def titles(self) -> tuple[str, ...]:
+        """The titles of all parts, where they came before the first note; they are known before any part is."""
+        return tuple(self._titles) if self._notes else ()
 
     @property
     def points(self) -> tuple[Point, ...]:
@@ -229,16 +243,32 @@ class OpeningReader:
         first, *others = delta.split("\n")
         self._open_line.append(first)
         for line in others:
-            point = _fields("".join(self._open_line), len(self._fields) + 1)
+            self._take_line("".join(self._open_line))
             self._open_line = [line]
-            if point is not None:
-                self._fields.append(point)
+
+    def _take_line(self, line: str) -> None:
+        """A line of the plan is complete: a title, a note for one, or both."""
+        if not self._fields and not self._notes and "|" not in line and (title := _title_alone(line)):
+            self._titles += [title] if len(self._titles) < _MOST_TITLES else []
+        elif len(self._titles) > 1:
+            self._take_note(line)
+        elif point := _fields(line, len(self._fields) + 1):
+            self._fields.append(point)
+
+    def _take_note(self, line: str) -> None:
+        """A line for the writer of a part whose title is known; parts are complete in their order."""
+        index, fields = _note(line, self._titles, len(self._notes) + 1)
+        if fields and index not in self._notes and index <= len(self._titles):
+            self._notes[index] = _point(index, self._titles[index - 1], fields)
+        while (place := len(self._fields) + 1) in self._notes:
+            self._fields.append(self._notes[place])
 
     def _planned(self, behind: str, *, truncated: bool) -> tuple[Point, ...]:
         open_line = "".join(self._open_line)
         if open_line and not truncated:
-            last = _fields(open_line, len(self._fields) + 1)
-            self._fields += [last] if last else []
+            self._take_line(open_line)
+        if self._notes:
+            return tuple(self._notes.get(n) or Point(n, title) for n, title in enumerate(self._titles, 1))
         if self._fields:
             return tuple(self._fields)
         points = parse_skeleton(behind).points
@@ -264,14 +294,44 @@ def _fields(line: str, index: int) -> Point | None:
         parts = [f"{parts[0]}. {parts[1]}", *parts[2:]]  # a row of a table
     if len(parts) < 2 or len(line.split()) > 2 * _WIDEST_NOTE:  # noqa: PLR2004 - a title and one field more
         return None
-    title = parts[0][_MARKER.match(parts[0]).end() :].strip(' *_`"“”:：')  # type: ignore[union-attr]
-    if not title or not any(map(str.isalnum, title)) or title.casefold() in {"title", "titel"}:
-        return None
+    title = _bare(parts[0])
+    return _point(index, title, parts[1:]) if title else None
+
+
+def _point(index: int, title: str, fields: Sequence[str]) -> Point:
+    """A part, with what stands behind its title: what it says, its form, and what it follows."""
     after: tuple[int, ...] = ()
-    if found := next((match for part in parts[2:] if (match := _AFTER.fullmatch(part))), None):
+    if found := next((match for field in fields[1:] if (match := _AFTER.fullmatch(field))), None):
         after = tuple(dict.fromkeys(int(number) for number in re.findall(r"\d{1,4}", found[0])))
-        parts = [part for part in parts if not _AFTER.fullmatch(part)]
-    return Point(index, title, parts[1] if len(parts) > 1 else "", " ".join(parts[2:]), after)
+        fields = [field for field in fields if not _AFTER.fullmatch(field)]
+    return Point(index, title, fields[0] if fields else "", " ".join(fields[1:]), after)
+
+
+def _bare(text: str) -> str:
+    """A title without number, bullet and decoration; empty if nothing is left, or if it is the word for one."""
+    title = text[_MARKER.match(text).end() :].strip(' *_`"“”:：')  # type: ignore[union-attr]
+    return title if any(map(str.isalnum, title)) and title.casefold() not in {"title", "titel"} else ""
+
+
+def _title_alone(line: str) -> str:
+    """The title on a numbered line that holds nothing else; empty for any other line."""
+    return _bare(line) if _NUMBER.match(line) and len(line.split()) <= _WIDEST_TITLE else ""
+
+
+def _note(line: str, titles: Sequence[str], index: int) -> tuple[int, list[str]]:
+    """Whose note a line is, and its fields; without a number it is that of the next part, without fields none."""
+    first, *fields = (part.strip() for part in line.strip().strip("|").split("|"))
+    if not fields or len(line.split()) > 2 * _WIDEST_NOTE:
+        return index, []
+    number = first.strip("*_.):( ")
+    if number.isdecimal():
+        return int(number), fields
+    if found := _NUMBER.match(first):
+        index = int(found[1])
+    said = _bare(first)
+    if said.casefold() not in {title.casefold() for title in titles}:
+        fields = [said, *fields]
+    return index, fields
 
 
 def _distinct(points: Sequence[Point]) -> tuple[Point, ...]:
@@ -292,5 +352,5 @@ def _holds_texts(behind: str, points: Sequence[Point]) -> bool:
 
 def _echoes(reply: str) -> bool:
     """Whether a reply repeats the instruction, or plans without the mark: lines of the grammar in plain text."""
-    lines = [line for line in reply.split("\n") if not line.lstrip().startswith("|") and _NUMBER.match(line)]
+    lines = [line for line in reply.split("\n") if not line.lstrip().startswith("|") and _PLANNED.match(line)]
     return sum(line.count("|") >= 2 for line in lines) > 1  # noqa: PLR2004 - two fields behind a title

@@ -227,6 +227,7 @@ class OpeningPrompts:
         plan: Sequence[Point],
         point: Point,
         *,
+        titles: Sequence[str] = (),
         parents: Sequence[tuple[str, str]] = (),
     ) -> tuple[Message, ...]:
         """The request for one part.
@@ -236,6 +237,7 @@ class OpeningPrompts:
             opening: What the reader has seen already.
             plan: The parts the request shows: all, or those up to its own for one that may start early.
             point: The part.
+            titles: Those of all parts, where the plan gave them before its notes.
             parents: Title and text of each part it follows.
         """
         values = {
@@ -247,7 +249,7 @@ class OpeningPrompts:
         text = _fill(self.part, "part", values)
         if parents:
             text = f"{_with_parents(self.parents, parents)}\n\n{text}"
-        lines = "\n".join(map(_planned_line, plan))
+        lines = "\n".join(_titles_first(plan, titles) if titles else map(_planned_line, plan))
         planned = Message("assistant", f"{opening.strip()}\n\n{MARK}\n{lines}")
         return (*self.opening_messages(messages), planned, Message("user", text))
 
@@ -257,9 +259,20 @@ def _with_parents(template: str, parents: Sequence[tuple[str, str]]) -> str:
     return _fill(template, "parents", {"texts": "\n\n".join(f"{title}\n{text}" for title, text in parents)})
 
 
-def _planned_line(point: Point) -> str:
+def _titles_first(plan: Sequence[Point], titles: Sequence[str]) -> list[str]:
+    """A plan as the prompt asks for it: all titles, then the notes that are known."""
+    known = [point.title for point in plan]
+    heard = {title.casefold() for title in known}
+    later = [title for title in titles if title.casefold() not in heard]
+    numbered = [f"{place}. {title}" for place, title in enumerate([*known, *later], 1)]
+    return numbered + [
+        _planned_line(point, f"{point.index}") for point in plan if point.description or point.form
+    ]
+
+
+def _planned_line(point: Point, head: str | None = None) -> str:
     """A part as the plan has it."""
-    fields = [f"{point.index}. {point.title}", point.description, point.form]
+    fields = [head or f"{point.index}. {point.title}", point.description, point.form]
     if point.after:
         fields.append(f"after {', '.join(map(str, point.after))}")
     return " | ".join(filter(None, fields))

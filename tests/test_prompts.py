@@ -293,6 +293,13 @@ def test_a_part_is_asked_for_behind_the_plan():
     assert "Light\nCurtains." in second[-1].text
 
 
+def test_a_part_is_shown_all_titles_and_the_notes_that_are_known():
+    messages = OPENING.part_messages(
+        CONVERSATION, "Yes.", PLAN[:1], PLAN[0], titles=["Light", "Advice", "light"]
+    )
+    assert messages[-2].text == "Yes.\n\nOUTLINE\n1. Light\n2. Advice\n1 | dark room | 2 sentences"
+
+
 @pytest.mark.parametrize(
     ("field", "template"), [("opening", "Plan it."), ("part", "Write it."), ("parents", "Written:")]
 )

@@ -57,6 +57,7 @@ class RequestBuilder:
         self._quirks = {stage: quirks.get(stage, Quirks()) for stage in get_args(Stage)}
         self._opened: OpeningPrompts | None = None
         self._opening = ""
+        self.titles: tuple[str, ...] = ()
         if isinstance(prompts, Prompts):
             self._prompts = prompts
         else:
@@ -91,6 +92,10 @@ class RequestBuilder:
     def opened_with(self, opening: str) -> None:
         """The opening is written; the parts are asked for behind it."""
         self._opening = opening
+
+    def titled(self, titles: Sequence[str]) -> None:
+        """The titles of all parts are known, before their notes are; every part's request shows them."""
+        self.titles = tuple(titles[: self.max_points])
 
     def breaks_off(self, request: Request, finish_reason: str | None) -> bool:
         """Whether an answer that ended so is half of one, by what is known of the model."""
@@ -212,6 +217,7 @@ class RequestBuilder:
             self._opening,
             outline.points[:known],
             outline.points[index - 1],
+            titles=self.titles,
             parents=parents,
         )
         return Request(

@@ -454,6 +454,7 @@ class SkeletonOfThought:
         if not plan.managed:
             self._builder.opening_not_managed()
         if self._points or plan.points:
+            self._builder.titled(self._opening.titles)
             self._outline.plan(plan.points, started=len(self._points))
             return self._outline_done()
         self._stream.show(shown)
@@ -465,10 +466,11 @@ class SkeletonOfThought:
     def _planned_early(self, request: Request) -> Sequence[Request]:
         """Another line of the outline is complete: send the points that may start early."""
         if self._builder.opens:
+            self._builder.titled(self._opening.titles)
             self._outline.plan(self._opening.points, started=len(self._points))
         else:
             self._outline.read_so_far(request, started=len(self._points))
-        if len(self._outline) < MIN_POINTS or (not self._points and self._second_look()):
+        if self._planned_points < MIN_POINTS or (not self._points and self._second_look()):
             return ()
         self._add_points(self._outline.points[len(self._points) :])
         return self._release(self._early)
@@ -485,7 +487,13 @@ class SkeletonOfThought:
 
     def _known(self, index: int) -> int:
         """How many lines of the outline the request for a point shows: the same, whenever it goes out."""
-        return max(MIN_POINTS, index) if index <= self._early else len(self._outline)
+        least = 1 if self._builder.titles else MIN_POINTS
+        return max(least, index) if index <= self._early else len(self._outline)
+
+    @property
+    def _planned_points(self) -> int:
+        """How many points the outline is sure to have."""
+        return max(len(self._outline), len(self._builder.titles))
 
     def _second_look(self) -> str | None:
         """Why the outline should not be written as points after all; a plan of the model's own has decided that."""

@@ -112,9 +112,33 @@ def test_a_part_starts_as_soon_as_its_line_is_complete():
     assert ids(run.done("opening")) == ["point:3"]
 
 
-@given(st.lists(st.integers(1, 200), max_size=12), st.sampled_from([None, 0, 1, 3]))
-def test_what_a_part_is_asked_does_not_depend_on_how_the_plan_arrives(cuts, early):
-    plan = "\n".join(f"{n}. Part {n} | note {n} | short" for n in range(1, 5))
+TITLES = [f"{n}. Part {n}" for n in range(1, 5)]
+NOTES = [f"{n} | note {n} | short" for n in range(1, 5)]
+
+
+def test_the_writer_of_the_first_part_knows_the_titles_of_all():
+    run = begin()
+    (first,) = run.text("opening", "\n".join([OPENING, "", "OUTLINE", *TITLES, NOTES[0], ""]))
+    assert first.id == "point:1"
+    assert first.messages[-2].text == "\n".join([OPENING, "", "OUTLINE", *TITLES, NOTES[0]])
+    (second,) = run.text("opening", f"{NOTES[1]}\n")
+    assert second.messages[-2].text == "\n".join([OPENING, "", "OUTLINE", *TITLES, *NOTES[:2]])
+    assert ids(run.done("opening")) == ["point:3", "point:4"], "a title is enough"
+
+
+def test_no_more_titles_are_shown_than_parts_are_written():
+    run = begin(max_points=3)
+    requests = run.done("opening", "\n".join([OPENING, "", "OUTLINE", *TITLES, *NOTES]))
+    assert ids(requests) == ["point:1", "point:2", "point:3"]
+    assert all("Part 4" not in request.messages[-2].text for request in requests)
+
+
+@pytest.mark.parametrize("titles_first", [False, True])
+@given(cuts=st.lists(st.integers(1, 200), max_size=12), early=st.sampled_from([None, 0, 1, 3]))
+def test_what_a_part_is_asked_does_not_depend_on_how_the_plan_arrives(titles_first, cuts, early):
+    plan = "\n".join(
+        [*TITLES, *NOTES] if titles_first else [f"{n}. Part {n} | note {n} | short" for n in range(1, 5)]
+    )
     reply = f"{OPENING}\n\nOUTLINE\n{plan}"
     whole = {request.id: request for request in begin(early_points=early).done("opening", reply)}
     run = begin(early_points=early)
@@ -122,7 +146,7 @@ def test_what_a_part_is_asked_does_not_depend_on_how_the_plan_arrives(cuts, earl
     streamed = [each for a, b in pairwise(places) for each in run.text("opening", reply[a:b])]
     assert {request.id: request for request in [*streamed, *run.done("opening")]} == whole
     shown = whole["point:1"].messages[-2].text.count("\n") - 2
-    assert shown == (4 if early == 0 else 2)
+    assert shown == (4 if early == 0 else 1 if titles_first else 2) + 4 * titles_first
 
 
 @pytest.mark.parametrize(("early", "expected"), [(0, []), (1, ["point:1"]), (2, ["point:1", "point:2"])])
@@ -226,6 +250,8 @@ REPLIES = st.sampled_from(
         f"{OPENING}\n\n**OUTLINE**\n- A\n- B\n- C",
         f"{OPENING}\n\nOUTLINE\n1. A | a | b | after 3\n2. B | a | b | after 1\n3. C | a | b | after 2, 7",
         f"{OPENING}\n\nOUTLINE\n1. Only | one | part",
+        "\n".join([OPENING, "", "OUTLINE", *TITLES, *NOTES[:3], f"{NOTES[3]} | after 1, 9"]),
+        "\n".join([OPENING, "", "OUTLINE", *TITLES, NOTES[1], NOTES[0]]),
         "A plain answer.\n\n1. With a list\n2. of two\n",
         "",
     ]

@@ -35,6 +35,50 @@ def test_a_plan_is_read_however_its_stream_is_cut(cuts):
     assert plan.managed
 
 
+TITLES = "1. Light\n2. Hours\n3. First step"
+NOTES = "1 | dark room, why | 2 sentences\n2 | same every day | 3 bullets\n3 | one change | 1 sentence | after 1, 2"
+
+
+@given(st.lists(st.integers(0, 300), max_size=30))
+def test_titles_may_come_first_however_the_stream_is_cut(cuts):
+    assert read(f"{OPENING}\n\nOUTLINE\n{TITLES}\n{NOTES}", cuts=cuts) == read(
+        f"{OPENING}\n\nOUTLINE\n{PLAN}"
+    )
+
+
+@pytest.mark.parametrize(
+    "notes",
+    [
+        NOTES.replace(" | ", ". ", 1),
+        "\n" + NOTES.replace("1 |", "**1** |", 1),
+        NOTES.replace("1 |", "1. Light |").replace("2 |", "2. Hours |").replace("3 |", "3. First step |"),
+        NOTES.replace("1 |", "1. |").replace("2 |", "2. |").replace("3 |", "3. |"),
+        NOTES.replace("1 |", "Light |").replace("2 |", "Hours |").replace("3 |", "First step |"),
+        "\n".join(f"| {line} |" for line in NOTES.split("\n")),
+        "\n".join(reversed(NOTES.split("\n"))),
+    ],
+)
+def test_notes_find_their_titles(notes):
+    assert read(f"{OPENING}\n\nOUTLINE\n{TITLES}\n{notes}") == read(f"{OPENING}\n\nOUTLINE\n{PLAN}")
+
+
+def test_titles_are_known_with_the_first_note_and_parts_in_their_order():
+    reader = OpeningReader("How do I sleep better?")
+    reader.feed(f"{OPENING}\n\nOUTLINE\n{TITLES}\n")
+    assert (reader.titles, reader.points) == ((), ())
+    reader.feed("2 | same every day | 3 bullets\n")
+    assert reader.titles == ("Light", "Hours", "First step")
+    assert reader.points == ()
+    reader.feed("1 | dark room | short\n")
+    assert [point.title for point in reader.points] == ["Light", "Hours"]
+
+
+def test_a_title_without_a_note_is_a_part_too():
+    reply = f"{OPENING}\n\nOUTLINE\n{TITLES}\n1 | dark room | short\n2 | same"
+    assert [point.description for point in read(reply)[1].points] == ["dark room", "same", ""]
+    assert [point.description for point in read(reply, truncated=True)[1].points] == ["dark room", "", ""]
+
+
 @pytest.mark.parametrize(
     "mark",
     [
@@ -140,10 +184,11 @@ def test_a_line_cut_off_by_the_length_limit_is_no_part():
 
 
 def test_a_plan_without_the_mark_is_noticed():
-    shown, plan = read(f"{OPENING}\n\n{PLAN}")
-    assert plan.points == ()
-    assert not plan.managed, "the model is asked in the classic way from now on"
-    assert shown.startswith(OPENING)
+    for written in (PLAN, f"{TITLES}\n{NOTES}"):
+        shown, plan = read(f"{OPENING}\n\n{written}")
+        assert plan.points == ()
+        assert not plan.managed, "the model is asked in the classic way from now on"
+        assert shown.startswith(OPENING)
 
 
 @given(
@@ -164,7 +209,15 @@ UNITS = [" ", "\n", "|\n", "a | ", "1. A | b | c\n", "```\n", "~", "<think>", "<
 
 @pytest.mark.parametrize("unit", UNITS)
 @pytest.mark.parametrize(
-    "start", ["", "Yes.\n\n", "Yes.\n\n```\n", "Yes.\n\nOUTLINE\n", "Yes.\n\nOUTLINE\n1. A | b | after "]
+    "start",
+    [
+        "",
+        "Yes.\n\n",
+        "Yes.\n\n```\n",
+        "Yes.\n\nOUTLINE\n",
+        "Yes.\n\nOUTLINE\n1. A | b | after ",
+        "Yes.\n\nOUTLINE\n1. A\n2. B\n1 | b | c",
+    ],
 )
 def test_work_is_linear_however_the_reply_comes(unit, start):
     def small(text):
@@ -181,7 +234,20 @@ def test_work_is_linear_however_the_reply_comes(unit, start):
 
 @given(
     st.lists(
-        st.sampled_from([*UNITS, "`", "``", "Text", "\n\n", "ΟUTLINE", "2. B | c | d\n"]), max_size=30
+        st.sampled_from(
+            [
+                *UNITS,
+                "`",
+                "``",
+                "Text",
+                "\n\n",
+                "ΟUTLINE",
+                "2. B | c | d\n",
+                "1. Light\n2. Hours\n",
+                "2 | c | d\n",
+            ]
+        ),
+        max_size=30,
     ).map("".join),
     st.lists(st.integers(0, 200), max_size=30),
 )
