@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import weakref
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 from langchain_core.callbacks import AsyncCallbackManager, CallbackManager
 from langchain_core.callbacks.manager import AsyncCallbackManagerForChainRun, CallbackManagerForChainRun
@@ -43,6 +44,8 @@ class _Call:
 
 
 _call: ContextVar[_Call | None] = ContextVar("_call", default=None)
+_streams: dict[UUID, _Call] = {}
+"""Calls whose stream of events is held by somebody, by run id: it may be read in another context, or never."""
 
 
 class ChatSkeletonOfThought(SkeletonOfThoughtBase, SharedLimit, BaseChatModel):
@@ -230,6 +233,39 @@ class ChatSkeletonOfThought(SkeletonOfThoughtBase, SharedLimit, BaseChatModel):
             async for chunk in chunks:
                 yield chunk
 
+    def stream_events(
+        self,
+        input: LanguageModelInput,
+        config: RunnableConfig | None = None,
+        *,
+        version: Literal["v1", "v2", "v3"] = "v2",
+        **kwargs: Any,
+    ) -> Any:
+        """What LangChain's chat models stream; `version="v3"` gives the answer's own events, in reading order."""
+        if version != "v3":
+            return super().stream_events(input, config, version=version, **kwargs)
+        config, run_id = _with_run_id(config)
+        return _held(super().stream_events(input, config, version=version, **kwargs), run_id, config)
+
+    def astream_events(
+        self,
+        input: LanguageModelInput,
+        config: RunnableConfig | None = None,
+        *,
+        version: Literal["v1", "v2", "v3"] = "v2",
+        **kwargs: Any,
+    ) -> Any:
+        """Like `stream_events`, with asyncio."""
+        if version != "v3":
+            return super().astream_events(input, config, version=version, **kwargs)
+        config, run_id = _with_run_id(config)
+        opening = super().astream_events(input, config, version=version, **kwargs)
+
+        async def opened() -> Any:
+            return _held(await opening, run_id, config)
+
+        return opened()
+
     def _callbacks_of(self, config: RunnableConfig) -> tuple[Any, ...]:
         """What the base class configures the callbacks of a stream with."""
         return (
@@ -329,7 +365,7 @@ class ChatSkeletonOfThought(SkeletonOfThoughtBase, SharedLimit, BaseChatModel):
     ) -> Execution:
         if stop is not None:
             kwargs = {**kwargs, "stop": stop}
-        config = ensure_config({**_config_now(), "callbacks": run.get_child()})
+        config = ensure_config({**_config_now(run.run_id), "callbacks": run.get_child()})
         return Execution(
             self, from_input(messages), run_manager=run, config=config, kwargs=kwargs, requests="steps"
         )
@@ -344,9 +380,17 @@ def _in_call(call: _Call) -> Iterator[None]:
         _call.reset(token)
 
 
-def _config_now() -> RunnableConfig:
+def _held(events: Any, run_id: UUID, config: RunnableConfig) -> Any:
+    """A stream of events, whose config is kept until it is read, or gone."""
+    _streams[run_id] = _Call(config)
+    weakref.finalize(events, _streams.pop, run_id, None)
+    return events
+
+
+def _config_now(run_id: UUID | None = None) -> RunnableConfig:
     """The config of the call this is part of, without what belongs to its own run."""
-    call = _call.get()
+    held = None if run_id is None else _streams.pop(run_id, None)
+    call = held or _call.get()
     config: Any = {} if call is None else call.config
     return cast(
         "RunnableConfig",

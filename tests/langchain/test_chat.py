@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections import Counter
 
 import pytest
@@ -20,7 +21,7 @@ from langchain_core.tracers import BaseTracer
 from langchain_openai import ChatOpenAI
 from pydantic import BaseModel
 
-from langchain_sot import ChatSkeletonOfThought, SkeletonOfThoughtChain
+from langchain_sot import ChatSkeletonOfThought, SkeletonOfThoughtChain, chat
 from skeleton_of_thought import Options
 
 from .fakes import DIRECT, PROMPTS, QUESTION, TITLES, FakeChat, added, ask, whole
@@ -156,6 +157,13 @@ async def test_events_of_the_third_version():
     assert message.text == whole()
     assert message.usage_metadata["total_tokens"] > 0
     assert new_model().stream_events(QUESTION, version="v3").output.text == whole()
+    directly = {"configurable": {"sot_route": "direct"}}
+    stream = await new_model().astream_events(QUESTION, directly, version="v3")
+    assert (await stream.output).text == DIRECT
+    assert new_model().stream_events(QUESTION, directly, version="v3").output.text == DIRECT
+    new_model().stream_events(QUESTION, version="v3")
+    gc.collect()
+    assert not chat._streams, "what is held is forgotten"
 
 
 async def test_content_blocks(way):
