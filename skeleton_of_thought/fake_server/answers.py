@@ -121,8 +121,10 @@ _OPENINGS = ("It helps", "It pays off", "It matters", "It is worth the effort", 
 
 
 _SHORT_QUESTION = 6
-_PARTS, _OPENING_WORDS, _NOTE_WORDS, _PLANNED_WORDS = 5, 40, 11, 400
-"""What strong models were seen to plan: five parts, an opening of 40 words, notes of 11."""
+_PARTS, _OPENING_WORDS, _NOTE_WORDS, _PLANNED_WORDS = 5, 45, 18, 500
+_SHARES = (28, 23, 20, 17, 12)
+"""What a strong model was seen to plan: five parts, each shorter than the last, their shares in per cent, an opening of
+45 words, notes of 18."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,13 +221,15 @@ class PlausibleAnswers:
         """An opening, the mark, and a plan of about the length that models give theirs."""
         titles = titles[: self.points or _PARTS]
         opening = _as_long_as(self._sentences(draw, titles[0]), _OPENING_WORDS)
-        each = ((self.words or _PLANNED_WORDS) - _OPENING_WORDS) // len(titles)
-        lines = (
-            f"{place}. {title} | {_as_long_as(self._sentences(draw, title), _NOTE_WORDS).rstrip('.')} | "
-            f"2 paragraphs, {each} words"
-            for place, title in enumerate(titles, 1)
+        shares = [_SHARES[min(place, len(_SHARES) - 1)] for place in range(len(titles))]
+        rest = (self.words or _PLANNED_WORDS) - _OPENING_WORDS
+        numbered = [f"{place}. {title}" for place, title in enumerate(titles, 1)]
+        notes = (
+            f"{place} | {_as_long_as(self._sentences(draw, title), _NOTE_WORDS).rstrip('.')} | "
+            f"2 paragraphs, {rest * share // sum(shares)} words"
+            for place, (title, share) in enumerate(zip(titles, shares, strict=True), 1)
         )
-        return "\n".join([opening, "", "OUTLINE", *lines])
+        return "\n".join([opening, "", "OUTLINE", *numbered, *notes])
 
     def _points(self, draw: random.Random, points: tuple[tuple[int, str], ...], prefill: str) -> str:
         if len(points) == 1:
