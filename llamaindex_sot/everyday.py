@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +13,9 @@ from skeleton_of_thought.errors import ConfigurationError
 from skeleton_of_thought.method import SkeletonOfThought
 from skeleton_of_thought.prices import Prices
 from skeleton_of_thought.prompts import OpeningPrompts, Prompts, family_for
-from skeleton_of_thought.provider_errors import describe
-from skeleton_of_thought.routing import get_router
+from skeleton_of_thought.routing import FallbackRouter, get_router
 from skeleton_of_thought.routing.combining import no_room
+from skeleton_of_thought.routing.fallback import FALLBACK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -32,13 +31,8 @@ if TYPE_CHECKING:
     from skeleton_of_thought.request import Stage
     from skeleton_of_thought.routing.decision import Decision, Router
 
-logger = logging.getLogger(__name__)
-
 SELF = "self"
 """The router that is none: the request that opens the answer decides, in the opening protocol."""
-
-_FALLBACK = "lexical"
-"""Decides where nobody was chosen and the model does not decide, and where a router fails: it needs no model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +108,7 @@ class Everyday:
             llm=llm,
             skeleton_llm=skeletons,
             point_llm=points,
-            router=get_router(_FALLBACK if router is None or router == SELF else router),
+            router=FallbackRouter(get_router(FALLBACK if router is None or router == SELF else router)),
             decides_itself=decides_itself,
             race=race and router != "always",
             limiter=limiter,
@@ -153,26 +147,12 @@ class Everyday:
     def decide(self, messages: Sequence[Message]) -> Decision | None:
         """What is decided before the run; None where the model or a race decides."""
         decision, final = self.known()
-        return decision if final else self.route(messages)
+        return decision if final else self.router.route(messages)
 
     async def adecide(self, messages: Sequence[Message]) -> Decision | None:
         """Like `decide`, with asyncio."""
         decision, final = self.known()
-        return decision if final else await self.aroute(messages)
-
-    def route(self, messages: Sequence[Message]) -> Decision:
-        """The router's word, or the lexical one's where the router fails."""
-        try:
-            return self.router.route(messages)
-        except Exception as error:  # noqa: BLE001 - whatever a router dies of, the question can be answered
-            return _without_router(error, messages)
-
-    async def aroute(self, messages: Sequence[Message]) -> Decision:
-        """Like `route`, with asyncio."""
-        try:
-            return await self.router.aroute(messages)
-        except Exception as error:  # noqa: BLE001 - as above
-            return _without_router(error, messages)
+        return decision if final else await self.router.aroute(messages)
 
     @property
     def load(self) -> float:
@@ -199,8 +179,8 @@ class Everyday:
             self.llms,
             streaming=streaming,
             kwargs={**self.llm_kwargs, **(kwargs or {})},
-            route=lambda: self.route(messages),
-            aroute=lambda: self.aroute(messages),
+            route=lambda: self.router.route(messages),
+            aroute=lambda: self.router.aroute(messages),
         )
 
 
@@ -225,12 +205,6 @@ def family(llm: LLM, *, router: str | Router | None, options: Options) -> str:
 def classic(prompts: AnyPrompts) -> Prompts:
     """The prompts of the classic protocol among these."""
     return prompts if isinstance(prompts, Prompts) else prompts.classic
-
-
-def _without_router(error: Exception, messages: Sequence[Message]) -> Decision:
-    logger.warning("The router failed, the %s one decides: %s", _FALLBACK, describe(error))
-    instead = get_router(_FALLBACK).route(messages)
-    return replace(instead, reason=f"the router failed ({describe(error)}); {instead.reason}")
 
 
 def _prices(

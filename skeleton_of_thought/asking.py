@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import logging
-import time
 from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, TypedDict
@@ -22,10 +20,11 @@ from skeleton_of_thought.method import SkeletonOfThought
 from skeleton_of_thought.options import Options
 from skeleton_of_thought.prices import Prices
 from skeleton_of_thought.prompts import PROMPTS, AnyPrompts, OpeningPrompts, get_prompts
-from skeleton_of_thought.provider_errors import describe, quirks_of
+from skeleton_of_thought.provider_errors import quirks_of
 from skeleton_of_thought.request import Delta, Request, Stage
 from skeleton_of_thought.routing.combining import no_room
 from skeleton_of_thought.routing.decision import Decision
+from skeleton_of_thought.routing.fallback import FALLBACK, FallbackRouter
 from skeleton_of_thought.routing.registry import get_router
 
 if TYPE_CHECKING:
@@ -50,11 +49,6 @@ if TYPE_CHECKING:
     from skeleton_of_thought.routing.decision import Router
 
     Seen = Event | tuple[Request, Delta]
-
-logger = logging.getLogger(__name__)
-
-_FALLBACK = "lexical"
-"""Decides where nobody was chosen and the model does not decide, and where a router fails: it needs no model."""
 
 _MODEL_DECIDES = Decision("sot", 1.0, "no router")
 """What a run begins with in the opening protocol."""
@@ -268,19 +262,19 @@ class Asker:
     def decide(self, messages: Sequence[Message]) -> Decision | None:
         """The route of a conversation; None where the model itself decides."""
         known = self._known()
-        return known if known is not None or self._decides_itself else self._route(messages)
+        return known if known is not None or self._decides_itself else self._router.route(messages)
 
     async def adecide(self, messages: Sequence[Message]) -> Decision | None:
         """Like `decide`, with asyncio."""
         known = self._known()
-        return known if known is not None or self._decides_itself else await self._aroute(messages)
+        return known if known is not None or self._decides_itself else await self._router.aroute(messages)
 
     def _running(self, messages: Sequence[Message], decision: Decision | None) -> Generator[Seen | Answer]:
         """Everything that happens, and the answer as the last of it."""
 
         def send(request: Request) -> Iterator[Delta]:
             if request.stage == "route":
-                return iter((Delta(raw=self._route(messages)),))
+                return iter((Delta(raw=self._router.route(messages)),))
             return self._clients[request.stage].stream(request)
 
         if decision is None:
@@ -296,7 +290,7 @@ class Asker:
 
         async def send(request: Request) -> AsyncGenerator[Delta]:
             if request.stage == "route":
-                yield Delta(raw=await self._aroute(messages))
+                yield Delta(raw=await self._router.aroute(messages))
                 return
             async with aclosing(self._clients[request.stage].astream(request)) as deltas:
                 async for delta in deltas:
@@ -336,24 +330,6 @@ class Asker:
             return None
         limited = 0.0 if self._limiter is None else self._limiter.load
         return no_room(max(self._clients["point"].load, limited))
-
-    def _route(self, messages: Sequence[Message]) -> Decision:
-        """The router's word, or the fallback's where the router fails."""
-        started = time.perf_counter()
-        try:
-            decision = self._router.route(messages)
-        except Exception as error:  # noqa: BLE001 - whatever a router dies of, the question can be answered
-            decision = _without_router(error, messages)
-        return replace(decision, seconds=time.perf_counter() - started)
-
-    async def _aroute(self, messages: Sequence[Message]) -> Decision:
-        """Like `_route`, with asyncio."""
-        started = time.perf_counter()
-        try:
-            decision = await self._router.aroute(messages)
-        except Exception as error:  # noqa: BLE001 - as above
-            decision = _without_router(error, messages)
-        return replace(decision, seconds=time.perf_counter() - started)
 
 
 def splitting_router(
@@ -469,13 +445,7 @@ def _prompts(
 
 
 def _router(router: str | Router | None) -> Router:
-    return get_router(_FALLBACK if router is None or router == "self" else router)
-
-
-def _without_router(error: Exception, messages: Sequence[Message]) -> Decision:
-    logger.warning("The router failed, the %s one decides: %s", _FALLBACK, describe(error))
-    instead = get_router(_FALLBACK).route(messages)
-    return replace(instead, reason=f"the router failed ({describe(error)}); {instead.reason}")
+    return FallbackRouter(get_router(FALLBACK if router is None or router == "self" else router))
 
 
 def _prices(

@@ -14,12 +14,14 @@ gain         what writing in points would save
 combining    routers made of routers
 second_look  the route again, when the outline is there
 registry     all of them by name
+fallback     what decides where a router fails
 """
 
 from skeleton_of_thought.routing.classifier import ClassifierRouter
 from skeleton_of_thought.routing.combining import FirstConfident, FixedRouter, LoadAwareRouter
 from skeleton_of_thought.routing.decision import Decision, Question, Route, Router
 from skeleton_of_thought.routing.embedding import EmbeddingRouter
+from skeleton_of_thought.routing.fallback import FallbackRouter
 from skeleton_of_thought.routing.gain import GainRouter, PlainLength, Saving, saving
 from skeleton_of_thought.routing.labels import LabelledQuestion, LabelRouter, read_questions
 from skeleton_of_thought.routing.lexical import Explanation, LexicalRouter
@@ -39,6 +41,7 @@ __all__ = [
     "EmbeddingRouter",
     "Evaluation",
     "Explanation",
+    "FallbackRouter",
     "FirstConfident",
     "FixedRouter",
     "GainRouter",

@@ -26,7 +26,9 @@ PATIENCE = 150_000  # milliseconds: a busy machine
 
 @pytest.fixture(scope="module")
 def provider():
-    with FakeServer(answer=PlausibleAnswers(points=4, words=400), pace=Pace(first_token=0.1, per_token=0.01)) as started:
+    with FakeServer(
+        answer=PlausibleAnswers(points=4, words=400), pace=Pace(first_token=0.1, per_token=0.01)
+    ) as started:
         yield started
 
 
