@@ -9,27 +9,6 @@ import pytest
 
 DOCS = Path(__file__).parents[2] / "docs"
 
-BY_ITS_FRAMEWORK = {
-    "model": "LlamaIndex has a global default, `Settings.llm`; a LangChain model is always given",
-    "question": "LangChain finds the question in messages; LlamaIndex is given it",
-    **dict.fromkeys(
-        (
-            "fallback",
-            "skeleton",
-            "context",
-            "embed_model",
-            "chunks_per_point",
-            "prompt_helper",
-            "empty_response",
-        ),
-        "about documents",
-    ),
-    **dict.fromkeys(
-        ("streaming", "callback_manager", "output_cls"), "a base class of LlamaIndex asks for it"
-    ),
-    "max_concurrency": "LangChain has it in the config of a call",
-}
-
 
 @pytest.fixture(scope="module")
 def options_table():
@@ -41,12 +20,27 @@ def options_table():
     return options_table
 
 
-def test_both_faces_have_the_same_options_with_the_same_defaults(options_table):
+def test_faces_have_the_same_options_with_the_same_defaults_or_say_what_they_have_instead(options_table):
     for option in options_table.options():
-        faces = {face: option.defaults.get(face, "missing") for face in ("LangChain", "LlamaIndex")}
-        if option.name in BY_ITS_FRAMEWORK or set(option.defaults) == {"sot ask"}:
-            continue
-        assert faces["LangChain"] == faces["LlamaIndex"] != "missing", (option.name, faces)
+        instead = options_table.INSTEAD.get(option.name, {})
+        assert not set(instead) & set(option.defaults), option.name
+        if (
+            option.name != "model"
+        ):  # LlamaIndex has a global default, `Settings.llm`, and plain Python a local model
+            given = {option.defaults[face] for face in options_table.FACES[:3] if face in option.defaults}
+            assert len(given) <= 1, (option.name, given)
+        for face in ("LangChain", "LlamaIndex"):
+            assert option.cell(face) != "–", (option.name, face)
+
+
+def test_plain_python_has_what_both_frameworks_have(options_table):
+    for option in options_table.options():
+        if {"LangChain", "LlamaIndex"} <= set(option.defaults):
+            assert "plain Python" in option.defaults, option.name
+
+
+def test_what_stands_there_instead_belongs_to_an_option(options_table):
+    assert set(options_table.INSTEAD) <= {option.name for option in options_table.options()}
 
 
 def test_every_option_is_explained_and_stands_there_once(options_table):
