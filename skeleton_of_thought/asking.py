@@ -278,12 +278,10 @@ def splitting_router(
     return "self" if isinstance(chosen, OpeningPrompts) else "always"
 
 
-class AnswerPieces:
-    """The pieces of an answer's text, in reading order; `events` has everything that happens instead."""
+class _AnswerAtTheEnd:
+    """What both iterators over the pieces of an answer have."""
 
-    def __init__(self, running: Generator[Seen | Answer]) -> None:
-        self._running = running
-        self._answer: Answer | None = None
+    _answer: Answer | None = None
 
     @property
     def answer(self) -> Answer:
@@ -292,7 +290,16 @@ class AnswerPieces:
         Raises:
             ConfigurationError: It is not.
         """
-        return _complete(self._answer)
+        if self._answer is None:
+            raise ConfigurationError("The answer is not complete; read the iterator to its end first.")
+        return self._answer
+
+
+class AnswerPieces(_AnswerAtTheEnd):
+    """The pieces of an answer's text, in reading order; `events` has everything that happens instead."""
+
+    def __init__(self, running: Generator[Seen | Answer]) -> None:
+        self._running = running
 
     def events(self) -> Iterator[Seen]:
         """Everything that happens, pieces of a plain answer with their requests included."""
@@ -313,21 +320,11 @@ class AnswerPieces:
         self._running.close()
 
 
-class AsyncAnswerPieces:
+class AsyncAnswerPieces(_AnswerAtTheEnd):
     """Like `AnswerPieces`, with asyncio."""
 
     def __init__(self, running: AsyncGenerator[Seen | Answer]) -> None:
         self._running = running
-        self._answer: Answer | None = None
-
-    @property
-    def answer(self) -> Answer:
-        """The whole answer, once the last piece is there.
-
-        Raises:
-            ConfigurationError: It is not.
-        """
-        return _complete(self._answer)
 
     async def events(self) -> AsyncIterator[Seen]:
         """Everything that happens, pieces of a plain answer with their requests included."""
@@ -349,12 +346,6 @@ class AsyncAnswerPieces:
     async def aclose(self) -> None:
         """Hang up."""
         await self._running.aclose()
-
-
-def _complete(answer: Answer | None) -> Answer:
-    if answer is None:
-        raise ConfigurationError("The answer is not complete; read the iterator to its end first.")
-    return answer
 
 
 def _messages(question: str | Sequence[Message]) -> list[Message]:
