@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from typing import Any
 
 import pytest
 from langchain_core.caches import InMemoryCache
@@ -191,7 +192,7 @@ async def test_bound_tools_reach_the_model_inside_and_its_calls_come_back(way):
 
 
 def _as_chunk(message):
-    return AIMessageChunk("", tool_calls=message.tool_calls)
+    return AIMessageChunk(content="", tool_calls=message.tool_calls)
 
 
 @pytest.mark.parametrize(
@@ -274,7 +275,7 @@ async def test_a_cached_answer_has_the_bill_of_a_cached_answer():
     first, second = model.invoke(QUESTION), await model.ainvoke(QUESTION)
     assert len(model.model.log.seen) == 9
     assert second.text == first.text
-    assert second.usage_metadata["total_cost"] == 0
+    assert dict(second.usage_metadata)["total_cost"] == 0
     assert second.response_metadata["sot"]["cached"]
     assert second.response_metadata["sot"]["bill"]["calls"] == 0
     other = new_model(model.model, cache=model.cache, max_points=3)
@@ -285,7 +286,7 @@ def test_requests_from_the_cache_cost_nothing():
     chain = SkeletonOfThoughtChain(model=FakeChat(cache=InMemoryCache()), prompts=PROMPTS)
     first, second = chain.invoke(QUESTION), chain.invoke(QUESTION)
     assert "total_cost" not in first.usage_metadata
-    assert second.usage_metadata["total_cost"] == 0
+    assert dict(second.usage_metadata)["total_cost"] == 0
 
 
 async def test_disable_streaming_and_the_rate_limiter(monkeypatch):
@@ -338,7 +339,13 @@ async def test_max_concurrency_holds_for_a_batch(way):
 
 
 def test_a_model_by_name():
-    model = ChatSkeletonOfThought(model="openai:gpt-4o-mini", api_key="fake", temperature=0, max_points=3)
+    given: dict[str, Any] = {
+        "model": "openai:gpt-4o-mini",
+        "api_key": "fake",
+        "temperature": 0,
+        "max_points": 3,
+    }
+    model: Any = ChatSkeletonOfThought(**given)
     assert (type(model.model).__name__, model.model.temperature, model.max_points) == ("ChatOpenAI", 0, 3)
     assert model._get_ls_params()["ls_model_name"] == model.model_name == "gpt-4o-mini"
     assert model.profile == model.model.profile
@@ -346,7 +353,7 @@ def test_a_model_by_name():
     assert counting.get_num_tokens("one two") == 7
     assert counting.get_num_tokens_from_messages([HumanMessage("one")]) == len("Human: one")
     with pytest.raises(ValueError, match="temperature"):
-        ChatSkeletonOfThought(model=FakeChat(), temperature=0)
+        ChatSkeletonOfThought(model=FakeChat(), temperature=0)  # type: ignore[call-arg]
 
 
 @pytest.mark.filterwarnings("ignore::langchain_core._api.beta_decorator.LangChainBetaWarning")

@@ -211,7 +211,7 @@ def test_chunks_that_do_not_fit_are_named(caplog):
     llm = ChatLLM(window=900)
     long = nodes(8)
     for place, source in enumerate(long, start=1):
-        source.node.text = f"start{place} " + "word " * 120 + f"end{place}"
+        source.node.set_content(f"start{place} " + "word " * 120 + f"end{place}")
     with caplog.at_level(logging.WARNING):
         response = SkeletonOfThoughtSynthesizer(llm).synthesize(QUESTION, long)
     context = response.metadata["sot"]["context"]
