@@ -6,7 +6,7 @@ decision     what a router says, and what a router is
 question     which part of a message is the question
 features     what can be seen in it without a model; linear weighs that
 lexical      the default router, made of these two
-embedding    a sentence-embedding model next to the features; encoding makes its token ids
+embedding    a sentence-embedding model next to the features; sentences computes it, encoding makes its token ids
 classifier   a fine-tuned sequence classifier
 prompting    a chat model is asked
 labels       answers looked up in a file; tables reads the files
