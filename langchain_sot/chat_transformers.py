@@ -107,7 +107,7 @@ class ChatTransformers(LocalModel, BaseChatModel):
     ) -> int:
         """Tokens of a conversation as the model sees it, its chat template included."""
         if tools:
-            raise ConfigurationError("ChatTransformers does not call tools.")
+            raise ConfigurationError("ChatTransformers does not call tools. Use a chat model that does.")
         conversation, unfinished = conversation_of(messages)
         return len(self.engine.encode(conversation, continue_final_message=unfinished))
 

@@ -176,7 +176,7 @@ def check_format(answer_format: object) -> None:
 
 
 def head(answer_format: FormatName, index: int, title: str) -> str:
-    """What stands before a point's text."""
+    """The heading an answer format puts before a point's text; empty in prose."""
     if answer_format == "prose":
         return ""
     if answer_format == "sections":

@@ -273,7 +273,10 @@ def astream(
 def splitting_router(
     client: Client, prompts: AnyPrompts | Path | str | None = None
 ) -> Literal["self", "always"]:
-    """The `router` that splits whatever can be split, for who compares: the model itself where it plans its answers."""
+    """The `router` under which every question that can have a skeleton gets one, to compare with plain answers.
+
+    `"self"` for a model that plans its answers itself, else `"always"`.
+    """
     chosen = client.prompts if prompts is None else get_prompts(prompts)
     return "self" if isinstance(chosen, OpeningPrompts) else "always"
 
@@ -302,7 +305,7 @@ class AnswerPieces(_AnswerAtTheEnd):
         self._running = running
 
     def events(self) -> Iterator[Seen]:
-        """Everything that happens, pieces of a plain answer with their requests included."""
+        """The run's events (`skeleton_of_thought.events`); pieces of a plain answer come with their request."""
         for seen in self._running:
             if isinstance(seen, Answer):
                 self._answer = seen
@@ -316,7 +319,7 @@ class AnswerPieces(_AnswerAtTheEnd):
         return next(seen.text for seen in self.events() if isinstance(seen, AnswerText))
 
     def close(self) -> None:
-        """Hang up."""
+        """Stop the answer: requests that are open are cancelled, and nothing more is sent."""
         self._running.close()
 
 
@@ -327,7 +330,7 @@ class AsyncAnswerPieces(_AnswerAtTheEnd):
         self._running = running
 
     async def events(self) -> AsyncIterator[Seen]:
-        """Everything that happens, pieces of a plain answer with their requests included."""
+        """The run's events (`skeleton_of_thought.events`); pieces of a plain answer come with their request."""
         async for seen in self._running:
             if isinstance(seen, Answer):
                 self._answer = seen
@@ -344,7 +347,7 @@ class AsyncAnswerPieces(_AnswerAtTheEnd):
         raise StopAsyncIteration
 
     async def aclose(self) -> None:
-        """Hang up."""
+        """Stop the answer: requests that are open are cancelled, and nothing more is sent."""
         await self._running.aclose()
 
 

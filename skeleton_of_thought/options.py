@@ -70,9 +70,9 @@ class RunSettings:
     here. Beyond that a face sets what it knows of its models.
 
     Attributes:
-        leads: Says of the requests for all points whether the first goes alone and the others follow when it
-            begins to answer: what they share is then in the provider's prompt cache, and the answer waits for
-            one first token more. None never does.
+        leads: Is given the requests for all points and decides whether the first is sent ahead of the others, which
+            are sent once its answer begins. The provider then has what they share in its prompt cache; the answer
+            takes one time to first token longer. None sends all at once.
         max_stops: How many stop sequences one request may carry (4 at OpenAI); None for no limit.
 
     Raises:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class AnthropicUpstream:
-    """Messages, streamed.
+    """Answers requests by Anthropic's messages, streamed.
 
     Args:
         model: The model's name.

@@ -39,7 +39,7 @@ class UpstreamError(SkeletonOfThoughtError):
 
 
 class OpenAIUpstream:
-    """Chat completions, streamed.
+    """Answers requests by OpenAI's chat completions, streamed.
 
     The SDK makes the connection and the errors; the events are read here, because its objects for chunks cost more
     than the rest of a relay.
