@@ -32,7 +32,7 @@ class PointResult:
         text: What the model wrote for it, cleaned; whatever had been written when it failed, often empty.
         status: `"ok"`; `"failed"` if it is marked in the answer; `"skipped"` if it failed and was left out.
         error: Why it failed, None if it did not.
-        start: From the start of the answer, router included, to its first request.
+        start: Seconds from the start of the answer, router included, to its first request.
         seconds: From its first request to its end, retries included.
         usage: Tokens of all its requests.
         form: Its form as planned, empty if the plan has none.

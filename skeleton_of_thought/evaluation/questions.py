@@ -72,7 +72,7 @@ def read_evaluation_questions(
         source: `"own"` for this project's ninety; a `.jsonl`, `.json` or `.csv` file (`,` or `;`); or
             `"hf:NAME"`, `"hf:NAME:CONFIG"` or `"hf:NAME:CONFIG:SPLIT"` for a Hugging Face dataset (split
             `test` by default), which is streamed.
-        limit: At most so many; None for all.
+        limit: At most so many questions; None for all.
 
     Raises:
         ConfigurationError: No such source, or a row that is no question; with its place.
