@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
+
+from skeleton_of_thought import Options
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -55,3 +59,17 @@ def test_the_page_shows_the_table(options_table):
     assert len({row.count(" | ") for row in rows}) == 1
     assert len(rows) == len(options_table.options()) + 2
     assert "<!-- table of options -->" in (DOCS / "options.md").read_text(encoding="utf-8")
+
+
+def test_each_option_has_one_row_with_both_frameworks_columns_filled(options_table):
+    rows = [row.strip("| ").split(" | ") for row in options_table.table().splitlines()[2:]]
+    assert len({row[0] for row in rows}) == len(rows)
+    for name, _, langchain, llamaindex, *_ in rows:
+        assert "–" not in (langchain, llamaindex), name
+
+
+def test_the_readme_names_options_that_there_are():
+    readme = (DOCS.parent / "README.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"Options\((\w+)=", readme))
+    assert "load_aware" in named
+    assert named <= {each.name for each in fields(Options)}
