@@ -17,12 +17,12 @@ from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, Sys
 from langchain_core.output_parsers import BaseGenerationOutputParser, JsonOutputParser, StrOutputParser
 from langchain_core.rate_limiters import InMemoryRateLimiter
 from langchain_core.runnables import ConfigurableField, RunnableLambda
-from langchain_core.tracers import BaseTracer
 from langchain_openai import ChatOpenAI
 from pydantic import BaseModel
 
 from langchain_sot import ChatSkeletonOfThought, SkeletonOfThoughtChain
 from skeleton_of_thought import Options
+from tests.fixtures.traces import Tracer
 
 from .fakes import DIRECT, PROMPTS, QUESTION, TITLES, FakeChat, added, ask, whole
 
@@ -44,15 +44,6 @@ def new_openai(server, **options):
         stream_usage=True,
         **options,
     )
-
-
-class Tracer(BaseTracer):
-    def __init__(self):
-        super().__init__(_schema_format="original+chat")
-        self.roots = []
-
-    def _persist_run(self, run):
-        self.roots.append(run)
 
 
 async def test_it_answers_as_the_chain_does(way):
