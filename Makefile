@@ -42,7 +42,7 @@ format: $(VENV)/.dev ## Rewrite the files in the project's format
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-types: $(VENV)/.dev ## Check types
+types: $(VENV)/.dev ## Check types: strictly, in tests for names and calls that do not exist
 	@$(BIN)/mypy
 
 docs: $(VENV)/.dev ## Build the documentation into site/; a warning is an error

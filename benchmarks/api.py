@@ -28,6 +28,7 @@ from langchain_openai import ChatOpenAI
 from llama_index.core.indices.prompt_helper import PromptHelper
 from llama_index.core.response_synthesizers import TreeSummarize
 from openai import DefaultAioHttpClient
+from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
 
@@ -36,6 +37,7 @@ from llamaindex_sot import LangChainLLM
 from skeleton_of_thought import PROMPTS, Message, Options, parse_skeleton
 from skeleton_of_thought.fake_server import Entry, FakeServer, Ledger, Pace, PlausibleAnswers
 from skeleton_of_thought.limits import Limiter
+from skeleton_of_thought.prompts import Prompts
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
@@ -71,7 +73,7 @@ class Server:
         return ChatOpenAI(
             model="gpt-4o-mini",
             base_url=f"{self.url}/v1",
-            api_key="fake",
+            api_key=SecretStr("fake"),
             max_retries=0,
             stream_usage=True,
             use_responses_api=False,
@@ -85,7 +87,12 @@ class Server:
 
     def anthropic(self) -> ChatAnthropic:
         """A client of its other interface."""
-        return ChatAnthropic(model="claude-haiku-4-5", base_url=self.url, api_key="fake", max_retries=0)
+        return ChatAnthropic(
+            model="claude-haiku-4-5",
+            base_url=self.url,
+            api_key=SecretStr("fake"),
+            max_retries=0,  # type: ignore[call-arg]
+        )
 
     def forget(self) -> None:
         """Empty its prompt cache."""
@@ -320,6 +327,7 @@ async def load(server: Server, answer: Callable[[str], Awaitable[Any]], question
 def by_hand(model: ChatOpenAI) -> Callable[[str], Awaitable[Any]]:
     """The chain's requests without the chain: an `ainvoke`, then an `abatch`."""
     prompts = PROMPTS["instruction"]
+    assert isinstance(prompts, Prompts)
 
     def messages(request: Sequence[Message]) -> list[tuple[str, str]]:
         return [(message.role, message.text) for message in request]
@@ -335,7 +343,8 @@ def by_hand(model: ChatOpenAI) -> Callable[[str], Awaitable[Any]]:
 async def many_answers(server: Server, questions: int, rounds: int, *, title: str) -> None:
     """Many questions of seven points at once: the chain, and the same requests by hand, with two HTTP clients."""
     subjects = [f"What matters about subject {number}?" for number in range(questions)]
-    http = {"httpx2": None, "aiohttp": DefaultAioHttpClient()}
+    aiohttp = DefaultAioHttpClient()
+    http = {"httpx2": None, "aiohttp": aiohttp}
     ways: dict[str, Callable[[str], Awaitable[Any]]] = {}
     for name, client in http.items():
         model = server.model(http_async_client=client)
@@ -349,7 +358,7 @@ async def many_answers(server: Server, questions: int, rounds: int, *, title: st
     for _ in range(rounds):
         for way, answer in ways.items():
             runs[way].append(await load(server, answer, subjects))
-    await http["aiohttp"].aclose()
+    await aiohttp.aclose()
     table = Table("way", "all", "median question", "worst", "processor per request", "at once", title=title)
     for way, measured in runs.items():
         whole = sorted(run.whole for run in measured)
@@ -398,7 +407,7 @@ async def stress(server: Server, count: int) -> None:
     server.fail(STRESS_FAULTS)
     limiter = Limiter(max_concurrency=64)
     chain = SkeletonOfThoughtChain(model=server.model(), prompts="instruction", retries=3, limiter=limiter)
-    questions = [f"What should one know about subject {number}?" for number in range(count)]
+    questions: list[Any] = [f"What should one know about subject {number}?" for number in range(count)]
     started = time.perf_counter()
     answers = await chain.abatch(questions, return_exceptions=True)
     seconds = time.perf_counter() - started

@@ -95,7 +95,7 @@ def _words_for(context: int, tokenizer: Any) -> int:
 
 def measure_points(
     ways: Ways, steps: Steps, model: Any, tokenizer: Any, options: argparse.Namespace
-) -> list[dict]:
+) -> list[dict[str, Any]]:
     """The point stage for every context and number of points."""
     results = []
     for context in options.contexts:
@@ -140,7 +140,9 @@ def _point_stage(
     }
 
 
-def measure_questions(engine: Engine, llama_cpp: LlamaCpp | None, options: argparse.Namespace) -> dict:
+def measure_questions(
+    engine: Engine, llama_cpp: LlamaCpp | None, options: argparse.Namespace
+) -> dict[str, Any]:
     """Ten questions by the chain, directly, and by llama.cpp directly, in turn."""
     chat = _chat(engine, options)
     chain = SkeletonOfThoughtChain(model=chat)
@@ -182,7 +184,7 @@ def measure_questions(engine: Engine, llama_cpp: LlamaCpp | None, options: argpa
     return {"questions": rows, **summary}
 
 
-def measure_throughput(engine: Engine, options: argparse.Namespace) -> dict:
+def measure_throughput(engine: Engine, options: argparse.Namespace) -> dict[str, Any]:
     """Many questions at once through `chain.abatch`, against one after another."""
     chat = _chat(engine, options)
     chain = SkeletonOfThoughtChain(model=chat)
@@ -258,7 +260,7 @@ def _timed_result(function: Callable[..., Any], *arguments: Any) -> tuple[float,
     return time.perf_counter() - start, result
 
 
-def _show_points(result: dict) -> None:
+def _show_points(result: dict[str, Any]) -> None:
     table = Table(
         title=f"{result['points']} points of {result['tokens_per_point']} tokens, context {result['context']}"
     )
@@ -274,7 +276,7 @@ def _show_points(result: dict) -> None:
     )
 
 
-def plot(report: dict, path: Path) -> None:
+def plot(report: dict[str, Any], path: Path) -> None:
     """Draw the point stage: seconds by number of points, one panel per context."""
     try:
         import matplotlib as mpl

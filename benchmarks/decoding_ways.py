@@ -59,7 +59,7 @@ class Steps:
                 self._last = None
             return logits
 
-        view.run = timed
+        view.run = timed  # type: ignore[method-assign]
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -168,7 +168,9 @@ class Ways:
                 pipeline=written, pipeline_kwargs={"generation_config": self._config(tokens)}
             )
             chat = ChatHuggingFace(llm=llm, tokenizer=self._tokenizer)
-            inputs = [[(message["role"], message["content"]) for message in prompt] for prompt in prompts]
+            inputs: list[Any] = [
+                [(message["role"], message["content"]) for message in prompt] for prompt in prompts
+            ]
             chat.batch(inputs)
 
     def _encode(self, prompt: Conversation) -> list[int]:

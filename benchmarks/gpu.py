@@ -32,6 +32,7 @@ import re
 import statistics
 import time
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -274,9 +275,9 @@ class Quick:
                     prompts = self._prompts(rows, shared)
                     for name, way in ways.items():
                         key = f"{name}, {rows} rows, {shared} shared tokens"
-                        self._measure("steps", key, lambda way=way, prompts=prompts: self._step(way, prompts))
+                        self._measure("steps", key, partial(self._step, way, prompts))
             for name, way in ways.items():
-                self._measure("questions", name, lambda way=way: self._question(way))
+                self._measure("questions", name, partial(self._question, way))
         finally:
             close()
         self._measure("questions", "estimate", self._estimate)

@@ -30,6 +30,7 @@ from skeleton_of_thought import Prompts
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
+    from langchain_core.language_models import LanguageModelInput
     from langchain_core.runnables import Runnable
 
 PROMPTS = Prompts(skeleton="SKELETON {request}", point="POINT {point_outline}")
@@ -53,7 +54,7 @@ class SteadyChat(BaseChatModel):
 
     def _pieces(self, messages: list[Any]) -> Iterator[ChatGenerationChunk]:
         for word in self._text(messages).split(" "):
-            yield ChatGenerationChunk(message=AIMessageChunk(f"{word} "))
+            yield ChatGenerationChunk(message=AIMessageChunk(content=f"{word} "))
 
     def _generate(self, messages: list[Any], *_: Any, **__: Any) -> ChatResult:
         time.sleep(self.latency)
@@ -83,8 +84,13 @@ def _result(text: str) -> ChatResult:
 def ways(points: int, latency: float) -> dict[str, Callable[[], Awaitable[Any]]]:
     """What is measured, by name."""
     model = SteadyChat(points=points, latency=latency)
-    options = {"model": model, "prompts": PROMPTS, "router": "always", "max_points": max(2, points)}
-    inputs = [f"POINT {number}" for number in range(points)]
+    options: dict[str, Any] = {
+        "model": model,
+        "prompts": PROMPTS,
+        "router": "always",
+        "max_points": max(2, points),
+    }
+    inputs: list[LanguageModelInput] = [f"POINT {number}" for number in range(points)]
 
     async def by_hand() -> None:
         model.invoke("SKELETON")

@@ -82,7 +82,7 @@ class Meter(BaseEventHandler):
     def handle(self, event: Any, **_: Any) -> None:
         """Add the bill of a finished call."""
         if isinstance(event, LLMChatEndEvent) and event.response is not None:
-            usage = event.response.raw["usage"]
+            usage = (event.response.raw or {})["usage"]
             self.sent += usage["prompt_tokens"]
             self.computed += usage["prompt_tokens"] - usage["prompt_tokens_details"]["cached_tokens"]
             self.written += usage["completion_tokens"]

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import inspect
 import re
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
-import skeleton_of_thought
 from langchain_sot import SkeletonOfThoughtChain
 from llamaindex_sot import SkeletonOfThoughtSynthesizer
-from skeleton_of_thought.options import Options, RunSettings
+from skeleton_of_thought import EverydayOptions, Options, ask
+from skeleton_of_thought.asking import Asker
 from sot_command.ask import ask as ask_command
 
 if TYPE_CHECKING:
@@ -23,7 +23,36 @@ FACES = ("LangChain", "LlamaIndex", "plain Python", "sot ask")
 NO_DEFAULT = object()
 INTERNAL = {"name", "leads", "max_stops", "llm_kwargs"}
 """Fields of a base class, and what a face sets for a run and no user does."""
-OTHER_NAMES = {"llm": "model", "question_or_messages": "question"}
+DOCUMENTS = "LlamaIndex only: about documents"
+BASE_CLASS = "LlamaIndex only: its base classes have it"
+INSTEAD: dict[str, dict[str, str]] = {
+    "question": {"LlamaIndex": "not needed: the question is given", "plain Python": "as in LlamaIndex"},
+    "fallback": {"LangChain": DOCUMENTS},
+    "skeleton": {"LangChain": DOCUMENTS},
+    "context": {"LangChain": DOCUMENTS},
+    "embed_model": {"LangChain": DOCUMENTS},
+    "chunks_per_point": {"LangChain": DOCUMENTS},
+    "prompt_helper": {"LangChain": DOCUMENTS},
+    "empty_response": {"LangChain": DOCUMENTS},
+    "max_concurrency": {"LangChain": '`config={"max_concurrency": ...}`'},
+    "streaming": {"LangChain": "`stream`, `astream`", "plain Python": "`stream`, `astream`"},
+    "callback_manager": {"LangChain": '`config={"callbacks": ...}`'},
+    "output_cls": {"LangChain": BASE_CLASS},
+    "base_url": {"LangChain": "an option of the model", "LlamaIndex": "an option of the LLM"},
+    "route": {
+        "LangChain": '`router`; per call `config={"configurable": {"sot_route": ...}}`',
+        "LlamaIndex": "`router`",
+        "plain Python": "`router`",
+    },
+    "docs": {"LangChain": "a retriever in the chain", "LlamaIndex": "`SkeletonOfThoughtSynthesizer`"},
+    "json": {
+        "LangChain": '`response_metadata["sot"]`',
+        "LlamaIndex": '`response.metadata["sot"]`',
+        "plain Python": "`answer.to_dict()`",
+    },
+}
+"""What a face has instead of an option, or why it needs none."""
+OTHER_NAMES = {"llm": "model"}
 """One option that has the name its framework gives it."""
 
 
@@ -39,10 +68,10 @@ class Option:
     def cell(self, face: str) -> str:
         """How the option is written in a face, with its default."""
         if face not in self.defaults:
-            return "–"
+            return INSTEAD.get(self.name, {}).get(face, "–")
         name, default = self.name, self.defaults[face]
         if face == "LlamaIndex":
-            name = next((own for own, ours in OTHER_NAMES.items() if ours == name and own == "llm"), name)
+            name = next((own for own, ours in OTHER_NAMES.items() if ours == name), name)
         if face == "sot ask":
             name = f"--{name.replace('_', '-')}"
         elif self.rare:
@@ -94,15 +123,10 @@ def llamaindex() -> Iterator[tuple[str, Any]]:
 
 
 def plain() -> Iterator[tuple[str, Any]]:
-    """The parameters of `ask`; before there is one, the settings of a run."""
-    ask = getattr(skeleton_of_thought, "ask", None)
-    if ask is not None:
-        yield from parameters(ask)
-        return
-    rare = {own.name for own in fields(Options)}
-    for own in fields(RunSettings):
-        if own.name not in rare:
-            yield own.name, NO_DEFAULT if own.default is MISSING else own.default
+    """The parameters of `ask`."""
+    for name, default in parameters(ask):
+        if name != "question":  # what is answered, not how
+            yield name, default
 
 
 def command() -> Iterator[tuple[str, Any]]:
@@ -123,9 +147,15 @@ def parameters(function: Any) -> Iterator[tuple[str, Any]]:
 def meanings() -> dict[str, str]:
     """The first sentence of what a docstring says about a name, by name."""
     said: dict[str, str] = {}
-    sources = [*SkeletonOfThoughtChain.__mro__, SkeletonOfThoughtSynthesizer, Options, RunSettings]
-    ask = getattr(skeleton_of_thought, "ask", None)
-    for source in [*sources, *([ask] if ask else [])]:
+    sources = (
+        EverydayOptions,
+        *SkeletonOfThoughtChain.__mro__,
+        SkeletonOfThoughtSynthesizer,
+        Options,
+        Asker,
+        ask,
+    )
+    for source in sources:
         for name, text in described(inspect.getdoc(source) or "").items():
             said.setdefault(OTHER_NAMES.get(name, name), text)
     for name, parameter in inspect.signature(ask_command, eval_str=True).parameters.items():

@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 
 ROOMS = ("clients", "decoding", "drivers", "evaluation", "fake_server", "limits", "method", "routing")
-MODULES = {name: name for name in ("skeleton_of_thought", "langchain_sot", "llamaindex_sot")} | {
-    room: f"skeleton_of_thought.{room}" for room in ROOMS
-}
+MODULES = (
+    {name: name for name in ("skeleton_of_thought", "langchain_sot", "llamaindex_sot")}
+    | {room: f"skeleton_of_thought.{room}" for room in ROOMS}
+    | {"local_model": "skeleton_of_thought.decoding.local_model"}
+)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:

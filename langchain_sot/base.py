@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from langchain_sot.models import chat_model, is_local, kind_of, name_of, structured
 from langchain_sot.route import CONFIG_KEY, QUESTION_KEY, RouterLike, check_router
 from skeleton_of_thought.answer import AnswerFormat
+from skeleton_of_thought.everyday import EverydayOptions
 from skeleton_of_thought.limits import Limiter
 from skeleton_of_thought.options import OnPointError, Options, RunSettings
 from skeleton_of_thought.prices import Price, Prices
@@ -28,44 +29,24 @@ if TYPE_CHECKING:
 
 
 class SkeletonOfThoughtBase(BaseModel):
-    """The everyday options of the chain, the router and the chat model.
+    """The options of the chain, the router and the chat model.
+
+    Attributes that are not explained here are those of every face, `skeleton_of_thought.EverydayOptions`.
 
     Attributes:
         model: A chat model, or any runnable around one (`bind`, `with_retry`, `with_fallbacks`, `prompt | model`).
         router: Decides per question whether a skeleton pays: `"lexical"`, a `Router`, a chat model, which is
-            asked for one letter, or a runnable that returns "sot" or "direct"; `"self"` lets the model decide in the
-            request that also opens and plans the answer, `"always"` gives every question a skeleton. None chooses by
-            the model: `"self"` for hosted ones. A router that fails is replaced by `"lexical"` for that question.
-        prompts: A family (`"opening"`, `"instruction"`, `"partial"`, ... , see `PROMPTS`), a JSON file in the format
-            of the paper's code, `Prompts` or `OpeningPrompts`. None chooses by the model: a local model is given
-            worked examples and a partial answer to continue, a hosted one the opening protocol, any other an
-            instruction.
-        skeleton_model: Writes the skeleton instead of `model`.
+            asked for one letter, or a runnable that returns "sot" or "direct"; `"self"` and `"always"` as in every
+            face. None chooses by the model: `"self"` for hosted ones.
+        prompts: As in every face. None gives a local model worked examples and a partial answer to continue, a hosted
+            one the opening protocol, any other an instruction.
         point_model: Writes the points instead of `model`: often a smaller one, or the same with less thinking:
             `model.bind(reasoning_effort="low")`, or a `ChatAnthropic` with a smaller `thinking` budget. `model`
             still gives the direct answers.
-        max_points: Points beyond this number are dropped; None takes what the prompts ask for.
-        point_max_tokens: Longest point.
-        answer_format: `"sections"`, `"numbered"`, `"headings"`, `"prose"`, or a function from a `PointResult` to
-            text; None takes what suits the prompts.
-        on_point_error: `"mark"` leaves a note in the place of a failed point, `"skip"` leaves it out,
-            `"raise"` raises `PointError`, which carries the other points.
-        retries: How often a failed request is sent again.
-        timeout: Seconds the answer may take; it is returned with the points that are there, the others
-            failed. `DeadlineError` if there is none.
-        point_timeout: Seconds a point may take, retries included; a late point has failed.
-        hedge_after: Seconds after which a point that shows nothing yet is asked for a second time; whichever
-            begins to answer first stays. In `invoke` and `batch` a point shows nothing before its end.
-        race: Start router, skeleton and direct answer together and cancel the loser, for a router that takes
-            time because it asks a model. The loser's tokens are in the bill.
-        limiter: What every request has to pass, a `skeleton_of_thought.limits.Limiter`; one object may serve
-            any number of chains. With it, or with a deadline or `max_concurrency`, points go out one by one.
-            The config's `max_concurrency` holds for all chains of a batch, and of a parent run, together.
-        prices: Makes the bill name money: a `Prices` table, a JSON file of one, or `"default"` for the small
-            table that comes with the package.
+        limiter: As in every face. With it, or with a deadline or `max_concurrency`, points go out one by one. The
+            config's `max_concurrency` holds for all chains of a batch, and of a parent run, together.
         question: Finds the question for the router in the messages of a call, where it stands in a place the
             package does not know. One call names its own with `{"configurable": {"sot_question": "..."}}`.
-        options: The rare options, `skeleton_of_thought.Options`.
     """
 
     model: Runnable[Any, Any]
@@ -133,12 +114,13 @@ class SkeletonOfThoughtBase(BaseModel):
 
     def stage_prices(self) -> dict[Stage, Price | None] | None:
         """What each stage costs; None if nobody asked."""
-        if self.prices is None:
-            return None
-        table = self.prices
-        if not isinstance(table, Prices):
-            table = Prices.load(None if table == "default" else table)
-        return {stage: table.of(name_of(model)) for stage, model in self.stage_models().items()}
+        return self.everyday().stage_prices(
+            {stage: name_of(model) for stage, model in self.stage_models().items()}
+        )
+
+    def everyday(self) -> EverydayOptions[Runnable[Any, Any]]:
+        """The options that every face has."""
+        return EverydayOptions(**{each.name: getattr(self, each.name) for each in fields(EverydayOptions)})
 
     def run_settings(
         self, max_stops: int | None = None, leads: Callable[[Sequence[Request]], bool] | None = None
@@ -148,18 +130,7 @@ class SkeletonOfThoughtBase(BaseModel):
         Raises:
             ConfigurationError: A value is out of range.
         """
-        return self.options.settings(
-            max_points=self.max_points,
-            point_max_tokens=self.point_max_tokens,
-            answer_format=self.answer_format,
-            on_point_error=self.on_point_error,
-            retries=self.retries,
-            timeout=self.timeout,
-            point_timeout=self.point_timeout,
-            hedge_after=self.hedge_after,
-            leads=leads,
-            max_stops=max_stops,
-        )
+        return self.everyday().settings(max_stops=max_stops, leads=leads)
 
     def chosen_router(self) -> RouterLike | None:
         """The router of a question; None where every question goes to the model that writes skeletons.

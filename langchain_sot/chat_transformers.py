@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from langchain_core.exceptions import ContextOverflowError as LangChainContextOverflowError
 from langchain_core.exceptions import ModelTimeoutError
@@ -17,10 +17,10 @@ from langchain_core.messages import (
 )
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables.config import get_config_list
-from pydantic import ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from langchain_sot.local_messages import chat_result, conversation_of, last_chunk
-from skeleton_of_thought.decoding import GenerationRequest, find_engine, get_engine
+from skeleton_of_thought.decoding.local_model import SAMPLING, LocalModel
 from skeleton_of_thought.errors import ConfigurationError, ContextOverflowError
 
 if TYPE_CHECKING:
@@ -30,10 +30,8 @@ if TYPE_CHECKING:
     from langchain_core.language_models.base import LangSmithParams
     from langchain_core.runnables import RunnableConfig
 
-    from skeleton_of_thought.decoding import Engine, Generation
+    from skeleton_of_thought.decoding import Engine, Generation, GenerationRequest
 
-_SAMPLING = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "seed", "max_tokens")
-_PER_CALL = ("soft_max_tokens", "suppress")
 _LONG_PROMPT = 20_000  # characters, which take some 10 ms to encode
 _REMOTE_ONLY = ("api_key", "max_retries")
 
@@ -42,7 +40,7 @@ class ContextTooLongError(ContextOverflowError, LangChainContextOverflowError):
     """Prompt and answer do not fit the context; LangChain's error and ours at once."""
 
 
-class ChatTransformers(BaseChatModel):
+class ChatTransformers(LocalModel, BaseChatModel):
     r"""A chat model that runs on this machine, with true batching.
 
     Everything that is asked at the same time is decoded in the same steps: `batch`, `abatch`, concurrent
@@ -51,28 +49,12 @@ class ChatTransformers(BaseChatModel):
 
     A conversation that ends with an `AIMessage` is continued: the model writes on from its text.
 
-    Besides the options below, a call takes `soft_max_tokens` (after so many the text ends with its sentence) and
-    `suppress` (strings that no token may have in it).
+    The attributes are those of `skeleton_of_thought.decoding.local_model.LocalModel` (`model`, `dtype`, `device`,
+    `max_tokens`, `temperature`, `seed`, `stop`, ...), of LangChain's `BaseChatModel`, and two more.
 
     `api_key` and `max_retries`, which chat models of providers take, are accepted and mean nothing here.
 
     Attributes:
-        model: `"local"` for the packaged SmolLM2-135M-Instruct, a GGUF file, a folder, or the id of a model on the
-            Hub.
-        dtype: `"auto"`: on a CPU, the packaged model and GGUF files keep their file's precision, 4 bits for the
-            packaged one; else bfloat16 where the chip computes in it, or float32. `"int4"` or `"int8"` (on a
-            CPU), `"float32"`, `"bfloat16"`, `"float16"`.
-        device: `"auto"` is CUDA, else MPS, else the CPU.
-        revision: Branch, tag or commit of a Hub model.
-        max_tokens: Most tokens to write, 512 unless set.
-        temperature: 0 is greedy. None, as for the next four, is what the model's generation config says; a
-            model without one decodes greedily.
-        top_p: Sample among the most likely tokens that together have this probability.
-        top_k: Sample among this many most likely tokens; 0 is no limit.
-        min_p: Sample among tokens at least this fraction as likely as the most likely one.
-        repetition_penalty: Above 1 makes tokens less likely that are already there.
-        seed: Makes sampled texts repeatable.
-        stop: Strings that end a text; the text is cut before them.
         timeout: Most seconds for one answer, waiting included; then `ModelTimeoutError`.
         streaming: Whether `invoke` uses the streaming path too, as in all LangChain chat models.
 
@@ -85,37 +67,12 @@ class ChatTransformers(BaseChatModel):
         ```
     """
 
-    model: str = "local"
-    dtype: str = "auto"
-    device: str = "auto"
-    revision: str | None = None
-    max_tokens: int = Field(default=512, ge=1)
-    temperature: float | None = Field(default=None, ge=0)
-    top_p: float | None = Field(default=None, ge=0, le=1)
-    top_k: int | None = Field(default=None, ge=0)
-    min_p: float | None = Field(default=None, ge=0, le=1)
-    repetition_penalty: float | None = Field(default=None, gt=0)
-    seed: int | None = None
-    stop: list[str] | None = None
     timeout: float | None = Field(default=None, gt=0)
     streaming: bool = False
 
-    _engine: Any = PrivateAttr(default=None)
+    per_call: ClassVar[tuple[str, ...]] = ("model", *LocalModel.per_call)
 
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
-
-    @classmethod
-    def from_engine(cls, engine: Engine, *, model: str, **options: Any) -> Self:
-        """A chat model on an engine of your own, for a model that is already loaded.
-
-        Args:
-            engine: Decodes.
-            model: What to call the model in traces and metadata.
-            **options: The sampling options of the class.
-        """
-        chat = cls(model=model, **options)
-        chat._engine = engine
-        return chat
 
     @model_validator(mode="before")
     @classmethod
@@ -123,30 +80,6 @@ class ChatTransformers(BaseChatModel):
         if isinstance(values, dict):
             return {name: value for name, value in values.items() if name not in _REMOTE_ONLY}
         return values
-
-    @property
-    def engine(self) -> Engine:
-        """The engine that decodes; the model is loaded on first use."""
-        return self._engine_of(self.model)
-
-    @property
-    def occupancy(self) -> float:
-        """How full the engine's batch is, waiting requests included: 0 is idle, from 1 on new ones wait."""
-        engine = self._engine_there(self.model)
-        return 0.0 if engine is None else engine.occupancy
-
-    def _engine_of(self, model: str) -> Engine:
-        """The engine of a model, loaded if need be."""
-        if (engine := self._engine_there(model)) is not None:
-            return engine
-        return get_engine(model, dtype=self.dtype, device=self.device, revision=self.revision)
-
-    def _engine_there(self, model: str) -> Engine | None:
-        """The engine of a model, if it need not be loaded."""
-        if self._engine is not None and model == self.model:
-            own: Engine = self._engine
-            return own
-        return find_engine(model, dtype=self.dtype, device=self.device, revision=self.revision)
 
     # What LangChain asks about the model.
 
@@ -156,7 +89,7 @@ class ChatTransformers(BaseChatModel):
 
     @property
     def _identifying_params(self) -> dict[str, Any]:
-        names = ("model", "dtype", "device", "revision", *_SAMPLING)
+        names = ("model", "dtype", "device", "revision", *SAMPLING)
         # Not "stop": in a cache key, LangChain overwrites that with the stop sequences of the call.
         return {name: getattr(self, name) for name in names} | {"own_stop": self.stop}
 
@@ -167,15 +100,14 @@ class ChatTransformers(BaseChatModel):
 
     def get_token_ids(self, text: str) -> list[int]:
         """Token ids of a text, by the model's own tokenizer."""
-        ids: list[int] = self.engine.tokenizer.encode(text, add_special_tokens=False)
-        return ids
+        return self.token_ids(text)
 
     def get_num_tokens_from_messages(
         self, messages: list[BaseMessage], tools: Sequence[Any] | None = None
     ) -> int:
         """Tokens of a conversation as the model sees it, its chat template included."""
         if tools:
-            raise ConfigurationError("ChatTransformers does not call tools.")
+            raise ConfigurationError("ChatTransformers does not call tools. Use a chat model that does.")
         conversation, unfinished = conversation_of(messages)
         return len(self.engine.encode(conversation, continue_final_message=unfinished))
 
@@ -281,14 +213,14 @@ class ChatTransformers(BaseChatModel):
         self, messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any]
     ) -> tuple[str, Generation]:
         """Queue one conversation; returns the model's name and the running generation."""
-        name, request = self._request(messages, stop, options)
+        name, request = self._asked(messages, stop, options)
         return name, _submitted(self._engine_of(name), request)
 
     async def _asubmit(
         self, messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any]
     ) -> tuple[str, Generation]:
         """`_submit`; what would block the event loop, loading a model or encoding a long prompt, is done in threads."""
-        name, request = self._request(messages, stop, options)
+        name, request = self._asked(messages, stop, options)
         engine = self._engine_there(name)
         if engine is None:
             engine = await asyncio.to_thread(self._engine_of, name)
@@ -298,24 +230,15 @@ class ChatTransformers(BaseChatModel):
             request = replace(request, messages=None, input_ids=ids)
         return name, _submitted(engine, request)
 
-    def _request(
+    def _asked(
         self, messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any]
     ) -> tuple[str, GenerationRequest]:
         """What a call asks for, and of which model."""
         options = {name: value for name, value in options.items() if name != "stream"}
         name: str = options.pop("model", None) or self.model
-        if unknown := sorted(options.keys() - {*_SAMPLING, *_PER_CALL}):
-            raise ConfigurationError(
-                f"ChatTransformers has no option {', '.join(unknown)}; "
-                f"a call takes model, stop, {', '.join((*_SAMPLING, *_PER_CALL))}."
-            )
         conversation, unfinished = conversation_of(messages)
-        return name, GenerationRequest(
-            messages=conversation,
-            continue_final_message=unfinished,
-            stop=tuple(stop if stop is not None else self.stop or ()),
-            **{key: getattr(self, key) for key in _SAMPLING} | options,
-        )
+        prompt = {"messages": conversation, "continue_final_message": unfinished}
+        return name, self._request(prompt, stop, options)
 
     def _too_slow(self) -> ModelTimeoutError:
         return ModelTimeoutError(f"The answer took longer than timeout={self.timeout} seconds.")

@@ -38,7 +38,9 @@ def _role(message: BaseMessage) -> str:
     if isinstance(message, ChatMessage):
         return message.role
     if getattr(message, "tool_calls", None):
-        raise ConfigurationError("ChatTransformers does not call tools, and the conversation has tool calls.")
+        raise ConfigurationError(
+            "ChatTransformers does not call tools, and the conversation has tool calls. Use a chat model that does."
+        )
     for kind, role in _ROLES:
         if isinstance(message, kind):
             return role

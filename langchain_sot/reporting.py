@@ -60,7 +60,7 @@ class ModelRuns:
         self._run = run
 
     def report(self, request: Request, messages: Sequence[BaseMessage], **config: Any) -> ModelRun:  # noqa: ARG002
-        """What tells of one request; `config` is added to the config of its call."""
+        """The reporter of one request; `config` is added to the config of its call."""
         child = self._run.get_child(f"sot:{request.id}")
         child.add_tags([NO_STREAM])
         child.handlers = without_tokens(child.handlers)
@@ -68,7 +68,7 @@ class ModelRuns:
         return ModelRun(patch_config(self._config, callbacks=child, run_name=_name(request)) | config)  # type: ignore[arg-type]
 
     def around(self) -> AbstractContextManager[None]:
-        """What the calls themselves stand in."""
+        """A context for the calls to the models, in which callbacks are set up."""
         return contextlib.nullcontext()
 
 
@@ -98,7 +98,7 @@ class ModelRun:
             await self._open.end(error, callbacks.handlers)
 
     def ended(self, output: Any) -> None:
-        """The request came to this."""
+        """The request has ended, with this outcome."""
 
     def grew(self, chunk: Any) -> None:
         """The answer to the request grew by this."""
@@ -164,13 +164,13 @@ class Steps:
         self._run = run if run is not None and run.handlers else None
 
     def report(self, request: Request, messages: Sequence[BaseMessage], **config: Any) -> Step:
-        """What tells of one request; `config` is added to the config of its call."""
+        """The reporter of one request; `config` is added to the config of its call."""
         own: Any = patch_config(self._config, callbacks=None, run_name=_name(request)) | config
         own["callbacks"] = []  # None would be taken from the surrounding run
         return Step(request, messages, own, self._run)
 
     def around(self) -> AbstractContextManager[None]:
-        """What the calls themselves stand in."""
+        """A context for the calls to the models, in which callbacks are set up."""
         return silence()
 
 
@@ -227,7 +227,7 @@ class Step:
         }
 
     def ended(self, output: Any) -> None:
-        """The request came to this: what the model returned, or its error."""
+        """The request has ended: with what the model returned, or its error."""
         self._output = output
 
     def grew(self, chunk: Any) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, get_args
 
 from langchain_core.runnables import Runnable
@@ -14,9 +11,8 @@ from langchain_sot.messages import text_of, to_langchain, usage_of
 from langchain_sot.models import is_chat_model
 from skeleton_of_thought.errors import ConfigurationError
 from skeleton_of_thought.messages import Message
-from skeleton_of_thought.provider_errors import describe
 from skeleton_of_thought.request import Reply
-from skeleton_of_thought.routing import get_router
+from skeleton_of_thought.routing import FallbackRouter, get_router
 from skeleton_of_thought.routing.decision import Decision, Route, Router
 from skeleton_of_thought.routing.prompting import ANSWER_TOKENS, PromptingRouter
 
@@ -26,8 +22,6 @@ if TYPE_CHECKING:
     from langchain_core.callbacks import AsyncCallbackManagerForChainRun, CallbackManagerForChainRun
     from langchain_core.messages import BaseMessage
     from langchain_core.runnables import RunnableConfig
-
-logger = logging.getLogger(__name__)
 
 RouterLike = Any
 """A name such as `"lexical"`, a `Router`, a chat model, or a runnable from messages to "sot" or "direct"."""
@@ -42,9 +36,6 @@ _ROUTES = get_args(Route)
 
 SELF = "self"
 """The name for no router: the model decides in the request that opens and plans its answer."""
-
-_FALLBACK = "lexical"
-"""Decides where the router itself fails: it needs no model."""
 
 
 def check_router(router: RouterLike | None) -> None:
@@ -65,34 +56,35 @@ def check_router(router: RouterLike | None) -> None:
 
 def decide(router: RouterLike, messages: Sequence[Message], config: RunnableConfig) -> Decision:
     """What the router says, or the lexical one where it fails; `decided` knows where none has to be asked."""
-    try:
-        if is_chat_model(router):
-            return _prompting(router, config).route(messages)
-        if isinstance(router, Runnable):
-            started = time.perf_counter()
-            return _read(router.invoke(to_langchain(messages), config), started)
-        return get_router(router).route(messages)
-    except Exception as error:  # noqa: BLE001 - whatever a router dies of, the question can be answered
-        return _without_router(error, messages)
+    return FallbackRouter(_as_router(router, config)).route(messages)
 
 
 async def adecide(router: RouterLike, messages: Sequence[Message], config: RunnableConfig) -> Decision:
     """Like `decide`, with asyncio."""
-    try:
-        if is_chat_model(router):
-            return await _prompting(router, config).aroute(messages)
-        if isinstance(router, Runnable):
-            started = time.perf_counter()
-            return _read(await router.ainvoke(to_langchain(messages), config), started)
-        return await get_router(router).aroute(messages)
-    except Exception as error:  # noqa: BLE001 - whatever a router dies of, the question can be answered
-        return _without_router(error, messages)
+    return await FallbackRouter(_as_router(router, config)).aroute(messages)
 
 
-def _without_router(error: Exception, messages: Sequence[Message]) -> Decision:
-    logger.warning("The router failed, the %s one decides: %s", _FALLBACK, describe(error))
-    instead = get_router(_FALLBACK).route(messages)
-    return replace(instead, reason=f"the router failed ({describe(error)}); {instead.reason}")
+def _as_router(router: RouterLike, config: RunnableConfig) -> Router:
+    """A chat model, a runnable or a name as the router it stands for, in a run of its own."""
+    if is_chat_model(router):
+        return _prompting(router, config)
+    if isinstance(router, Runnable):
+        return _RunnableRouter(router, config)
+    return get_router(router)
+
+
+class _RunnableRouter:
+    """A runnable that is given the conversation, and returns a route."""
+
+    def __init__(self, runnable: Runnable[Any, Any], config: RunnableConfig) -> None:
+        self._runnable = runnable
+        self._config = config
+
+    def route(self, messages: Sequence[Message]) -> Decision:
+        return _read(self._runnable.invoke(to_langchain(messages), self._config))
+
+    async def aroute(self, messages: Sequence[Message]) -> Decision:
+        return _read(await self._runnable.ainvoke(to_langchain(messages), self._config))
 
 
 def _prompting(model: Runnable[Any, Any], config: RunnableConfig) -> PromptingRouter:
@@ -161,22 +153,15 @@ def decided(router: RouterLike | None, config: RunnableConfig) -> Decision | Non
     return Decision("sot", 1.0, "no router") if router is None else None
 
 
-def _read(output: Any, started: float) -> Decision:
+def _read(output: Any) -> Decision:
     """What a runnable meant: a decision, a boolean, or text that names a route."""
-    seconds = time.perf_counter() - started
     if isinstance(output, Decision):
         return output
     if isinstance(output, bool):
-        return Decision("sot" if output else "direct", 1.0, "the router runnable's word", seconds)
+        return Decision("sot" if output else "direct", 1.0, "the router runnable's word")
     text = text_of(output).strip().strip(".\"'").lower()
+    usage = usage_of(output)
     if text not in _ROUTES:
-        return Decision(
-            "direct",
-            0.0,
-            f"the router runnable returned {text[:40]!r}, not a route",
-            seconds,
-            usage_of(output),
-        )
-    return Decision(
-        "sot" if text == "sot" else "direct", 1.0, "the router runnable's word", seconds, usage_of(output)
-    )
+        why = f"the router runnable returned {text[:40]!r}, not a route"
+        return Decision("direct", 0.0, why, usage=usage)
+    return Decision("sot" if text == "sot" else "direct", 1.0, "the router runnable's word", usage=usage)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,33 +11,22 @@ from llamaindex_sot.model_defaults import is_local, kind_of, max_stops, quirks
 from skeleton_of_thought.drivers.turns import Turns
 from skeleton_of_thought.errors import ConfigurationError
 from skeleton_of_thought.method import SkeletonOfThought
-from skeleton_of_thought.prices import Prices
-from skeleton_of_thought.prompts import OpeningPrompts, Prompts, family_for
-from skeleton_of_thought.provider_errors import describe
-from skeleton_of_thought.routing import get_router
+from skeleton_of_thought.prompts import Prompts, family_for
 from skeleton_of_thought.routing.combining import no_room
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
     from llama_index.core.llms import LLM
 
+    from skeleton_of_thought.everyday import EverydayOptions
     from skeleton_of_thought.limits import Limiter
     from skeleton_of_thought.messages import Message
-    from skeleton_of_thought.options import Options, RunSettings
+    from skeleton_of_thought.options import RunSettings
     from skeleton_of_thought.prices import Price
     from skeleton_of_thought.prompts import AnyPrompts
     from skeleton_of_thought.request import Stage
     from skeleton_of_thought.routing.decision import Decision, Router
-
-logger = logging.getLogger(__name__)
-
-SELF = "self"
-"""The router that is none: the request that opens the answer decides, in the opening protocol."""
-
-_FALLBACK = "lexical"
-"""Decides where nobody was chosen and the model does not decide, and where a router fails: it needs no model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,49 +66,43 @@ class Everyday:
         cls,
         llm: LLM,
         prompts: AnyPrompts,
+        given: EverydayOptions[LLM],
         *,
-        router: str | Router | None,
-        skeleton_model: LLM | None,
-        point_model: LLM | None,
-        race: bool,
-        limiter: Limiter | None,
-        prices: Prices | Path | str | None,
-        options: Options,
         max_concurrency: int | None,
         llm_kwargs: Mapping[str, Any],
-        **settings: Any,
     ) -> Everyday:
-        """Resolve what a constructor was given; `settings` are those of a run.
+        """Resolve what a constructor was given.
 
         Raises:
             ConfigurationError: An option is wrong.
         """
+        options = given.options
         if options.prompt_cache:
             raise ConfigurationError(
                 "prompt_cache is True; LlamaIndex's LLMs mark prompts for caching themselves: use a CachePoint in the "
                 "messages or the options of the LLM's class, or langchain_sot."
             )
-        opens = isinstance(prompts, OpeningPrompts) and options.points_per_call == 1
-        if router == SELF and not opens:
-            raise ConfigurationError(
-                "router is 'self', which the opening protocol alone can do: use prompts='opening' and "
-                "points_per_call=1, or router='lexical'."
-            )
-        decides_itself = opens and router in {None, SELF}
-        skeletons, points = skeleton_model or llm, point_model or llm
-        stages = {"opening": skeletons, "skeleton": skeletons, "point": points, "direct": llm}
+        skeletons, points = given.skeleton_model or llm, given.point_model or llm
+        stages: dict[Stage, LLM] = {
+            "opening": skeletons,
+            "skeleton": skeletons,
+            "point": points,
+            "direct": llm,
+        }
         stops = [most for each in (skeletons, points) if (most := max_stops(each)) is not None]
         return cls(
             llm=llm,
             skeleton_llm=skeletons,
             point_llm=points,
-            router=get_router(_FALLBACK if router is None or router == SELF else router),
-            decides_itself=decides_itself,
-            race=race and router != "always",
-            limiter=limiter,
-            prices=_prices(prices, stages),
+            router=given.chosen_router(),
+            decides_itself=given.decides_itself(prompts),
+            race=given.race and given.router != "always",
+            limiter=given.limiter,
+            prices=given.stage_prices(
+                {stage: each.metadata.model_name.rpartition(":")[2] for stage, each in stages.items()}
+            ),
             load_aware=options.load_aware,
-            settings=options.settings(max_stops=min(stops, default=None), **settings),
+            settings=given.settings(max_stops=min(stops, default=None)),
             max_concurrency=max_concurrency,
             llm_kwargs=llm_kwargs,
         )
@@ -153,26 +135,12 @@ class Everyday:
     def decide(self, messages: Sequence[Message]) -> Decision | None:
         """What is decided before the run; None where the model or a race decides."""
         decision, final = self.known()
-        return decision if final else self.route(messages)
+        return decision if final else self.router.route(messages)
 
     async def adecide(self, messages: Sequence[Message]) -> Decision | None:
         """Like `decide`, with asyncio."""
         decision, final = self.known()
-        return decision if final else await self.aroute(messages)
-
-    def route(self, messages: Sequence[Message]) -> Decision:
-        """The router's word, or the lexical one's where the router fails."""
-        try:
-            return self.router.route(messages)
-        except Exception as error:  # noqa: BLE001 - whatever a router dies of, the question can be answered
-            return _without_router(error, messages)
-
-    async def aroute(self, messages: Sequence[Message]) -> Decision:
-        """Like `route`, with asyncio."""
-        try:
-            return await self.router.aroute(messages)
-        except Exception as error:  # noqa: BLE001 - as above
-            return _without_router(error, messages)
+        return decision if final else await self.router.aroute(messages)
 
     @property
     def load(self) -> float:
@@ -199,25 +167,26 @@ class Everyday:
             self.llms,
             streaming=streaming,
             kwargs={**self.llm_kwargs, **(kwargs or {})},
-            route=lambda: self.route(messages),
-            aroute=lambda: self.aroute(messages),
+            route=lambda: self.router.route(messages),
+            aroute=lambda: self.router.aroute(messages),
         )
 
 
-def family(llm: LLM, *, router: str | Router | None, options: Options) -> str:
-    """The family of prompts for an LLM where nobody chose one.
+def family(llm: LLM, given: EverydayOptions[LLM]) -> str:
+    """The family of prompts for whoever writes the skeleton where nobody chose one.
 
     The opening protocol decides by itself whether to split an answer, so who wants every answer split, or JSON, or
     several points per request, gets the classic protocol.
     """
-    if options.structured_skeleton:
+    llm = given.skeleton_model or llm
+    if given.options.structured_skeleton:
         return "instruction-json"
     if not llm.metadata.is_chat_model:
         return "partial"
     chosen = family_for(kind_of(llm), local=is_local(llm))
     return (
         "instruction"
-        if chosen == "opening" and (router == "always" or options.points_per_call > 1)
+        if chosen == "opening" and (given.router == "always" or given.options.points_per_call > 1)
         else chosen
     )
 
@@ -225,22 +194,3 @@ def family(llm: LLM, *, router: str | Router | None, options: Options) -> str:
 def classic(prompts: AnyPrompts) -> Prompts:
     """The prompts of the classic protocol among these."""
     return prompts if isinstance(prompts, Prompts) else prompts.classic
-
-
-def _without_router(error: Exception, messages: Sequence[Message]) -> Decision:
-    logger.warning("The router failed, the %s one decides: %s", _FALLBACK, describe(error))
-    instead = get_router(_FALLBACK).route(messages)
-    return replace(instead, reason=f"the router failed ({describe(error)}); {instead.reason}")
-
-
-def _prices(
-    prices: Prices | Path | str | None, llms: Mapping[str, LLM]
-) -> Mapping[Stage, Price | None] | None:
-    """What each stage costs; None if nobody asked."""
-    if prices is None:
-        return None
-    table = prices if isinstance(prices, Prices) else Prices.load(None if prices == "default" else prices)
-    known: dict[Any, Price | None] = {
-        stage: table.of(llm.metadata.model_name.rpartition(":")[2]) for stage, llm in llms.items()
-    }
-    return known

@@ -14,6 +14,7 @@ from skeleton_of_thought.request import Steering
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from skeleton_of_thought.prompts import AnyPrompts
 
@@ -145,7 +146,7 @@ SOURCE_PROMPTS: Mapping[str, AnyPrompts] = MappingProxyType(
 assistant answer to continue, and the same with worked examples, for all sources at once or for one source per point."""
 
 
-def get_source_prompts(prompts: AnyPrompts | str) -> AnyPrompts:
+def get_source_prompts(prompts: AnyPrompts | Path | str) -> AnyPrompts:
     """The prompts a name or an object stands for.
 
     Raises:
@@ -153,9 +154,9 @@ def get_source_prompts(prompts: AnyPrompts | str) -> AnyPrompts:
     """
     if isinstance(prompts, Prompts | OpeningPrompts):
         return prompts
-    if prompts not in SOURCE_PROMPTS:
+    if not isinstance(prompts, str) or prompts not in SOURCE_PROMPTS:
         raise ConfigurationError(
-            f"There are no prompts named {prompts!r} for answers from sources. Use one of "
+            f"There are no prompts named {str(prompts)!r} for answers from sources. Use one of "
             f"{', '.join(sorted(SOURCE_PROMPTS))}, or an object."
         )
     return SOURCE_PROMPTS[prompts]

@@ -12,13 +12,13 @@ from llamaindex_sot.answer_run import AnswerRun
 from llamaindex_sot.everyday import Everyday, classic, family
 from llamaindex_sot.model_defaults import default_llm
 from llamaindex_sot.templates import Templates
+from skeleton_of_thought.everyday import EverydayOptions, EverydayParameters, takes
 from skeleton_of_thought.messages import Message
-from skeleton_of_thought.options import OnPointError, Options
 from skeleton_of_thought.prompts import get_prompts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
+    from typing import Unpack
 
     from llama_index.core.base.response.schema import RESPONSE_TYPE
     from llama_index.core.callbacks import CallbackManager
@@ -27,52 +27,25 @@ if TYPE_CHECKING:
     from llama_index.core.schema import QueryBundle
 
     from llamaindex_sot.calls import LLMCalls
-    from skeleton_of_thought.answer import AnswerFormat
-    from skeleton_of_thought.limits import Limiter
-    from skeleton_of_thought.prices import Prices
-    from skeleton_of_thought.prompts import AnyPrompts
-    from skeleton_of_thought.routing.decision import Decision, Router
+    from skeleton_of_thought.routing.decision import Decision
 
 
 class SkeletonOfThoughtQueryEngine(BaseQueryEngine):
     """Answers from what the model knows, with a skeleton first and all points at the same time.
 
     Where a query engine is wanted and nothing is retrieved: as a tool of a router query engine or of an agent,
-    or alone. `response.metadata["sot"]` holds route, reason, skeleton, points, seconds and usage.
+    or alone. Questions the router finds unsuitable are answered by one plain call of the LLM.
+
+    `response.metadata["sot"]` holds route, reason, skeleton, points, seconds and usage.
 
     Args:
         llm: Any LlamaIndex LLM. None takes `Settings.llm`, or `TransformersLLM()` if no provider is installed.
-        router: Decides per question whether a skeleton pays: `"lexical"`, any name of `get_router`, or a `Router`;
-            `"self"` leaves it to the request that opens the answer, `"always"` gives every question a skeleton. None
-            chooses by the LLM: `"self"` where it is a large hosted one, else `"lexical"`. Unsuitable
-            questions are answered by one plain call of the LLM.
-            A router that fails is replaced by `"lexical"` for that question.
-        prompts: A family of `skeleton_of_thought.PROMPTS`, a JSON file, or `Prompts`. None chooses by the LLM.
-        skeleton_model: Writes skeletons, or openings and plans, instead of `llm`.
-        point_model: Writes points instead of `llm`, which still gives the direct answers.
-        max_points: Points beyond this number are dropped; None takes what the prompts ask for.
-        point_max_tokens: Longest point; passed to the LLM as `max_tokens`.
-        answer_format: `"sections"`, `"numbered"`, `"headings"`, `"prose"`, or a function from a `PointResult` to
-            text; None takes what suits the prompts.
-        on_point_error: `"mark"` leaves a note in the place of a failed point, `"skip"` leaves it out,
-            `"raise"` raises `PointError`, which carries the other points.
-        retries: How often a failed request is sent again.
-        timeout: Seconds the answer may take; it is returned with the points that are there, the others failed.
-            `DeadlineError` if there is none.
-        point_timeout: Seconds a point may take, retries included; a late point has failed.
-        hedge_after: Seconds after which a point that shows nothing yet is asked for a second time; whichever begins
-            to answer first stays. Without `streaming` a point shows nothing before its end.
-        race: Start router, skeleton and direct answer together and cancel the loser, for a router that takes time
-            because it asks a model. The loser's tokens are in the bill.
-        limiter: What every request has to pass, a `skeleton_of_thought.limits.Limiter`; one object may serve
-            everything in a process.
-        prices: Makes the bill name money: a `Prices` table, a JSON file of one, or `"default"` for the small table
-            that comes with the package.
-        options: The rare options, `skeleton_of_thought.Options`.
         llm_kwargs: Passed to every call of the LLM.
         max_concurrency: Most requests at once; None for all points.
         streaming: Whether the responses stream.
         callback_manager: As in every LlamaIndex query engine.
+        everyday: The options every face has, `skeleton_of_thought.EverydayOptions`: `router`, `prompts`,
+            `skeleton_model`, `point_model`, `max_points`, `answer_format`, `timeout`, `limiter`, `prices`, ...
 
     Raises:
         ConfigurationError: An option is wrong.
@@ -86,55 +59,28 @@ class SkeletonOfThoughtQueryEngine(BaseQueryEngine):
         ```
     """
 
+    @takes(EverydayOptions)
     def __init__(
         self,
         llm: LLM | None = None,
         *,
-        router: str | Router | None = None,
-        prompts: AnyPrompts | Path | str | None = None,
-        skeleton_model: LLM | None = None,
-        point_model: LLM | None = None,
-        max_points: int | None = None,
-        point_max_tokens: int | None = None,
-        answer_format: AnswerFormat | None = None,
-        on_point_error: OnPointError = "mark",
-        retries: int = 1,
-        timeout: float | None = None,
-        point_timeout: float | None = None,
-        hedge_after: float | None = None,
-        race: bool = False,
-        limiter: Limiter | None = None,
-        prices: Prices | Path | str | None = None,
-        options: Options = Options(),
         llm_kwargs: Mapping[str, Any] | None = None,
         max_concurrency: int | None = None,
         streaming: bool = False,
         callback_manager: CallbackManager | None = None,
+        **everyday: Unpack[EverydayParameters[LLM]],
     ) -> None:
         self._llm = llm or default_llm()
         super().__init__(callback_manager=callback_manager or self._llm.callback_manager)
-        chosen = get_prompts(prompts or family(skeleton_model or self._llm, router=router, options=options))
-        self._templates = Templates.of(classic(chosen) if router == "always" else chosen)
+        given = EverydayOptions(**everyday)
+        chosen = get_prompts(given.prompts or family(self._llm, given))
+        self._templates = Templates.of(classic(chosen) if given.router == "always" else chosen)
         self._everyday = Everyday.of(
             self._llm,
             self._templates.base,
-            router=router,
-            skeleton_model=skeleton_model,
-            point_model=point_model,
-            race=race,
-            limiter=limiter,
-            prices=prices,
-            options=options,
+            given,
             max_concurrency=max_concurrency,
             llm_kwargs=dict(llm_kwargs or {}),
-            max_points=max_points,
-            point_max_tokens=point_max_tokens,
-            answer_format=answer_format,
-            on_point_error=on_point_error,
-            retries=retries,
-            timeout=timeout,
-            point_timeout=point_timeout,
-            hedge_after=hedge_after,
         )
         self._streaming = streaming
 

@@ -27,13 +27,13 @@ from llamaindex_sot.sources.titles import skeleton_of
 from llamaindex_sot.templates import Templates
 from skeleton_of_thought.answer import Answer
 from skeleton_of_thought.errors import ConfigurationError
+from skeleton_of_thought.everyday import EverydayOptions, EverydayParameters, takes
 from skeleton_of_thought.messages import Message
-from skeleton_of_thought.options import OnPointError, Options
 from skeleton_of_thought.prompts import Prompts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
+    from typing import Unpack
 
     from llama_index.core.base.embeddings.base import BaseEmbedding
     from llama_index.core.base.llms.types import ChatMessage
@@ -44,11 +44,7 @@ if TYPE_CHECKING:
     from llama_index.core.schema import NodeWithScore, QueryType
     from llama_index.core.types import RESPONSE_TEXT_TYPE
 
-    from skeleton_of_thought.answer import AnswerFormat
-    from skeleton_of_thought.limits import Limiter
-    from skeleton_of_thought.prices import Prices
-    from skeleton_of_thought.prompts import AnyPrompts
-    from skeleton_of_thought.routing.decision import Decision, Router
+    from skeleton_of_thought.routing.decision import Decision
 
 dispatcher = get_dispatcher(__name__)
 
@@ -76,17 +72,8 @@ class SkeletonOfThoughtSynthesizer(BaseSynthesizer):
     Args:
         llm: Any LlamaIndex LLM: chat or completion, with real or pretended async methods. None takes
             `Settings.llm`, or `TransformersLLM()` if no provider is installed.
-        router: Decides per question whether a skeleton pays: `"lexical"`, any name of `get_router`, or a `Router`;
-            `"self"` leaves it to the request that opens the answer, `"always"` gives every question a skeleton. None
-            chooses by the LLM: `"self"` where it is a large hosted one, else `"lexical"`. Questions
-            `"self"` finds unsuitable are answered by that same request, from the same sources.
-            A router that fails is replaced by `"lexical"` for that question.
         fallback: Answers questions a router finds unsuitable, and those whose skeleton failed; LlamaIndex's
             `compact` if None.
-        prompts: A family of `SOURCE_PROMPTS` or `Prompts`. None chooses by the LLM: the local one is given a
-            worked example and a beginning to continue, other chat models an instruction.
-        skeleton_model: Writes skeletons, or openings and plans, instead of `llm`.
-        point_model: Writes points instead of `llm`, which still gives the direct answers.
         skeleton: `"model"` asks the LLM for the skeleton. `"sources"` makes every chunk a point, titled with
             its beginning: for models too small to outline, and a request less for all. None takes `"sources"`
             for the packaged model, unless an option is given that needs a skeleton of the model's own
@@ -96,25 +83,6 @@ class SkeletonOfThoughtSynthesizer(BaseSynthesizer):
             `"per_point"` where each chunk is a point, and `"shared"` otherwise.
         embed_model: For `context="per_point"`.
         chunks_per_point: For `context="per_point"`: most chunks a point is given.
-        max_points: Points beyond this number are dropped; None takes what the prompts ask for.
-        point_max_tokens: Longest point; passed to the LLM as `max_tokens`.
-        answer_format: `"sections"`, `"numbered"`, `"headings"`, `"prose"`, or a function from a `PointResult` to
-            text; None takes what suits the prompts.
-        on_point_error: `"mark"` leaves a note in the place of a failed point, `"skip"` leaves it out,
-            `"raise"` raises `PointError`, which carries the other points.
-        retries: How often a failed request is sent again.
-        timeout: Seconds the answer may take; it is returned with the points that are there, the others failed.
-            `DeadlineError` if there is none.
-        point_timeout: Seconds a point may take, retries included; a late point has failed.
-        hedge_after: Seconds after which a point that shows nothing yet is asked for a second time; whichever begins
-            to answer first stays. Without `streaming` a point shows nothing before its end.
-        race: Start router, skeleton and direct answer together and cancel the loser, for a router that takes time
-            because it asks a model. The loser's tokens are in the bill.
-        limiter: What every request has to pass, a `skeleton_of_thought.limits.Limiter`; one object may serve
-            everything in a process.
-        prices: Makes the bill name money: a `Prices` table, a JSON file of one, or `"default"` for the small table
-            that comes with the package.
-        options: The rare options, `skeleton_of_thought.Options`.
         llm_kwargs: Passed to every call of the LLM, such as `{"temperature": 0}`.
         max_concurrency: Most requests at once; None for all points.
         streaming: Whether answers are streamed, as in every LlamaIndex synthesizer.
@@ -122,6 +90,12 @@ class SkeletonOfThoughtSynthesizer(BaseSynthesizer):
         prompt_helper: Measures whether the chunks fit the LLM's context.
         empty_response: What to answer without chunks.
         output_cls: Refused: an answer of points is text.
+        everyday: The options every face has, `skeleton_of_thought.EverydayOptions`: `router`, `prompts`,
+            `skeleton_model`, `point_model`, `max_points`, `answer_format`, `timeout`, `limiter`, `prices`, ...
+            `prompts` is here a family of `SOURCE_PROMPTS` or an object; None gives the local LLM a worked example and
+            a beginning to continue, other chat models an instruction. Questions `router="self"` finds unsuitable are
+            answered by that same request, from the same sources. Without `streaming`, `hedge_after` sees nothing of a
+            point before its end.
 
     Raises:
         ConfigurationError: An option is wrong.
@@ -137,31 +111,16 @@ class SkeletonOfThoughtSynthesizer(BaseSynthesizer):
         ```
     """
 
+    @takes(EverydayOptions)
     def __init__(
         self,
         llm: LLM | None = None,
         *,
-        router: str | Router | None = None,
         fallback: BaseSynthesizer | None = None,
-        prompts: AnyPrompts | str | None = None,
         skeleton: SkeletonOf | None = None,
         context: ContextMode | None = None,
         embed_model: BaseEmbedding | None = None,
         chunks_per_point: int = 3,
-        skeleton_model: LLM | None = None,
-        point_model: LLM | None = None,
-        max_points: int | None = None,
-        point_max_tokens: int | None = None,
-        answer_format: AnswerFormat | None = None,
-        on_point_error: OnPointError = "mark",
-        retries: int = 1,
-        timeout: float | None = None,
-        point_timeout: float | None = None,
-        hedge_after: float | None = None,
-        race: bool = False,
-        limiter: Limiter | None = None,
-        prices: Prices | Path | str | None = None,
-        options: Options = Options(),
         llm_kwargs: Mapping[str, Any] | None = None,
         max_concurrency: int | None = None,
         streaming: bool = False,
@@ -169,21 +128,24 @@ class SkeletonOfThoughtSynthesizer(BaseSynthesizer):
         prompt_helper: PromptHelper | None = None,
         empty_response: str | None = None,
         output_cls: Any = None,
+        **everyday: Unpack[EverydayParameters[LLM]],
     ) -> None:
         llm = llm or default_llm()
         if output_cls is not None or isinstance(llm, StructuredLLM):
             raise ConfigurationError(_NO_OUTPUT_CLS)
-        own = (prompts, skeleton_model, embed_model)
+        given = EverydayOptions(**everyday)
+        points_per_call = given.options.points_per_call
+        own = (given.prompts, given.skeleton_model, embed_model)
         if skeleton is None:
-            asks_for_one = any(option is not None for option in own) or options.points_per_call != 1
+            asks_for_one = any(option is not None for option in own) or points_per_call != 1
             skeleton = "sources" if is_packaged(llm) and not asks_for_one else "model"
         if context is None:
             context = "per_point" if skeleton == "sources" else "shared"
         _one_of("context", context, get_args(ContextMode))
         _one_of("skeleton", skeleton, get_args(SkeletonOf))
-        if skeleton == "sources" and options.points_per_call != 1:
+        if skeleton == "sources" and points_per_call != 1:
             raise ConfigurationError(
-                f"points_per_call is {options.points_per_call}; with skeleton='sources' every point has a source, "
+                f"points_per_call is {points_per_call}; with skeleton='sources' every point has a source, "
                 "and a call, of its own."
             )
         if chunks_per_point < 1:
@@ -202,37 +164,23 @@ class SkeletonOfThoughtSynthesizer(BaseSynthesizer):
         )
         self._from_sources = skeleton == "sources"
         self._per_point = context == "per_point"
-        named = family(skeleton_model or llm, router=router, options=options)
+        named = family(llm, given)
         suffix = "-sources" if self._from_sources and named == "partial-examples" else ""
-        chosen = get_source_prompts(prompts or named + suffix)
+        chosen = get_source_prompts(given.prompts or named + suffix)
         # A plan is made of all sources, and an opening is an answer already: neither goes with sources per point.
-        whole = router == "always" or self._from_sources or self._per_point
+        whole = given.router == "always" or self._from_sources or self._per_point
         self._templates = Templates.of(classic(chosen) if whole else chosen, CONTEXT)
         self._embed_model = embed_model
         self._chunks_per_point = chunks_per_point
         self._everyday = Everyday.of(
             llm,
             self._templates.base,
-            router=router,
-            skeleton_model=skeleton_model,
-            point_model=point_model,
-            race=race,
-            limiter=limiter,
-            prices=prices,
-            options=options,
+            given,
             max_concurrency=max_concurrency,
             llm_kwargs={
                 **sampling(llm, retelling=self._from_sources and self._per_point),
                 **(llm_kwargs or {}),
             },
-            max_points=max_points,
-            point_max_tokens=point_max_tokens,
-            answer_format=answer_format,
-            on_point_error=on_point_error,
-            retries=retries,
-            timeout=timeout,
-            point_timeout=point_timeout,
-            hedge_after=hedge_after,
         )
         self._streams: WeakKeyDictionary[Any, Asked] = WeakKeyDictionary()
 

@@ -12,6 +12,7 @@ from skeleton_of_thought.errors import (
     PointError,
     SkeletonOfThoughtError,
 )
+from skeleton_of_thought.everyday import EverydayOptions
 from skeleton_of_thought.messages import Message
 from skeleton_of_thought.method import SkeletonOfThought
 from skeleton_of_thought.options import Options, RunSettings
@@ -29,6 +30,7 @@ __all__ = [
     "ConfigurationError",
     "Decision",
     "Delta",
+    "EverydayOptions",
     "Message",
     "MissingExtraError",
     "OpeningPrompts",

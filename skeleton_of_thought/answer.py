@@ -32,7 +32,7 @@ class PointResult:
         text: What the model wrote for it, cleaned; whatever had been written when it failed, often empty.
         status: `"ok"`; `"failed"` if it is marked in the answer; `"skipped"` if it failed and was left out.
         error: Why it failed, None if it did not.
-        start: From the start of the answer, router included, to its first request.
+        start: Seconds from the start of the answer, router included, to its first request.
         seconds: From its first request to its end, retries included.
         usage: Tokens of all its requests.
         form: Its form as planned, empty if the plan has none.
@@ -176,7 +176,7 @@ def check_format(answer_format: object) -> None:
 
 
 def head(answer_format: FormatName, index: int, title: str) -> str:
-    """What stands before a point's text."""
+    """The heading an answer format puts before a point's text; empty in prose."""
     if answer_format == "prose":
         return ""
     if answer_format == "sections":

@@ -5,11 +5,9 @@
 
 from __future__ import annotations
 
-import logging
-import time
 from contextlib import aclosing
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal, TypedDict
+from typing import TYPE_CHECKING, Literal
 
 from skeleton_of_thought import drivers
 from skeleton_of_thought.answer import Answer
@@ -17,16 +15,14 @@ from skeleton_of_thought.clients import open_client
 from skeleton_of_thought.drivers.turns import Turns
 from skeleton_of_thought.errors import ConfigurationError
 from skeleton_of_thought.events import AnswerText
+from skeleton_of_thought.everyday import EverydayOptions, EverydayParameters, takes
 from skeleton_of_thought.messages import Message
 from skeleton_of_thought.method import SkeletonOfThought
-from skeleton_of_thought.options import Options
-from skeleton_of_thought.prices import Prices
 from skeleton_of_thought.prompts import PROMPTS, AnyPrompts, OpeningPrompts, get_prompts
-from skeleton_of_thought.provider_errors import describe, quirks_of
+from skeleton_of_thought.provider_errors import quirks_of
 from skeleton_of_thought.request import Delta, Request, Stage
 from skeleton_of_thought.routing.combining import no_room
 from skeleton_of_thought.routing.decision import Decision
-from skeleton_of_thought.routing.registry import get_router
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -35,105 +31,26 @@ if TYPE_CHECKING:
         Callable,
         Generator,
         Iterator,
-        Mapping,
         Sequence,
     )
     from pathlib import Path
     from typing import Self, Unpack
 
-    from skeleton_of_thought.answer import AnswerFormat
     from skeleton_of_thought.clients import Client
     from skeleton_of_thought.events import Event
-    from skeleton_of_thought.limits import Limiter
-    from skeleton_of_thought.options import OnPointError
-    from skeleton_of_thought.prices import Price
-    from skeleton_of_thought.routing.decision import Router
+    from skeleton_of_thought.options import Options
 
     Seen = Event | tuple[Request, Delta]
-
-logger = logging.getLogger(__name__)
-
-_FALLBACK = "lexical"
-"""Decides where nobody was chosen and the model does not decide, and where a router fails: it needs no model."""
 
 _MODEL_DECIDES = Decision("sot", 1.0, "no router")
 """What a run begins with in the opening protocol."""
 
 
-class AskOptions(TypedDict, total=False):
+class AskOptions(EverydayParameters["str | Client"], total=False):
     """The options of `ask`, `aask`, `stream` and `astream`, as `Asker` explains them."""
 
     base_url: str | None
-    router: str | Router | None
-    prompts: AnyPrompts | Path | str | None
-    skeleton_model: str | Client | None
-    point_model: str | Client | None
-    max_points: int | None
-    point_max_tokens: int | None
-    answer_format: AnswerFormat | None
-    on_point_error: OnPointError
-    retries: int
-    timeout: float | None
-    point_timeout: float | None
-    hedge_after: float | None
-    race: bool
-    limiter: Limiter | None
-    prices: Prices | Path | str | None
     max_concurrency: int | None
-    options: Options
-
-
-def ask(
-    question: str | Sequence[Message], *, model: str | Client = "local", **options: Unpack[AskOptions]
-) -> Answer:
-    """Answer a question.
-
-    Args:
-        question: The question, or a conversation that ends with it.
-        model: `"local"`, `"hf:FOLDER_OR_HUB_ID"`, `"openai:NAME"`, `"anthropic:NAME"`, or a client.
-        options: As for `Asker`.
-
-    Raises:
-        ConfigurationError: An option is wrong, or there is no question.
-        MissingExtraError: A package the model needs is not installed.
-        PointError: Points failed and `on_point_error="raise"`; it carries the answer.
-        DeadlineError: Nothing was there when `timeout` was over.
-        Exception: The model's own, if there is no answer at all.
-
-    Example:
-        ```python
-        from skeleton_of_thought import ask
-
-        answer = ask("How can I improve my time management skills?")  # or model="openai:gpt-5-mini"
-        print(answer.text)
-        ```
-    """
-    return Asker(model, **options).ask(question)
-
-
-async def aask(
-    question: str | Sequence[Message], *, model: str | Client = "local", **options: Unpack[AskOptions]
-) -> Answer:
-    """Like `ask`, with asyncio."""
-    return await Asker(model, **options).aask(question)
-
-
-def stream(
-    question: str | Sequence[Message], *, model: str | Client = "local", **options: Unpack[AskOptions]
-) -> AnswerPieces:
-    """Like `ask`; returns an iterator over the pieces of the text, in reading order, while they are written.
-
-    Its `answer` is the `Answer`, once the last piece is there. Nothing is sent before the first piece is asked for;
-    closing the iterator hangs up.
-    """
-    return Asker(model, **options).stream(question)
-
-
-def astream(
-    question: str | Sequence[Message], *, model: str | Client = "local", **options: Unpack[AskOptions]
-) -> AsyncAnswerPieces:
-    """Like `stream`, with asyncio."""
-    return Asker(model, **options).astream(question)
 
 
 class Asker:
@@ -142,91 +59,49 @@ class Asker:
     Args:
         model: Answers: what `open_client` takes, or a client.
         base_url: Address of an API, where `model` is a name.
-        router: Decides per question whether a skeleton pays. `"self"` lets the model decide in the request that also
-            opens and plans the answer, `"always"` gives every question a skeleton, `"never"` none; other names and
-            objects as for `get_router`. None chooses by the model: `"self"` for hosted ones, `"lexical"` for local
-            ones. A router that fails is replaced by `"lexical"` for that question.
-        prompts: A family of `PROMPTS`, a JSON file, `Prompts` or `OpeningPrompts`; None chooses by the model.
-        skeleton_model: Writes the skeleton, or decides, opens and plans, instead of `model`.
-        point_model: Writes the points instead of `model`.
-        max_points: Points beyond this number are dropped; None takes what the prompts ask for.
-        point_max_tokens: Longest point.
-        answer_format: `"sections"`, `"numbered"`, `"headings"`, `"prose"`, or a function from a `PointResult` to text;
-            None takes what suits the prompts.
-        on_point_error: `"mark"`, `"skip"` or `"raise"`.
-        retries: How often a failed request is sent again.
-        timeout: Seconds the answer may take.
-        point_timeout: Seconds a point may take, retries included.
-        hedge_after: Seconds after which a point that shows nothing yet is asked for a second time.
-        race: Start router, skeleton and direct answer together, for a router that takes time.
-        limiter: What every request has to pass.
-        prices: Makes the bill name money: a `Prices` table, a JSON file of one, or `"default"`.
         max_concurrency: Most requests of an answer at once.
-        options: The rare options.
+        everyday: The options every face has, `EverydayOptions`; a `skeleton_model` and a `point_model` are given as
+            `model` is.
 
     Raises:
         ConfigurationError: An option is wrong.
         MissingExtraError: A package the model needs is not installed.
     """
 
+    @takes(EverydayOptions)
     def __init__(
         self,
         model: str | Client = "local",
         *,
         base_url: str | None = None,
-        router: str | Router | None = None,
-        prompts: AnyPrompts | Path | str | None = None,
-        skeleton_model: str | Client | None = None,
-        point_model: str | Client | None = None,
-        max_points: int | None = None,
-        point_max_tokens: int | None = None,
-        answer_format: AnswerFormat | None = None,
-        on_point_error: OnPointError = "mark",
-        retries: int = 1,
-        timeout: float | None = None,
-        point_timeout: float | None = None,
-        hedge_after: float | None = None,
-        race: bool = False,
-        limiter: Limiter | None = None,
-        prices: Prices | Path | str | None = None,
         max_concurrency: int | None = None,
-        options: Options = Options(),
+        **everyday: Unpack[EverydayParameters[str | Client]],
     ) -> None:
+        given: EverydayOptions[str | Client] = EverydayOptions(**everyday)
+        options = given.options
         self.client = self._open(model, base_url, options)
-        skeletons = self.client if skeleton_model is None else self._open(skeleton_model, None, options)
-        points = self.client if point_model is None else self._open(point_model, None, options)
+        skeletons, points = (
+            self.client if other is None else self._open(other, None, options)
+            for other in (given.skeleton_model, given.point_model)
+        )
         self._clients: dict[Stage, Client] = {
             "opening": skeletons,
             "skeleton": skeletons,
             "point": points,
             "direct": self.client,
         }
-        self._prompts = _prompts(prompts, skeletons, points, router, options)
-        opens = isinstance(self._prompts, OpeningPrompts) and options.points_per_call == 1
-        if router == "self" and not opens:
-            raise ConfigurationError(
-                "router is 'self', which the opening protocol alone can do: use prompts='opening' and "
-                "points_per_call=1, or router='lexical'."
-            )
-        self._decides_itself = opens and router in (None, "self")
-        self._router = _router(router)
-        self._load_aware = router != "always" if options.load_aware is None else options.load_aware
-        self._race = race and not opens
-        self._limiter = limiter
-        self._prices = _prices(prices, self._clients)
+        self._prompts = _prompts(given, skeletons, points)
+        self._decides_itself = given.decides_itself(self._prompts)
+        self._router = given.chosen_router()
+        self._load_aware = options.load_aware
+        self._race = given.race and not given.opens(self._prompts)
+        self._limiter = given.limiter
+        self._prices = given.stage_prices(
+            {stage: client.name.rpartition(":")[2] for stage, client in self._clients.items()}
+        )
         self._max_concurrency = max_concurrency
         stops = [client.max_stops for client in (skeletons, points) if client.max_stops is not None]
-        self._settings = options.settings(
-            max_points=max_points,
-            point_max_tokens=point_max_tokens,
-            answer_format=answer_format,
-            on_point_error=on_point_error,
-            retries=retries,
-            timeout=timeout,
-            point_timeout=point_timeout,
-            hedge_after=hedge_after,
-            max_stops=min(stops, default=None),
-        )
+        self._settings = given.settings(max_stops=min(stops, default=None))
 
     def ask(
         self,
@@ -268,19 +143,19 @@ class Asker:
     def decide(self, messages: Sequence[Message]) -> Decision | None:
         """The route of a conversation; None where the model itself decides."""
         known = self._known()
-        return known if known is not None or self._decides_itself else self._route(messages)
+        return known if known is not None or self._decides_itself else self._router.route(messages)
 
     async def adecide(self, messages: Sequence[Message]) -> Decision | None:
         """Like `decide`, with asyncio."""
         known = self._known()
-        return known if known is not None or self._decides_itself else await self._aroute(messages)
+        return known if known is not None or self._decides_itself else await self._router.aroute(messages)
 
     def _running(self, messages: Sequence[Message], decision: Decision | None) -> Generator[Seen | Answer]:
         """Everything that happens, and the answer as the last of it."""
 
         def send(request: Request) -> Iterator[Delta]:
             if request.stage == "route":
-                return iter((Delta(raw=self._route(messages)),))
+                return iter((Delta(raw=self._router.route(messages)),))
             return self._clients[request.stage].stream(request)
 
         if decision is None:
@@ -296,7 +171,7 @@ class Asker:
 
         async def send(request: Request) -> AsyncGenerator[Delta]:
             if request.stage == "route":
-                yield Delta(raw=await self._aroute(messages))
+                yield Delta(raw=await self._router.aroute(messages))
                 return
             async with aclosing(self._clients[request.stage].astream(request)) as deltas:
                 async for delta in deltas:
@@ -337,39 +212,79 @@ class Asker:
         limited = 0.0 if self._limiter is None else self._limiter.load
         return no_room(max(self._clients["point"].load, limited))
 
-    def _route(self, messages: Sequence[Message]) -> Decision:
-        """The router's word, or the fallback's where the router fails."""
-        started = time.perf_counter()
-        try:
-            decision = self._router.route(messages)
-        except Exception as error:  # noqa: BLE001 - whatever a router dies of, the question can be answered
-            decision = _without_router(error, messages)
-        return replace(decision, seconds=time.perf_counter() - started)
 
-    async def _aroute(self, messages: Sequence[Message]) -> Decision:
-        """Like `_route`, with asyncio."""
-        started = time.perf_counter()
-        try:
-            decision = await self._router.aroute(messages)
-        except Exception as error:  # noqa: BLE001 - as above
-            decision = _without_router(error, messages)
-        return replace(decision, seconds=time.perf_counter() - started)
+@takes(Asker)
+def ask(
+    question: str | Sequence[Message], *, model: str | Client = "local", **options: Unpack[AskOptions]
+) -> Answer:
+    """Answer a question.
+
+    Args:
+        question: The question, or a conversation that ends with it.
+        model: `"local"`, `"hf:FOLDER_OR_HUB_ID"`, `"openai:NAME"`, `"anthropic:NAME"`, or a client.
+        options: As for `Asker`.
+
+    Raises:
+        ConfigurationError: An option is wrong, or there is no question.
+        MissingExtraError: A package the model needs is not installed.
+        PointError: Points failed and `on_point_error="raise"`; it carries the answer.
+        DeadlineError: Nothing was there when `timeout` was over.
+        Exception: The model's own, if there is no answer at all.
+
+    Example:
+        ```python
+        from skeleton_of_thought import ask
+
+        answer = ask("How can I improve my time management skills?")  # or model="openai:gpt-5-mini"
+        print(answer.text)
+        ```
+    """
+    return Asker(model, **options).ask(question)
+
+
+@takes(Asker)
+async def aask(
+    question: str | Sequence[Message], *, model: str | Client = "local", **options: Unpack[AskOptions]
+) -> Answer:
+    """Like `ask`, with asyncio."""
+    return await Asker(model, **options).aask(question)
+
+
+@takes(Asker)
+def stream(
+    question: str | Sequence[Message], *, model: str | Client = "local", **options: Unpack[AskOptions]
+) -> AnswerPieces:
+    """Like `ask`; returns an iterator over the pieces of the text, in reading order, while they are written.
+
+    Its `answer` is the `Answer`, once the last piece is there. Nothing is sent before the first piece is asked for;
+    closing the iterator hangs up.
+    """
+    return Asker(model, **options).stream(question)
+
+
+@takes(Asker)
+def astream(
+    question: str | Sequence[Message], *, model: str | Client = "local", **options: Unpack[AskOptions]
+) -> AsyncAnswerPieces:
+    """Like `stream`, with asyncio."""
+    return Asker(model, **options).astream(question)
 
 
 def splitting_router(
     client: Client, prompts: AnyPrompts | Path | str | None = None
 ) -> Literal["self", "always"]:
-    """The `router` that splits whatever can be split, for who compares: the model itself where it plans its answers."""
+    """The `router` under which every question that can have a skeleton gets one, to compare with plain answers.
+
+    `"self"` for a model that plans its answers itself, else `"always"`.
+    """
     chosen = client.prompts if prompts is None else get_prompts(prompts)
     return "self" if isinstance(chosen, OpeningPrompts) else "always"
 
 
-class AnswerPieces:
-    """The pieces of an answer's text, in reading order; `events` has everything that happens instead."""
+class _AnswerAtTheEnd:
+    """What both iterators over the pieces of an answer have."""
 
-    def __init__(self, running: Generator[Seen | Answer]) -> None:
-        self._running = running
-        self._answer: Answer | None = None
+    _answer: Answer | None = None
 
     @property
     def answer(self) -> Answer:
@@ -378,10 +293,19 @@ class AnswerPieces:
         Raises:
             ConfigurationError: It is not.
         """
-        return _complete(self._answer)
+        if self._answer is None:
+            raise ConfigurationError("The answer is not complete; read the iterator to its end first.")
+        return self._answer
+
+
+class AnswerPieces(_AnswerAtTheEnd):
+    """The pieces of an answer's text, in reading order; `events` has everything that happens instead."""
+
+    def __init__(self, running: Generator[Seen | Answer]) -> None:
+        self._running = running
 
     def events(self) -> Iterator[Seen]:
-        """Everything that happens, pieces of a plain answer with their requests included."""
+        """The run's events (`skeleton_of_thought.events`); pieces of a plain answer come with their request."""
         for seen in self._running:
             if isinstance(seen, Answer):
                 self._answer = seen
@@ -395,28 +319,18 @@ class AnswerPieces:
         return next(seen.text for seen in self.events() if isinstance(seen, AnswerText))
 
     def close(self) -> None:
-        """Hang up."""
+        """Stop the answer: requests that are open are cancelled, and nothing more is sent."""
         self._running.close()
 
 
-class AsyncAnswerPieces:
+class AsyncAnswerPieces(_AnswerAtTheEnd):
     """Like `AnswerPieces`, with asyncio."""
 
     def __init__(self, running: AsyncGenerator[Seen | Answer]) -> None:
         self._running = running
-        self._answer: Answer | None = None
-
-    @property
-    def answer(self) -> Answer:
-        """The whole answer, once the last piece is there.
-
-        Raises:
-            ConfigurationError: It is not.
-        """
-        return _complete(self._answer)
 
     async def events(self) -> AsyncIterator[Seen]:
-        """Everything that happens, pieces of a plain answer with their requests included."""
+        """The run's events (`skeleton_of_thought.events`); pieces of a plain answer come with their request."""
         async for seen in self._running:
             if isinstance(seen, Answer):
                 self._answer = seen
@@ -433,29 +347,18 @@ class AsyncAnswerPieces:
         raise StopAsyncIteration
 
     async def aclose(self) -> None:
-        """Hang up."""
+        """Stop the answer: requests that are open are cancelled, and nothing more is sent."""
         await self._running.aclose()
-
-
-def _complete(answer: Answer | None) -> Answer:
-    if answer is None:
-        raise ConfigurationError("The answer is not complete; read the iterator to its end first.")
-    return answer
 
 
 def _messages(question: str | Sequence[Message]) -> list[Message]:
     return [Message("user", question)] if isinstance(question, str) else list(question)
 
 
-def _prompts(
-    prompts: AnyPrompts | Path | str | None,
-    skeletons: Client,
-    points: Client,
-    router: str | Router | None,
-    options: Options,
-) -> AnyPrompts:
+def _prompts(given: EverydayOptions[str | Client], skeletons: Client, points: Client) -> AnyPrompts:
     """The prompts: the caller's, or those that suit the models; a skeleton's where somebody else decides."""
-    if prompts is None and options.structured_skeleton:
+    prompts, router = given.prompts, given.router
+    if prompts is None and given.options.structured_skeleton:
         return PROMPTS["instruction-json"]
     if prompts is None and router == "self":
         return PROMPTS["opening"]
@@ -466,23 +369,3 @@ def _prompts(
     if prompts is None and isinstance(points.prompts, OpeningPrompts):
         return PROMPTS["instruction"]  # worked examples and partial answers are for a model of our own
     return chosen
-
-
-def _router(router: str | Router | None) -> Router:
-    return get_router(_FALLBACK if router is None or router == "self" else router)
-
-
-def _without_router(error: Exception, messages: Sequence[Message]) -> Decision:
-    logger.warning("The router failed, the %s one decides: %s", _FALLBACK, describe(error))
-    instead = get_router(_FALLBACK).route(messages)
-    return replace(instead, reason=f"the router failed ({describe(error)}); {instead.reason}")
-
-
-def _prices(
-    prices: Prices | Path | str | None, clients: Mapping[Stage, Client]
-) -> dict[Stage, Price | None] | None:
-    """What each stage costs; None if nobody asked."""
-    if prices is None:
-        return None
-    table = prices if isinstance(prices, Prices) else Prices.load(None if prices == "default" else prices)
-    return {stage: table.of(client.name.rpartition(":")[2]) for stage, client in clients.items()}

@@ -1,4 +1,4 @@
-"""What each inference engine needs for Skeleton-of-Thought: one table, for `sot doctor`, the pages and who reads code.
+"""What each inference engine needs for Skeleton-of-Thought: one table, for `sot doctor` and the documentation.
 
 Engines change faster than this file. Every entry says where it is from and whether anybody here tried it; `sot doctor`
 asks the server itself.

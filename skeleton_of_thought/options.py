@@ -66,28 +66,13 @@ class Options:
 class RunSettings:
     """What one run decides by; checked when made, before any token is paid for.
 
-    The faces make it of their parameters and of `Options`, whose attributes mean the same here.
+    The faces make it of their parameters and of `Options`: what those and `EverydayOptions` explain means the same
+    here. Beyond that a face sets what it knows of its models.
 
     Attributes:
-        max_points: Points of the skeleton beyond this number are dropped; None takes what the prompts ask for.
-        retries: How often a failed request is sent again before the policy applies.
-        on_point_error: What a point that failed for good does. `"mark"` leaves a note in its place, `"skip"`
-            leaves it out, `"raise"` raises `PointError` once the other points are complete, and carries them.
-        answer_format: `"sections"`, `"numbered"`, `"headings"`, `"prose"`, or a function from a `PointResult` to
-            text; None takes what the protocol suggests: `"sections"` after an opening, else `"numbered"`.
-        point_max_tokens: Longest point; None takes what the prompts recommend.
-        point_timeout: Seconds a point may take from its first turn, retries included; a late point fails for
-            good. None for no limit.
-        hedge_after: Seconds after which a point that shows no text yet is asked for a second time; whichever
-            answer begins first stays, the other is cancelled and paid for. None never does.
-        timeout: Seconds the whole answer may take. Points that are late fail, and the answer is returned with
-            what is there; `DeadlineError` is raised if nothing is. None for no limit.
-        early_points: As in `Options`.
-        points_per_call: As in `Options`.
-        longest_wait: As in `Options`.
-        leads: Says of the requests for all points whether the first goes alone and the others follow when it
-            begins to answer: what they share is then in the provider's prompt cache, and the answer waits for
-            one first token more. None never does.
+        leads: Is given the requests for all points and decides whether the first is sent ahead of the others, which
+            are sent once its answer begins. The provider then has what they share in its prompt cache; the answer
+            takes one time to first token longer. None sends all at once.
         max_stops: How many stop sequences one request may carry (4 at OpenAI); None for no limit.
 
     Raises:

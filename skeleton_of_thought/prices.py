@@ -28,7 +28,7 @@ class Price:
         cache_read: A prompt token served by the provider's prompt cache; None for the price of `input`.
         cache_write: A prompt token written to it; None for the price of `input`.
         as_of: The date somebody looked.
-        currency: The money.
+        currency: What the prices are in, as an ISO code.
     """
 
     input: float
@@ -39,12 +39,12 @@ class Price:
     currency: str = "USD"
 
     def of(self, usage: Usage) -> float:
-        """The money for so many tokens."""
+        """The money for so many tokens, in `currency`."""
         read = self.input if self.cache_read is None else self.cache_read
         write = self.input if self.cache_write is None else self.cache_write
         plain = usage.input_tokens - usage.cache_read_tokens - usage.cache_write_tokens
-        cents = plain * self.input + usage.cache_read_tokens * read + usage.cache_write_tokens * write
-        return (cents + usage.output_tokens * self.output) / _MILLION
+        millionths = plain * self.input + usage.cache_read_tokens * read + usage.cache_write_tokens * write
+        return (millionths + usage.output_tokens * self.output) / _MILLION
 
 
 class Prices:

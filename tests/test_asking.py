@@ -189,7 +189,7 @@ def test_wrong_options_are_refused_before_anything_is_sent(server, options, name
 
 def test_a_misspelt_option_is_refused(server):
     with pytest.raises(TypeError, match="max_point"):
-        ask(QUESTION, model="openai:m", max_point=3)
+        ask(QUESTION, model="openai:m", max_point=3)  # type: ignore[call-arg]
 
 
 def test_the_functions_take_what_asker_takes():

@@ -10,8 +10,7 @@ from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.bridge.pydantic import PrivateAttr
 
 from skeleton_of_thought.decoding.threads import in_passing
-from skeleton_of_thought.errors import require
-from skeleton_of_thought.routing.embedding import packaged_model
+from skeleton_of_thought.routing.sentences import SentenceEncoder
 
 LONGEST = 256
 """Most tokens of a text the model was trained on; the rest of a longer one is not seen."""
@@ -27,21 +26,17 @@ class PackagedEmbedding(BaseEmbedding):
         MissingExtraError: torch, transformers or the packaged model is not installed.
     """
 
-    _torch: Any = PrivateAttr()
-    _tokenizer: Any = PrivateAttr()
-    _model: Any = PrivateAttr()
+    _sentences: SentenceEncoder = PrivateAttr()
     _lock: Any = PrivateAttr(default_factory=threading.Lock)
 
     def __init__(self, **options: Any) -> None:
         super().__init__(model_name="all-MiniLM-L6-v2", **options)
-        self._torch = require("torch", extra="local", needed_for="The packaged embedding model")
-        transformers = require("transformers", extra="local", needed_for="The packaged embedding model")
-        from skeleton_of_thought.decoding.quiet import quiet
-
-        folder = str(packaged_model())
-        with quiet():
-            self._tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-            self._model = in_passing(lambda: transformers.AutoModel.from_pretrained(folder).eval())
+        # A long text is cut at its end, as sentence-transformers does: one token, the special one, is from there.
+        self._sentences = in_passing(
+            lambda: SentenceEncoder(
+                longest=LONGEST, ending=1, extra="docs", needed_for="The packaged embedding model"
+            )
+        )
 
     @classmethod
     def class_name(cls) -> str:
@@ -50,20 +45,8 @@ class PackagedEmbedding(BaseEmbedding):
 
     def _embed(self, texts: list[str]) -> list[list[float]]:
         """Embed in a thread that ends, so that the decoding engine's threads have the cores to themselves."""
-        return in_passing(lambda: self._compute(texts))
-
-    def _compute(self, texts: list[str]) -> list[list[float]]:
-        torch = self._torch
-        with self._lock, torch.inference_mode():
-            sendable = [text.encode(errors="replace").decode() for text in texts]  # without half characters
-            batch = self._tokenizer(
-                sendable, padding=True, truncation=True, max_length=LONGEST, return_tensors="pt"
-            )  # (B, T)
-            hidden = self._model(**batch).last_hidden_state  # (B, T, D)
-            mask = batch["attention_mask"][:, :, None]
-            mean = (hidden * mask).sum(1) / mask.sum(1)  # (B, D)
-            vectors: list[list[float]] = torch.nn.functional.normalize(mean, dim=-1).tolist()
-        return vectors
+        with self._lock:
+            return in_passing(lambda: self._sentences.embed(texts))
 
     def _get_text_embeddings(self, texts: list[str]) -> list[list[float]]:
         return self._embed(texts)

@@ -26,20 +26,16 @@ from llamaindex_sot.llms.delta_llm import completion
 from llamaindex_sot.llms.purpose import question_in
 from llamaindex_sot.messages import as_openai, from_llamaindex
 from skeleton_of_thought.errors import ConfigurationError
+from skeleton_of_thought.everyday import EverydayOptions, EverydayParameters, takes
 from skeleton_of_thought.messages import Message
-from skeleton_of_thought.options import OnPointError, Options
 from skeleton_of_thought.prompts import get_prompts
 from skeleton_of_thought.usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
+    from typing import Unpack
 
-    from skeleton_of_thought.answer import Answer, AnswerFormat
-    from skeleton_of_thought.limits import Limiter
-    from skeleton_of_thought.prices import Prices
-    from skeleton_of_thought.prompts import AnyPrompts
-    from skeleton_of_thought.routing.decision import Router
+    from skeleton_of_thought.answer import Answer
 
 
 class SkeletonOfThoughtLLM(FunctionCallingLLM):
@@ -49,33 +45,17 @@ class SkeletonOfThoughtLLM(FunctionCallingLLM):
     answer. What no person reads goes to the LLM behind it as it is, and comes back as it is: calls with tools or a
     response format, structured predictions, and prompts for steps such as condensing a question, refining, judging.
 
+    The router reads the question found in the usual prompts (`Query: ...`), not the context pasted around it.
+
     `response.additional_kwargs["sot"]` holds route, reason, skeleton, points, seconds and usage, the last piece of a
     stream included. Callbacks, token counters and instrumentation see the calls of the LLM behind it, once each.
 
     Args:
         llm: Any LlamaIndex LLM. Its own options, such as a system prompt, hold.
-        router: Decides per question whether a skeleton pays: `"lexical"`, any name of `get_router`, or a `Router`;
-            `"self"` leaves it to the request that opens the answer, `"always"` gives every question a skeleton. None
-            chooses by the LLM: `"self"` where it is a large hosted one, else `"lexical"`. It reads the question found
-            in the usual prompts (`Query: ...`), not the context pasted around it.
-        prompts: A family of `skeleton_of_thought.PROMPTS`, a JSON file, or `Prompts`. None chooses by the LLM.
-        skeleton_model: Writes skeletons, or openings and plans, instead of `llm`.
-        point_model: Writes points instead of `llm`, which still gives the direct answers.
-        max_points: Points beyond this number are dropped; None takes what the prompts ask for.
-        point_max_tokens: Longest point; passed to the LLM as `max_tokens`.
-        answer_format: `"sections"`, `"numbered"`, `"headings"`, `"prose"`, or a function from a `PointResult` to
-            text; None takes what suits the prompts.
-        on_point_error: `"mark"`, `"skip"` or `"raise"`.
-        retries: How often a failed request is sent again.
-        timeout: Seconds the answer may take; it is returned with the points that are there.
-        point_timeout: Seconds a point may take, retries included.
-        hedge_after: Seconds after which a point that shows nothing yet is asked for a second time.
-        race: Start router, skeleton and direct answer together and cancel the loser.
-        limiter: What every request has to pass, a `skeleton_of_thought.limits.Limiter`.
-        prices: Makes the bill name money: a `Prices` table, a JSON file of one, or `"default"`.
-        options: The rare options, `skeleton_of_thought.Options`.
         llm_kwargs: Passed to every call of the LLM.
         max_concurrency: Most requests at once; None for all points.
+        everyday: The options every face has, `skeleton_of_thought.EverydayOptions`: `router`, `prompts`,
+            `skeleton_model`, `point_model`, `max_points`, `answer_format`, `timeout`, `limiter`, `prices`, ...
 
     Raises:
         ConfigurationError: An option is wrong.
@@ -97,52 +77,25 @@ class SkeletonOfThoughtLLM(FunctionCallingLLM):
 
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True, protected_namespaces=())
 
+    @takes(EverydayOptions)
     def __init__(
         self,
         llm: LLM,
         *,
-        router: str | Router | None = None,
-        prompts: AnyPrompts | Path | str | None = None,
-        skeleton_model: LLM | None = None,
-        point_model: LLM | None = None,
-        max_points: int | None = None,
-        point_max_tokens: int | None = None,
-        answer_format: AnswerFormat | None = None,
-        on_point_error: OnPointError = "mark",
-        retries: int = 1,
-        timeout: float | None = None,
-        point_timeout: float | None = None,
-        hedge_after: float | None = None,
-        race: bool = False,
-        limiter: Limiter | None = None,
-        prices: Prices | Path | str | None = None,
-        options: Options = Options(),
         llm_kwargs: Mapping[str, Any] | None = None,
         max_concurrency: int | None = None,
+        **everyday: Unpack[EverydayParameters[LLM]],
     ) -> None:
         super().__init__(llm=llm, callback_manager=llm.callback_manager)
-        chosen = get_prompts(prompts or family(skeleton_model or llm, router=router, options=options))
-        self._prompts = classic(chosen) if router == "always" else chosen
+        given = EverydayOptions(**everyday)
+        chosen = get_prompts(given.prompts or family(llm, given))
+        self._prompts = classic(chosen) if given.router == "always" else chosen
         self._everyday = Everyday.of(
             llm,
             self._prompts,
-            router=router,
-            skeleton_model=skeleton_model,
-            point_model=point_model,
-            race=race,
-            limiter=limiter,
-            prices=prices,
-            options=options,
+            given,
             max_concurrency=max_concurrency,
             llm_kwargs=dict(llm_kwargs or {}),
-            max_points=max_points,
-            point_max_tokens=point_max_tokens,
-            answer_format=answer_format,
-            on_point_error=on_point_error,
-            retries=retries,
-            timeout=timeout,
-            point_timeout=point_timeout,
-            hedge_after=hedge_after,
         )
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Chat models for who needs no framework: the local engine, and the SDKs of OpenAI and Anthropic.
+"""Chat models without LangChain or LlamaIndex: the local engine, and the SDKs of OpenAI and Anthropic.
 
 `client` says what one is, `opening` finds it for a model's name, `local`, `openai` and `anthropic` are the three there
 are (the latter two have `keys` and `connections` in common), `routing` asks one for a route.

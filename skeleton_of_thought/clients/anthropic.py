@@ -85,31 +85,32 @@ class AnthropicClient:
         return {
             **sent,
             "model": self._model,
-            "messages": self._conversation(request),
+            "messages": conversation(request, prompt_cache=self._prompt_cache),
             "max_tokens": request.max_tokens or LONGEST_ANSWER,
             "stream": True,
         }
 
-    def _conversation(self, request: Request) -> list[dict[str, Any]]:
-        """The messages; the last one all requests of the answer share carries the mark for the cache."""
-        shared = request.messages[: request.shared]
-        long = sum(len(message.text) for message in shared) // CHARACTERS_PER_TOKEN >= _SHORTEST_PREFIX
-        mark = len(shared) - 1 if self._prompt_cache and long else None
-        messages = []
-        for place, message in enumerate(request.messages):
-            if message.role == "system":
-                continue
-            content: Any = message.content
-            if place == mark and isinstance(content, str):
-                content = [{"type": "text", "text": content, "cache_control": {"type": "ephemeral"}}]
-            messages.append({"role": message.role, "content": content})
-        return messages
+
+def conversation(request: Request, *, prompt_cache: bool) -> list[dict[str, Any]]:
+    """The messages on the wire; the last one all requests of an answer share carries the mark for the cache."""
+    shared = request.messages[: request.shared]
+    long = sum(len(message.text) for message in shared) // CHARACTERS_PER_TOKEN >= _SHORTEST_PREFIX
+    mark = len(shared) - 1 if prompt_cache and long else None
+    messages = []
+    for place, message in enumerate(request.messages):
+        if message.role == "system":
+            continue
+        content: Any = message.content
+        if place == mark and isinstance(content, str):
+            content = [{"type": "text", "text": content, "cache_control": {"type": "ephemeral"}}]
+        messages.append({"role": message.role, "content": content})
+    return messages
 
 
 def _delta(event: Any, reported: Reported) -> Delta:
     """A piece of the answer."""
     if event.type == "message_start":
-        return Delta(usage=reported.grown_to(_input_usage(event.message.usage)))
+        return Delta(usage=reported.grown_to(input_usage(event.message.usage)))
     if event.type == "content_block_delta" and event.delta.type == "text_delta":
         return Delta(event.delta.text)
     if event.type == "message_delta":
@@ -123,7 +124,7 @@ def _delta(event: Any, reported: Reported) -> Delta:
     return Delta()
 
 
-def _input_usage(usage: Any) -> Usage:
+def input_usage(usage: Any) -> Usage:
     """What a request's start reports; Anthropic counts cached tokens beside the others, and writes by lifetime too."""
     read, written = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0
     if not written:

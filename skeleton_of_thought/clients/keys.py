@@ -21,7 +21,7 @@ def address_and_key(kind: str, model: str, base_url: str | None) -> tuple[str | 
     key = os.environ.get(f"{variable}_API_KEY") or ("none" if base_url else None)
     if key is None:
         raise ConfigurationError(
-            f"The model {kind}:{model} needs a key. Set {variable}_API_KEY, or give --base-url for a server "
-            "without one."
+            f"The model {kind}:{model} needs a key. Set {variable}_API_KEY, or give --base-url (in Python base_url) "
+            "for a server without one."
         )
     return base_url, key

@@ -19,7 +19,7 @@ LONGEST_ANSWER = 512
 
 
 class LocalClient:
-    """The engine's requests as a run sends them.
+    """Answers a run's requests with the engine in this process.
 
     Args:
         model: `"local"`, a folder, or an id on the Hub.

@@ -88,11 +88,18 @@ class OpenAIClient:
             sent["max_completion_tokens"] = request.max_tokens
         if request.stop:
             sent["stop"] = list(request.stop)
-        prefix = "\0".join(message.text for message in request.messages[: request.shared])
-        if self._prompt_cache and len(prefix) // CHARACTERS_PER_TOKEN >= _SHORTEST_PREFIX:
-            digest = hashlib.sha256(prefix.encode(errors="replace")).hexdigest()
-            sent["extra_body"]["prompt_cache_key"] = f"sot-{digest[:32]}"
+        if self._prompt_cache:
+            sent["extra_body"] |= cache_key(request)
         return sent
+
+
+def cache_key(request: Request) -> dict[str, str]:
+    """The field by which requests that begin alike find the same cache, if it keeps so short a beginning."""
+    prefix = "\0".join(message.text for message in request.messages[: request.shared])
+    if len(prefix) // CHARACTERS_PER_TOKEN < _SHORTEST_PREFIX:
+        return {}
+    digest = hashlib.sha256(prefix.encode(errors="replace")).hexdigest()
+    return {"prompt_cache_key": f"sot-{digest[:32]}"}
 
 
 def _delta(chunk: Any, reported: Reported) -> Delta:

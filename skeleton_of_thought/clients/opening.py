@@ -45,23 +45,35 @@ def open_client(model: str = "local", *, base_url: str | None = None, prompt_cac
         ConfigurationError: No such kind of model, or something it needs is not set.
         MissingExtraError: The package for it is not installed.
     """
+    kind, name = kind_and_name(model, base_url)
+    if kind == "openai":
+        from skeleton_of_thought.clients.openai import OpenAIClient
+
+        return OpenAIClient(name, base_url=base_url, prompt_cache=prompt_cache)
+    if kind == "anthropic":
+        from skeleton_of_thought.clients.anthropic import AnthropicClient
+
+        return AnthropicClient(name, base_url=base_url, prompt_cache=prompt_cache)
+    from skeleton_of_thought.clients.local import LocalClient
+
+    return LocalClient(name)
+
+
+def kind_and_name(model: str, base_url: str | None) -> tuple[str, str]:
+    """What a user's name of a model means: `"openai"`, `"anthropic"` or `"local"`, and its name there.
+
+    Raises:
+        ConfigurationError: There is no such kind, or it has no address.
+    """
     kind, _, name = model.partition(":")
     if base_url is not None and kind not in {"openai", "anthropic"}:
         raise ConfigurationError(
             f"--base-url {base_url} goes with openai:NAME or anthropic:NAME, and the model is {model!r}."
         )
     if model == "local" or (kind == "hf" and name):
-        from skeleton_of_thought.clients.local import LocalClient
-
-        return LocalClient(name or "local")
-    if kind == "openai" and name:
-        from skeleton_of_thought.clients.openai import OpenAIClient
-
-        return OpenAIClient(name, base_url=base_url, prompt_cache=prompt_cache)
-    if kind == "anthropic" and name:
-        from skeleton_of_thought.clients.anthropic import AnthropicClient
-
-        return AnthropicClient(name, base_url=base_url, prompt_cache=prompt_cache)
+        return "local", name or "local"
+    if name and kind in {"openai", "anthropic"}:
+        return kind, name
     meant = _PROVIDERS.get(model.partition("-")[0].lower())
     hint = f" Did you mean {meant}:{model}?" if meant else ""
     raise ConfigurationError(f"There is no model {model!r}. Use {KINDS}.{hint}")

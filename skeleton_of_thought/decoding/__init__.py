@@ -13,6 +13,7 @@ view          a model as the engine runs it; fused is the fast way through block
 loading       model and tokenizer, from wherever they are; packaged and gguf_file read the formats, quiet hides the bars
 quantized     weights in 4 or 8 bits; stored keeps them in a folder
 products      matrix products laid out for the CPU; packed and packed_groups are the layouts
+local_model   what both frameworks' local models are made of
 threads       keeping the cores for the thread that decodes; thread_tuner says how many it takes
 """
 

@@ -38,7 +38,9 @@ def read_gguf(file: Path, dtype: torch.dtype) -> tuple[Any, Any]:
         ConfigurationError: There is no such file, it is none, or transformers cannot read its architecture.
     """
     if not file.is_file():
-        raise ConfigurationError(f"There is no file {str(file)!r}.")
+        raise ConfigurationError(
+            f"There is no file {str(file)!r}. Give the path of a GGUF file, a folder, or a Hub id."
+        )
     try:
         with _bars_on_terminals_only():
             model = AutoModelForCausalLM.from_pretrained(
@@ -75,7 +77,9 @@ def has_float_weights(file: Path) -> bool:
     try:
         field = GGUFReader(file).get_field("general.file_type")
     except (OSError, ValueError) as error:
-        raise ConfigurationError(f"{str(file)!r} is not a GGUF file: {error}") from error
+        raise ConfigurationError(
+            f"{str(file)!r} is not a GGUF file: {error}. Give another one, or download it again."
+        ) from error
     return field is not None and int(field.contents()) in _FLOAT_TYPES
 
 

@@ -132,7 +132,7 @@ def hidden_after(newest: Tensor, total: int, window: int | None, dtype: torch.dt
     Args:
         newest: Index of each query's own token, shape `(queries,)`.
         total: How many tokens there are.
-        window: How many a query sees; None for all.
+        window: How many tokens a query sees; None for all.
         dtype: Of the mask.
 
     Returns:

@@ -127,7 +127,9 @@ def _read(
 
 def _is_float(file: Path) -> bool:
     if not file.is_file():
-        raise ConfigurationError(f"There is no file {str(file)!r}.")
+        raise ConfigurationError(
+            f"There is no file {str(file)!r}. Give the path of a GGUF file, a folder, or a Hub id."
+        )
     return has_float_weights(file)
 
 

@@ -29,6 +29,9 @@ logger = logging.getLogger(__name__)
 
 _NAME = "skeleton_of_thought"
 _UNSUPPORTED = ("softcap", "s_aux", "position_bias")  # arguments of attention functions that ours has not
+_ELSEWHERE = (
+    "Serve the model with another engine (vLLM, llama.cpp) and ask that as openai:NAME, with its base_url."
+)
 _ATTENTION_TYPES = {"full_attention", "sliding_attention"}
 _CHANGING_ROPE = {"dynamic", "longrope"}  # their angles change when a text outgrows the original context
 
@@ -115,7 +118,7 @@ class ModelView:
         if not error <= tolerance:
             raise ConfigurationError(
                 f"{type(model).__name__} gives other results when its attention is replaced "
-                f"(error {error:.3g} of the logits' spread), so this engine cannot serve it."
+                f"(error {error:.3g} of the logits' spread), so this engine cannot serve it. {_ELSEWHERE}"
             )
 
     def _texts(self) -> list[list[int]]:
@@ -212,14 +215,14 @@ def _check_config(model: Any) -> None:
     name = type(model).__name__
     if not getattr(model, "_supports_attention_backend", False) or model.config.is_encoder_decoder:
         raise ConfigurationError(
-            f"{name} does not let its attention be replaced, so this engine cannot serve it."
+            f"{name} does not let its attention be replaced, so this engine cannot serve it. {_ELSEWHERE}"
         )
     config = model.config.get_text_config()
     others = set(getattr(config, "layer_types", None) or ()) - _ATTENTION_TYPES
     if others or getattr(config, "attention_chunk_size", None):
         raise ConfigurationError(
             f"{name} has layers of type {', '.join(sorted(others)) or 'chunked_attention'} ({type(config).__name__}); "
-            "this engine serves full and sliding-window attention."
+            f"this engine serves full and sliding-window attention. {_ELSEWHERE}"
         )
 
 
@@ -227,7 +230,7 @@ def _check_layers(model: Any, recorder: _Recorder) -> None:
     name = type(model).__name__
     if recorder.options:
         raise ConfigurationError(
-            f"{name} uses {', '.join(sorted(recorder.options))} in its attention, which this engine has not."
+            f"{name} uses {', '.join(sorted(recorder.options))} in its attention, which this engine lacks. {_ELSEWHERE}"
         )
     types = getattr(model.config.get_text_config(), "layer_types", None) or ()
     wrong = [
@@ -236,7 +239,9 @@ def _check_layers(model: Any, recorder: _Recorder) -> None:
         if (kind == "sliding_attention") != bool(recorder.windows.get(layer))
     ]
     if wrong and any(kind == "sliding_attention" for kind in types):
-        raise ConfigurationError(f"{name} does not tell its attention the sliding window of layers {wrong}.")
+        raise ConfigurationError(
+            f"{name} does not tell its attention the sliding window of layers {wrong}. {_ELSEWHERE}"
+        )
 
 
 def _context(config: Any) -> int | None:

@@ -65,7 +65,7 @@ def stream(
         turns: What every request waits for before it is sent; None for turns of this run alone.
 
     Yields:
-        The run's events; and the pieces of a direct answer as they came, for who wants more than their text.
+        The run's events; and the pieces of a direct answer as they came: a caller may want more than their text.
         Closing the iterator closes the streams: each at its next piece, since a thread cannot be interrupted.
         A deadline of the run's options works in the same way: what is late is not waited for.
     """

@@ -72,7 +72,7 @@ def read_evaluation_questions(
         source: `"own"` for this project's ninety; a `.jsonl`, `.json` or `.csv` file (`,` or `;`); or
             `"hf:NAME"`, `"hf:NAME:CONFIG"` or `"hf:NAME:CONFIG:SPLIT"` for a Hugging Face dataset (split
             `test` by default), which is streamed.
-        limit: At most so many; None for all.
+        limit: At most so many questions; None for all.
 
     Raises:
         ConfigurationError: No such source, or a row that is no question; with its place.
@@ -90,7 +90,7 @@ def read_evaluation_questions(
         seen.add(question.id)
         yield question
     if not number:
-        raise ConfigurationError(f"{name} holds no questions.")
+        raise ConfigurationError(f"{name} holds no questions. Give a file with at least one.")
 
 
 def _rows(source: str) -> tuple[Iterable[Any], str]:
@@ -113,9 +113,13 @@ def _json_rows(path: Path) -> Iterator[Any]:
     try:
         content = json.loads("".join(lines_of(path)))
     except ValueError as error:
-        raise ConfigurationError(f"{path} is no JSON: {error}.") from error
+        raise ConfigurationError(
+            f"{path} is no JSON: {error}. Mend the file; a line of JSON per question goes into a .jsonl file."
+        ) from error
     if not isinstance(content, list):
-        raise ConfigurationError(f"{path} holds a {type(content).__name__}; it must be a list of objects.")
+        raise ConfigurationError(
+            f"{path} holds a {type(content).__name__}; it must be a list of objects, one per question."
+        )
     yield from content
 
 

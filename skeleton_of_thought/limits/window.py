@@ -11,7 +11,7 @@ class Charge:
     """An amount taken from a window at a moment.
 
     Attributes:
-        moment: When.
+        moment: When, in seconds on the caller's clock.
         amount: How much; changed by `SlidingWindow.amend`.
     """
 

@@ -76,15 +76,15 @@ class RequestBuilder:
         return self._settings.max_points or (self._opened or self._prompts).max_points
 
     def direct(self) -> Request:
-        """The conversation as it is."""
+        """The request for a plain answer: the conversation as it is."""
         return Request("direct", "direct", self._messages)
 
     def route(self) -> Request:
-        """For the router's decision."""
+        """The request for the router's decision."""
         return Request("route", "route", self._messages)
 
     def opening(self) -> Request:
-        """For the plain answer, or an opening and a plan."""
+        """The request for the plain answer, or an opening and a plan."""
         assert self._opened is not None
         messages = self._opened.opening_messages(self._messages)
         return Request("opening", "opening", messages, shared=self._opened.shared_length(self._messages))
@@ -115,7 +115,7 @@ class RequestBuilder:
         self._quirks["opening"].refuse("opening protocol")
 
     def skeleton(self) -> Request:
-        """For the skeleton."""
+        """The request for the skeleton."""
         prompts = self._prompts_for("skeleton")
         return Request(
             "skeleton",
@@ -135,7 +135,7 @@ class RequestBuilder:
         known: int,
         texts: Mapping[int, str] = MappingProxyType({}),
     ) -> Request:
-        """For some points of an outline, by their numbers.
+        """The requests for some points of an outline, by their numbers.
 
         Args:
             outline: The points, as far as they are planned.

@@ -15,7 +15,7 @@ class Stopwatch:
 
     Args:
         clock: Seconds, from any start; only differences count.
-        waited: What the router took before the run began.
+        waited: Seconds the router took before the run began.
 
     Attributes:
         origin: When the user began to wait.

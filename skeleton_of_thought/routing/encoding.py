@@ -8,21 +8,24 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def head_and_tail(tokens: list[int], *, room: int) -> list[int]:
-    """At most `room` tokens: three quarters from the beginning, the rest from the end.
+def head_and_tail(tokens: list[int], *, room: int, ending: int | None = None) -> list[int]:
+    """At most `room` tokens: the last `ending`, a quarter unless given, from the end, the rest from the beginning.
 
     People put the request before or after the document they paste, not in its middle.
     """
     if len(tokens) <= room:
         return tokens
-    tail = room // 4
+    tail = room // 4 if ending is None else min(ending, room)
     return tokens[: room - tail] + tokens[len(tokens) - tail :]
 
 
-def encode(tokenizer: Any, texts: Sequence[str], *, longest: int) -> list[list[int]]:
+def encode(
+    tokenizer: Any, texts: Sequence[str], *, longest: int, ending: int | None = None
+) -> list[list[int]]:
     """Token ids, at most `longest` per text; the special tokens at both ends survive the cut between them."""
-    rows = tokenizer(list(texts), verbose=False)["input_ids"]
-    return [head_and_tail(row, room=longest) for row in rows]
+    sendable = [text.encode(errors="replace").decode() for text in texts]  # without half characters
+    rows = tokenizer(sendable, verbose=False)["input_ids"]
+    return [head_and_tail(row, room=longest, ending=ending) for row in rows]
 
 
 def padded(rows: Sequence[list[int]], padding: int) -> tuple[list[list[int]], list[list[int]]]:

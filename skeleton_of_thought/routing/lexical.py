@@ -108,7 +108,7 @@ def _shipped() -> LinearModel:
 
 
 def loudest(contributions: Sequence[Contribution], *, sot: bool) -> str:
-    """The features that spoke loudest for the route that was taken."""
+    """A reason a person can read: the features that counted most for the route that was taken."""
     named = [item.feature for item in contributions if (item.log_odds > 0) == sot][:_FEATURES_IN_A_REASON]
     verdict = "points can be written independently" if sot else "better answered in one piece"
     return f"{verdict}: {', '.join(named)}" if named else verdict

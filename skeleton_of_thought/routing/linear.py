@@ -1,4 +1,4 @@
-"""A logistic model over named features, small enough to ship as JSON and to read with the eye."""
+"""A logistic model over named features, small enough to ship as JSON and to read in an editor."""
 
 from __future__ import annotations
 

@@ -40,7 +40,9 @@ def json_lines_of(path: Path) -> Iterator[Any]:
             try:
                 yield json.loads(line)
             except ValueError as error:
-                raise ConfigurationError(f"{path}, line {number} is no JSON: {error}.") from error
+                raise ConfigurationError(
+                    f"{path}, line {number} is no JSON: {error}. Mend or remove the line."
+                ) from error
 
 
 def csv_of(path: Path) -> csv.DictReader[str]:

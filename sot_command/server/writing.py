@@ -40,7 +40,7 @@ class Writer:
         return self._chunk([_choice({}, reason)])
 
     def closing(self, usage: Usage | None, sot: dict[str, Any] | None) -> bytes:
-        """The last events: usage and `sot` object for who asked, and the end."""
+        """The last events: usage and `sot` object if the caller asked for them, and the end."""
         extra: dict[str, Any] = {} if usage is None else {"usage": usage_of(usage)}
         if sot is not None:
             extra["sot"] = sot

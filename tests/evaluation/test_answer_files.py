@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from typing import Any
 
 import pytest
 
@@ -311,7 +312,7 @@ def test_a_criterion_that_cannot_be_read_is_no_tie_and_spoils_no_other():
     told = {name: {"verdict": "win", "reason": "r"} for name in CRITERIA} | {
         "depth": {"verdict": "unparsable", "reason": ""}
     }
-    row = {
+    row: dict[str, Any] = {
         "id": "1",
         "way": "sot",
         "judge": "j",

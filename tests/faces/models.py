@@ -39,13 +39,17 @@ class ScriptedChatModel(BaseChatModel):
 
     def _chunks(self, reply: Reply) -> Iterator[ChatGenerationChunk]:
         for word in words(reply):
-            yield ChatGenerationChunk(message=AIMessageChunk(word))
+            yield ChatGenerationChunk(message=AIMessageChunk(content=word))
         count = len(words(reply))
         calls = [{"name": "look_up", "args": "{}", "id": "1", "index": 0}] if reply.tool else []
         usage = {"input_tokens": INPUT_TOKENS, "output_tokens": count, "total_tokens": INPUT_TOKENS + count}
         about = {"finish_reason": reply.finish, "model_name": NAME}
         last = AIMessageChunk(
-            "", usage_metadata=usage, response_metadata=about, tool_call_chunks=calls, chunk_position="last"
+            content="",
+            usage_metadata=usage,
+            response_metadata=about,
+            tool_call_chunks=calls,
+            chunk_position="last",
         )
         yield ChatGenerationChunk(message=last)
 
@@ -71,7 +75,7 @@ class ScriptedChatModel(BaseChatModel):
         return self._whole([chunk async for chunk in self._astream(messages)])
 
     def _whole(self, chunks: list[ChatGenerationChunk]) -> ChatResult:
-        whole = chunks[0].message
+        whole: Any = chunks[0].message
         for chunk in chunks[1:]:
             whole += chunk.message
         message = AIMessage(

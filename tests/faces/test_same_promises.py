@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import re
 import time
+from dataclasses import fields
 from typing import Any
 
 import pytest
 
-from skeleton_of_thought import ConfigurationError, Options
+from skeleton_of_thought import ConfigurationError, EverydayOptions, Options
 from skeleton_of_thought.errors import DeadlineError, PointError
+from skeleton_of_thought.everyday import EverydayParameters
 from skeleton_of_thought.limits import Limiter
 from skeleton_of_thought.options import RunSettings
 from skeleton_of_thought.prices import Price, Prices
@@ -277,6 +280,18 @@ def test_everyday_options_have_the_same_names_and_defaults(face):
         "prompt_cache",
         "load_aware",
     }
+
+
+def test_the_everyday_options_are_written_once_with_these_names_and_defaults():
+    assert {each.name: each.default for each in fields(EverydayOptions)} == EVERYDAY
+    assert set(EverydayParameters.__annotations__) == set(EVERYDAY)
+    explained = set(re.findall(r"^    (\w+): ", inspect.getdoc(EverydayOptions), re.MULTILINE))
+    assert explained == set(EVERYDAY)
+
+
+def test_a_misspelt_option_is_refused_with_its_name(make_script, face):
+    with pytest.raises((TypeError, ValueError), match="time_out"):
+        face.make(make_script(), "whole", time_out=1)
 
 
 def test_every_setting_of_a_run_is_an_option_of_the_faces():

@@ -91,29 +91,31 @@ def test_points_carry_their_titles_and_differ():
     assert [number for number, _ in ITEM.findall(several)] == ["1", "3"]
 
 
+CONVERSATION = [
+    Message("system", "Be kind."),
+    Message("user", "How do I sleep better?\n1. Now\n2. In winter"),
+]
+
+
+def asked(messages):
+    wired = [{"role": message.role, "content": message.text} for message in messages]
+    return wire.read({"model": GPT, "messages": wired}, client="")
+
+
 @pytest.mark.parametrize(
     "family", sorted(name for name, prompts in PROMPTS.items() if isinstance(prompts, Prompts))
 )
 def test_the_projects_own_prompts_are_recognised(family):
     prompts, answers = PROMPTS[family], PlausibleAnswers(points=5)
-    question = [
-        Message("system", "Be kind."),
-        Message("user", "How do I sleep better?\n1. Now\n2. In winter"),
-    ]
-
-    def asked(messages):
-        wired = [{"role": message.role, "content": message.text} for message in messages]
-        return wire.read({"model": GPT, "messages": wired}, client="")
-
-    first = asked(prompts.skeleton_messages(question))
+    first = asked(prompts.skeleton_messages(CONVERSATION))
     assert stage_of(first).kind == "skeleton"
     skeleton = parse_skeleton(prompts.skeleton_start + answers(first).text)
     assert len(skeleton) == 5
     for point in skeleton:
-        request = asked(prompts.point_messages(question, skeleton, point))
+        request = asked(prompts.point_messages(CONVERSATION, skeleton, point))
         assert stage_of(request).points == ((point.index, point.title),)
         assert point.title in answers(request).text
-    routed = asked([Message("user", ROUTER_PROMPT.replace("{question}", question[-1].text))])
+    routed = asked([Message("user", ROUTER_PROMPT.replace("{question}", CONVERSATION[-1].text))])
     assert answers(routed).text == "A"
 
 
@@ -122,25 +124,16 @@ def test_the_projects_own_prompts_are_recognised(family):
 )
 def test_the_projects_own_opening_prompts_are_recognised(family):
     prompts, answers = PROMPTS[family], PlausibleAnswers(points=5, plans=True)
-    question = [
-        Message("system", "Be kind."),
-        Message("user", "How do I sleep better?\n1. Now\n2. In winter"),
-    ]
-
-    def asked(messages):
-        wired = [{"role": message.role, "content": message.text} for message in messages]
-        return wire.read({"model": GPT, "messages": wired}, client="")
-
-    first = asked(prompts.opening_messages(question))
+    first = asked(prompts.opening_messages(CONVERSATION))
     assert stage_of(first).kind == "opening"
-    reader = OpeningReader(question[-1].text)
+    reader = OpeningReader(CONVERSATION[-1].text)
     shown = reader.feed(answers(first).text)
     plan = reader.finish()[1]
     assert plan.managed
     assert shown.strip()
     assert len(plan.points) == 5
     for point in plan.points:
-        request = asked(prompts.part_messages(question, plan.opening, plan.points, point))
+        request = asked(prompts.part_messages(CONVERSATION, plan.opening, plan.points, point))
         assert stage_of(request).points == ((point.index, point.title),)
         assert point.title in answers(request).text
 

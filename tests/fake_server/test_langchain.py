@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from langchain_anthropic import ChatAnthropic
 from langchain_core.callbacks import UsageMetadataCallbackHandler
@@ -21,7 +23,7 @@ def chat_model(request, server):
         return ChatOpenAI(
             model=GPT, base_url=f"{server.url}/v1", api_key="fake", max_retries=0, stream_usage=True
         )
-    return ChatAnthropic(model=CLAUDE, base_url=server.url, api_key="fake", max_retries=0)
+    return ChatAnthropic(model=CLAUDE, base_url=server.url, api_key="fake", max_retries=0)  # type: ignore[call-arg]
 
 
 async def test_all_ways_to_ask_give_one_answer_and_one_bill(chat_model, server):
@@ -57,7 +59,7 @@ def test_a_partial_answer_reaches_the_server(chat_model):
 
 def test_the_cache_shows_in_the_usage(chat_model, server):
     text = "word " * 1500
-    block = {"type": "text", "text": text}
+    block: dict[str, Any] = {"type": "text", "text": text}
     if isinstance(chat_model, ChatAnthropic):
         block["cache_control"] = {"type": "ephemeral"}
     message = HumanMessage([block, {"type": "text", "text": QUESTION}])

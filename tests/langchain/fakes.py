@@ -122,7 +122,7 @@ class FakeChat(BaseChatModel):
         else:
             text = self.skeleton if seen.stage == "skeleton" else self.direct
         if isinstance(text, str):
-            return [AIMessageChunk(token) for token in re.findall(r"\s*\S+|\s+", text)]
+            return [AIMessageChunk(content=token) for token in re.findall(r"\s*\S+|\s+", text)]
         return [text]
 
     def _run(self, seen):
@@ -140,7 +140,7 @@ class FakeChat(BaseChatModel):
         }
         usage["total_tokens"] = sum(usage.values())
         metadata = {"model_name": "fake-1", "finish_reason": "stop"}
-        yield 0, AIMessageChunk("", usage_metadata=usage, response_metadata=metadata)
+        yield 0, AIMessageChunk(content="", usage_metadata=usage, response_metadata=metadata)
 
     def _stream(self, messages, stop=None, run_manager=None, **kwargs):
         seen = self.log.open(messages, {"stop": stop, **kwargs})

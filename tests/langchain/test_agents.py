@@ -59,11 +59,14 @@ class Agentic(FakeChat):
             return [called("add", a=1, b=2)]
         if len(results) == 1:
             return [called("multiply", a=int(results[0]), b=2)]
-        return [AIMessageChunk(word) for word in re.findall(r"\s*\S+", f"It comes to {results[-1]} in all.")]
+        return [
+            AIMessageChunk(content=word)
+            for word in re.findall(r"\s*\S+", f"It comes to {results[-1]} in all.")
+        ]
 
 
 def called(name, **args):
-    return AIMessageChunk("", tool_calls=[{"name": name, "args": args, "id": f"call-{name}"}])
+    return AIMessageChunk(content="", tool_calls=[{"name": name, "args": args, "id": f"call-{name}"}])
 
 
 @pytest.fixture

@@ -263,8 +263,8 @@ async def test_several_runs_at_once_do_not_mix(way):
         def _tokens(self, seen):
             if seen.stage == "skeleton":
                 word = seen.messages[-1].text.removeprefix("SKELETON of ")
-                return [AIMessageChunk(f"1. First {word}\n2. Second {word}")]
-            return [AIMessageChunk(seen.messages[-1].text.partition(" is ")[2] + " text.")]
+                return [AIMessageChunk(content=f"1. First {word}\n2. Second {word}")]
+            return [AIMessageChunk(content=seen.messages[-1].text.partition(" is ")[2] + " text.")]
 
     chain = new_chain(model=Echo(), answer_format="prose")
     results = await asyncio.gather(*(ask(chain, way, f"Q{number}") for number in range(6)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from langchain_anthropic import ChatAnthropic
@@ -162,6 +163,7 @@ async def test_a_fault_of_the_server_is_retried(way, provider, server, kind):
 
 async def test_a_wrong_key_is_the_providers_error(way, provider, server):
     server.faults.add("unauthorized")
+    caught: Any
     with pytest.raises(Exception, match="401") as caught:
         await ask(SkeletonOfThoughtChain(router="always", model=new_model(provider, server)), way, QUESTION)
     assert not caught.value.is_retryable

@@ -60,7 +60,7 @@ def rich_message():
         "output_token_details": {"reasoning": 4},
     }
     return AIMessageChunk(
-        [
+        content=[
             {"type": "reasoning", "reasoning": "Hm.", "index": 0},
             {"type": "text", "text": "Hello.", "index": 1},
         ],

@@ -9,24 +9,15 @@ from contextvars import ContextVar
 import pytest
 from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler, UsageMetadataCallbackHandler
 from langchain_core.runnables import RunnableLambda
-from langchain_core.tracers import BaseTracer
 from langchain_core.tracers.context import register_configure_hook
 
 from langchain_sot import SkeletonOfThoughtChain
 from skeleton_of_thought.routing import FixedRouter
+from tests.fixtures.traces import Tracer
 
 from .fakes import PROMPTS, QUESTION, SKELETON, TITLES, BusyError, FakeChat, ask, point_text, whole
 
 NAMES = ["skeleton", *(f"point {number}" for number in range(1, 9))]
-
-
-class Tracer(BaseTracer):
-    def __init__(self):
-        super().__init__(_schema_format="original+chat")
-        self.roots = []
-
-    def _persist_run(self, run):
-        self.roots.append(run)
 
 
 class Events(BaseCallbackHandler):

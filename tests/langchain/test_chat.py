@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections import Counter
+from typing import Any
 
 import pytest
 from langchain_core.caches import InMemoryCache
@@ -17,12 +18,12 @@ from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, Sys
 from langchain_core.output_parsers import BaseGenerationOutputParser, JsonOutputParser, StrOutputParser
 from langchain_core.rate_limiters import InMemoryRateLimiter
 from langchain_core.runnables import ConfigurableField, RunnableLambda
-from langchain_core.tracers import BaseTracer
 from langchain_openai import ChatOpenAI
 from pydantic import BaseModel
 
 from langchain_sot import ChatSkeletonOfThought, SkeletonOfThoughtChain, chat
 from skeleton_of_thought import Options
+from tests.fixtures.traces import Tracer
 
 from .fakes import DIRECT, PROMPTS, QUESTION, TITLES, FakeChat, added, ask, whole
 
@@ -44,15 +45,6 @@ def new_openai(server, **options):
         stream_usage=True,
         **options,
     )
-
-
-class Tracer(BaseTracer):
-    def __init__(self):
-        super().__init__(_schema_format="original+chat")
-        self.roots = []
-
-    def _persist_run(self, run):
-        self.roots.append(run)
 
 
 async def test_it_answers_as_the_chain_does(way):
@@ -199,7 +191,7 @@ async def test_bound_tools_reach_the_model_inside_and_its_calls_come_back(way):
 
 
 def _as_chunk(message):
-    return AIMessageChunk("", tool_calls=message.tool_calls)
+    return AIMessageChunk(content="", tool_calls=message.tool_calls)
 
 
 @pytest.mark.parametrize(
@@ -282,7 +274,7 @@ async def test_a_cached_answer_has_the_bill_of_a_cached_answer():
     first, second = model.invoke(QUESTION), await model.ainvoke(QUESTION)
     assert len(model.model.log.seen) == 9
     assert second.text == first.text
-    assert second.usage_metadata["total_cost"] == 0
+    assert dict(second.usage_metadata)["total_cost"] == 0
     assert second.response_metadata["sot"]["cached"]
     assert second.response_metadata["sot"]["bill"]["calls"] == 0
     other = new_model(model.model, cache=model.cache, max_points=3)
@@ -293,7 +285,7 @@ def test_requests_from_the_cache_cost_nothing():
     chain = SkeletonOfThoughtChain(model=FakeChat(cache=InMemoryCache()), prompts=PROMPTS)
     first, second = chain.invoke(QUESTION), chain.invoke(QUESTION)
     assert "total_cost" not in first.usage_metadata
-    assert second.usage_metadata["total_cost"] == 0
+    assert dict(second.usage_metadata)["total_cost"] == 0
 
 
 async def test_disable_streaming_and_the_rate_limiter(monkeypatch):
@@ -346,7 +338,13 @@ async def test_max_concurrency_holds_for_a_batch(way):
 
 
 def test_a_model_by_name():
-    model = ChatSkeletonOfThought(model="openai:gpt-4o-mini", api_key="fake", temperature=0, max_points=3)
+    given: dict[str, Any] = {
+        "model": "openai:gpt-4o-mini",
+        "api_key": "fake",
+        "temperature": 0,
+        "max_points": 3,
+    }
+    model: Any = ChatSkeletonOfThought(**given)
     assert (type(model.model).__name__, model.model.temperature, model.max_points) == ("ChatOpenAI", 0, 3)
     assert model._get_ls_params()["ls_model_name"] == model.model_name == "gpt-4o-mini"
     assert model.profile == model.model.profile
@@ -354,7 +352,7 @@ def test_a_model_by_name():
     assert counting.get_num_tokens("one two") == 7
     assert counting.get_num_tokens_from_messages([HumanMessage("one")]) == len("Human: one")
     with pytest.raises(ValueError, match="temperature"):
-        ChatSkeletonOfThought(model=FakeChat(), temperature=0)
+        ChatSkeletonOfThought(model=FakeChat(), temperature=0)  # type: ignore[call-arg]
 
 
 @pytest.mark.filterwarnings("ignore::langchain_core._api.beta_decorator.LangChainBetaWarning")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import pickle
 import threading
+from typing import Any
 
 import pytest
 import torch
@@ -399,12 +400,12 @@ async def test_what_nobody_waits_for_any_more_stops(engine) -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     await settled(engine)
-    stream = chat.astream("q")
+    stream: Any = chat.astream("q")
     await anext(stream)
     assert engine.running == 1
     await stream.aclose()
     await settled(engine)
-    pieces = chat.stream("q")
+    pieces: Any = chat.stream("q")
     next(pieces)
     pieces.close()
     await settled(engine)
@@ -412,10 +413,11 @@ async def test_what_nobody_waits_for_any_more_stops(engine) -> None:
 
 def test_construction() -> None:
     with pytest.raises(ValidationError, match="temprature"):
-        ChatTransformers(temprature=0)
+        ChatTransformers(temprature=0)  # type: ignore[call-arg]
     with pytest.raises(ValidationError, match="max_tokens"):
         ChatTransformers(max_tokens=0)
-    chat = ChatTransformers(api_key="k", max_retries=2)  # means nothing here, and is not an error
+    remote: dict[str, Any] = {"api_key": "k", "max_retries": 2}
+    chat = ChatTransformers(**remote)  # means nothing here, and is not an error
     assert pickle.loads(pickle.dumps(chat)) == chat
     assert chat.configurable_fields is not None
     with pytest.raises(NotImplementedError):

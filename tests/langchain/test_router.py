@@ -7,24 +7,15 @@ import asyncio
 import pytest
 from langchain_core.callbacks import UsageMetadataCallbackHandler
 from langchain_core.messages import AIMessage
-from langchain_core.tracers import BaseTracer
 
 from langchain_sot import SkeletonOfThoughtChain, SkeletonOfThoughtRouter
 from skeleton_of_thought.routing import FixedRouter
+from tests.fixtures.traces import Tracer
 
 from .fakes import DIRECT, PROMPTS, QUESTION, WAYS, BatchingChat, FakeChat, ask
 
 SUITABLE = "What are the main benefits of learning a second language?"
 UNSUITABLE = "What is 17 times 23?"
-
-
-class Tracer(BaseTracer):
-    def __init__(self):
-        super().__init__(_schema_format="original+chat")
-        self.roots = []
-
-    def _persist_run(self, run):
-        self.roots.append(run)
 
 
 def tree(run):

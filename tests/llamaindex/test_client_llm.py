@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from typing import Any
 
 import pytest
 from llama_index.core.base.llms.types import ChatMessage
@@ -113,7 +114,7 @@ def sot(monkeypatch, capsys, tmp_path):
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["sot", "ask", "--docs", str(DOCUMENTS), *arguments])
-        code = 0
+        code: Any = 0
         try:
             main()
         except SystemExit as end:

@@ -11,10 +11,11 @@ import pytest
 from llama_index.core.base.embeddings.base import BaseEmbedding
 
 from llamaindex_sot import TransformersLLM
-from llamaindex_sot.documents.embedding import PackagedEmbedding
+from llamaindex_sot.documents.embedding import LONGEST, PackagedEmbedding
 from llamaindex_sot.documents.folder import ask_folder, cited_files, folder_index
 from llamaindex_sot.documents.reading import read_documents
-from skeleton_of_thought import ConfigurationError
+from skeleton_of_thought import ConfigurationError, MissingExtraError
+from skeleton_of_thought.routing import sentences
 
 from .fakes import ChatLLM
 
@@ -174,6 +175,22 @@ def test_the_packaged_embedding_knows_what_is_alike():
     assert embed.similarity(question, near) > embed.similarity(question, far) + 0.2
     assert len(near) == 384
     assert sum(value * value for value in near) == pytest.approx(1, abs=1e-4)
+
+
+def test_the_packaged_embedding_reads_a_text_to_its_longest_and_not_the_end_of_a_longer_one():
+    embed = PackagedEmbedding()
+    start = "tea " * (LONGEST - 2)  # and the two tokens at both ends
+    first, second, shorter = embed.get_text_embedding_batch(
+        [start + "eat.", start + "fee", start[:-4] + "fee"]
+    )
+    assert first == pytest.approx(second, abs=1e-6)
+    assert first != pytest.approx(shorter, abs=1e-3)
+
+
+def test_what_the_packaged_embedding_needs_is_named(monkeypatch):
+    monkeypatch.setattr(sentences, "PACKAGED_MODEL", "gt_not_there")
+    with pytest.raises(MissingExtraError, match=r"embedding model needs gt_not_there.*\[docs\]"):
+        PackagedEmbedding()
 
 
 async def test_the_packaged_models_answer_from_the_folder_and_cite_the_right_documents(tmp_path):

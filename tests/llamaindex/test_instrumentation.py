@@ -99,7 +99,7 @@ async def test_a_fallback_is_counted_once_however_often_it_calls(recorder):
     llm = ChatLLM(Script(skeleton="No list."), window=1500, callback_manager=CallbackManager([counter]))
     long = nodes(4)
     for source in long:
-        source.node.text = "word " * 600
+        source.node.set_content("word " * 600)
     for how in (
         SkeletonOfThoughtSynthesizer(llm).synthesize,
         SkeletonOfThoughtSynthesizer(llm, streaming=True).synthesize,

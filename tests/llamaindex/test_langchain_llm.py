@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from langchain_anthropic import ChatAnthropic
 from langchain_core.messages import AIMessage
@@ -34,7 +36,7 @@ def server(shared_server):
 @pytest.fixture(params=["openai", "anthropic"])
 def llm(request, server) -> LangChainLLM:
     if request.param == "openai":
-        model = ChatOpenAI(
+        model: Any = ChatOpenAI(
             model="gpt-4o-mini",
             api_key="fake",
             max_retries=0,
@@ -43,7 +45,12 @@ def llm(request, server) -> LangChainLLM:
             base_url=f"{server.url}/v1",
         )
     else:
-        model = ChatAnthropic(model="claude-haiku-4-5", api_key="fake", max_retries=0, base_url=server.url)
+        model = ChatAnthropic(
+            model="claude-haiku-4-5",
+            api_key="fake",
+            max_retries=0,
+            base_url=server.url,  # type: ignore[call-arg]
+        )
     return LangChainLLM(model)
 
 
@@ -76,7 +83,7 @@ def test_pictures_reach_the_model_and_what_cannot_is_refused(server, llm):
     picture = ImageBlock(image=b"\x89PNG\r\n\x1a\n" + b"0" * 20, image_mimetype="image/png")
     llm.chat([ChatMessage(role="user", blocks=[TextBlock(text="What is this?"), picture])])
     assert server.provider.ledger.wait_until_idle()
-    seen: list[object] = []
+    seen: list[Any] = []
     taking = LangChainLLM(RunnableLambda(lambda messages: seen.append(messages) or AIMessage("A leaf.")))
     remote = ImageBlock(url="https://example.org/leaf.png")
     thought = ThinkingBlock(content="Hm.")
@@ -86,7 +93,7 @@ def test_pictures_reach_the_model_and_what_cannot_is_refused(server, llm):
             ChatMessage(role="assistant", blocks=[thought, TextBlock(text="So?")]),
         ]
     )
-    ((_, content), said) = seen[0]
+    (_, content), said = seen[0]
     assert [block["type"] for block in content] == ["text", "image", "image"]
     assert content[1]["mime_type"] == "image/png"
     assert content[2]["url"] == "https://example.org/leaf.png"

@@ -7,7 +7,7 @@ from llama_index.core.base.llms.types import ChatMessage
 
 from llamaindex_sot import SkeletonOfThoughtQueryEngine, SkeletonOfThoughtSynthesizer
 from llamaindex_sot.everyday import family
-from skeleton_of_thought import ConfigurationError, Options
+from skeleton_of_thought import ConfigurationError, EverydayOptions, Options
 
 from .fakes import ChatLLM, Script, nodes
 
@@ -86,13 +86,22 @@ def test_without_sources():
     assert llm.script.asked[0].startswith("user: Hello\nassistant: Hi\nuser: Sources, each")
 
 
-def test_who_gets_it():
-    none = Options()
-    assert family(hosted(""), router=None, options=none) == "opening"
-    assert family(hosted(""), router="always", options=none) == "instruction"
-    assert family(hosted(""), router=None, options=Options(points_per_call=2)) == "instruction"
-    assert family(hosted(""), router=None, options=Options(structured_skeleton=True)) == "instruction-json"
-    assert family(ChatLLM(), router=None, options=none) == "instruction"
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, "opening"),
+        ({"router": "always"}, "instruction"),
+        ({"options": Options(points_per_call=2)}, "instruction"),
+        ({"options": Options(structured_skeleton=True)}, "instruction-json"),
+        ({"skeleton_model": ChatLLM()}, "instruction"),
+    ],
+)
+def test_who_gets_it(given, expected):
+    assert family(hosted(""), EverydayOptions(**given)) == expected
+
+
+def test_who_does_not_get_it():
+    assert family(ChatLLM(), EverydayOptions()) == "instruction"
 
 
 def test_prompts_of_the_protocol_can_be_seen():

@@ -19,6 +19,8 @@ from llamaindex_sot.documents.reading import read_chunks, read_documents
 from skeleton_of_thought import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from llamaindex_sot.documents.progress import Progress
 
 GERMAN = "Für große Mengen genügt ein Behälter über 1 m³ – „so“."
@@ -182,7 +184,7 @@ def test_word_documents_are_read_and_bombs_are_not(tmp_path, caplog, monkeypatch
 
 
 def written_pdf(
-    pages: list[int], streams: list[bytes], extra: list[bytes] = (), unicode: dict[int, str] | None = None
+    pages: list[int], streams: list[bytes], extra: Sequence[bytes] = (), unicode: dict[int, str] | None = None
 ):
     """A PDF whose pages draw these streams, by number; `extra` objects come behind the streams."""
     objects = [b"", b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica"]
@@ -203,10 +205,10 @@ def written_pdf(
     objects[1] += b" >>"
     resources = b"<< /Font << /F1 2 0 R >> /XObject << /Big %d 0 R >> >>" % (2 + len(streams) + len(extra))
     kids = []
-    for stream in pages:
+    for number in pages:
         objects.append(
             b"<< /Type /Page /Parent 1 0 R /MediaBox [0 0 600 700] /Resources %b /Contents %d 0 R >>"
-            % (resources, 3 + stream)
+            % (resources, 3 + number)
         )
         kids.append(b"%d 0 R" % len(objects))
     objects[0] = b"<< /Type /Pages /Kids [%b] /Count %d >>" % (b" ".join(kids), len(kids))

@@ -338,7 +338,8 @@ async def test_a_step_of_a_workflow_streams():
             pieces = await SkeletonOfThoughtLLM(ChatLLM()).astream_chat(asked(event.question))
             return StopEvent(result="".join([piece.delta async for piece in pieces]))
 
-    assert (await Flow().run(question=QUESTION)).startswith(ANSWER)
+    text: Any = await Flow().run(question=QUESTION)
+    assert text.startswith(ANSWER)
 
 
 def test_an_llm_without_tools_says_so():

@@ -178,40 +178,37 @@ def test_points_made_of_sources_can_share_all_of_them():
     assert "2. Water is what chunk 2 is about [2]: Chunk [1], chunk [3]." in str(response)
 
 
-async def test_a_source_the_model_says_nothing_about_is_quoted():
-    for streaming in (False, True):
-        llm = ChatLLM(Script(point="[9]"))
-        synthesizer = SkeletonOfThoughtSynthesizer(llm, skeleton="sources", streaming=streaming)
-        first, second = (
-            synthesizer.synthesize(QUESTION, nodes(3)),
-            await synthesizer.asynthesize(QUESTION, nodes(3)),
-        )
-        again = await second.get_response() if streaming else second
-        assert str(first) == str(again)
-        assert len(llm.script.asked) == 6
-        assert "2. Water is what chunk 2 is about [2]: [2]: “Water is what" in str(first)
-
-
-async def test_a_source_of_which_only_the_title_is_repeated_is_quoted():
-    for streaming in (False, True):
-        llm = ChatLLM(Script(point="Soil is what chunk {n} is about [{n}]."))
-        synthesizer = SkeletonOfThoughtSynthesizer(llm, skeleton="sources", streaming=streaming)
-        first, second = (
-            synthesizer.synthesize(QUESTION, nodes(3)),
-            await synthesizer.asynthesize(QUESTION, nodes(3)),
-        )
-        again = await second.get_response() if streaming else second
-        assert str(first) == str(again)
-        assert "1. Soil is what chunk 1 is about [1]: [1]: “Soil" in str(first)
-        assert "2. Water is what chunk 2 is about [2]: Soil is what chunk 2" in str(first)
-        assert len(llm.script.asked) == 6
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize(
+    ("written", "quoted"),
+    [
+        ("[9]", ["2. Water is what chunk 2 is about [2]: [2]: “Water is what"]),
+        (
+            "Soil is what chunk {n} is about [{n}].",
+            [
+                "1. Soil is what chunk 1 is about [1]: [1]: “Soil",
+                "2. Water is what chunk 2 is about [2]: Soil is what chunk 2",
+            ],
+        ),
+    ],
+    ids=["nothing", "only the title"],
+)
+async def test_a_source_of_which_the_model_says_nothing_new_is_quoted(written, quoted, streaming):
+    llm = ChatLLM(Script(point=written))
+    synthesizer = SkeletonOfThoughtSynthesizer(llm, skeleton="sources", streaming=streaming)
+    first = synthesizer.synthesize(QUESTION, nodes(3))
+    second = await synthesizer.asynthesize(QUESTION, nodes(3))
+    again = await second.get_response() if streaming else second
+    assert str(first) == str(again)
+    assert len(llm.script.asked) == 6
+    assert all(text in str(first) for text in quoted)
 
 
 def test_chunks_that_do_not_fit_are_named(caplog):
     llm = ChatLLM(window=900)
     long = nodes(8)
     for place, source in enumerate(long, start=1):
-        source.node.text = f"start{place} " + "word " * 120 + f"end{place}"
+        source.node.set_content(f"start{place} " + "word " * 120 + f"end{place}")
     with caplog.at_level(logging.WARNING):
         response = SkeletonOfThoughtSynthesizer(llm).synthesize(QUESTION, long)
     context = response.metadata["sot"]["context"]

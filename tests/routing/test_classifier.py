@@ -24,6 +24,7 @@ def router(tiny_encoder) -> ClassifierRouter:
 def test_a_long_question_keeps_its_head_and_its_tail() -> None:
     assert head_and_tail(list(range(100)), room=8) == [0, 1, 2, 3, 4, 5, 98, 99]
     assert head_and_tail([1, 2, 3], room=3) == [1, 2, 3]
+    assert head_and_tail(list(range(100)), room=8, ending=1) == [0, 1, 2, 3, 4, 5, 6, 99]
 
 
 def test_special_tokens_survive_the_cut(tiny_encoder) -> None:

@@ -4,8 +4,7 @@ import pytest
 
 from skeleton_of_thought.errors import ConfigurationError, MissingExtraError
 from skeleton_of_thought.messages import Message
-from skeleton_of_thought.routing import EmbeddingRouter, LexicalRouter, get_router, read_questions
-from skeleton_of_thought.routing import embedding as embedding_module
+from skeleton_of_thought.routing import EmbeddingRouter, LexicalRouter, get_router, read_questions, sentences
 from skeleton_of_thought.routing.embedding import LONGEST, Encoder
 from skeleton_of_thought.routing.labels import shipped_questions
 from skeleton_of_thought.routing.training.linear import train_embedding
@@ -96,6 +95,6 @@ def test_a_model_without_weights_and_weights_of_another_model_are_refused(tiny_e
 
 
 def test_a_missing_package_is_named(monkeypatch) -> None:
-    monkeypatch.setattr(embedding_module, "PACKAGED_MODEL", "gt_not_there")
+    monkeypatch.setattr(sentences, "PACKAGED_MODEL", "gt_not_there")
     with pytest.raises(MissingExtraError, match="pip install"):
         EmbeddingRouter()

@@ -114,4 +114,4 @@ def test_options_are_checked() -> None:
     with pytest.raises(ConfigurationError, match="is no probability"):
         PromptingRouter(Model("A"), trust=7)
     with pytest.raises(ConfigurationError, match="perhaps"):
-        PromptingRouter(Model("A"), default="perhaps")  # type: ignore[arg-type]
+        PromptingRouter(Model("A"), default="perhaps")

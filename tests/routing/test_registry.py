@@ -12,7 +12,7 @@ def test_always_and_never() -> None:
     assert get_router("never").route(QUESTION).route == "direct"
     assert FixedRouter("sot").route(QUESTION).confidence == 1.0
     with pytest.raises(ConfigurationError, match="maybe"):
-        FixedRouter("maybe")  # type: ignore[arg-type]
+        FixedRouter("maybe")
 
 
 async def test_async_fixed() -> None:
@@ -36,4 +36,4 @@ def test_what_is_no_router_is_refused_with_the_names() -> None:
     ):
         get_router("lexicall")
     with pytest.raises(ConfigurationError, match="needs the methods"):
-        get_router(42)  # type: ignore[arg-type]
+        get_router(42)

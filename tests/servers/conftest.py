@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import pytest
 
-from skeleton_of_thought.fake_server import FakeServer, Pace, PlausibleAnswers, Quota
-
 from .llama_cpp import LlamaCpp
 
 
@@ -19,19 +17,7 @@ def one_slot():
         yield server
 
 
-@pytest.fixture(scope="session")
-def shared_fake():
-    with FakeServer() as server:
-        yield server
-
-
 @pytest.fixture
-def fake(shared_fake):
-    provider = shared_fake.provider
-    assert provider.ledger.wait_until_idle()
-    provider.answer, provider.pace, provider.quota = PlausibleAnswers(points=4), Pace(), Quota()
-    provider.faults.clear()
-    provider.ledger.clear()
-    provider.cache.clear()
-    provider.meter.clear()
-    return shared_fake
+def fake(server):
+    """The upstream of a server of ours."""
+    return server

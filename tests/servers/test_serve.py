@@ -37,8 +37,8 @@ TOOL = {
 
 
 @pytest.fixture(scope="module")
-def serving(shared_fake):
-    with Serving(base_url=f"{shared_fake.url}/v1", retries=2) as serving:
+def serving(shared_server):
+    with Serving(base_url=f"{shared_server.url}/v1", retries=2) as serving:
         yield serving
 
 
@@ -264,8 +264,8 @@ def test_a_stop_lets_answers_finish(fake):
 # Around the answers.
 
 
-def test_a_key_is_asked_for_where_one_is_set(shared_fake, fake):
-    with Serving(base_url=f"{shared_fake.url}/v1", api_key="sesame") as serving:
+def test_a_key_is_asked_for_where_one_is_set(shared_server, fake):
+    with Serving(base_url=f"{shared_server.url}/v1", api_key="sesame") as serving:
         for headers in ({}, {"authorization": "Bearer wrong"}):
             refused = post(serving, {"messages": HELLO}, headers=headers)
             assert refused.status_code == 401
@@ -307,9 +307,9 @@ def test_logs_are_json_and_say_neither_words_nor_keys(serving, fake, caplog):
     assert "hunter2" not in caplog.text
 
 
-def test_the_limiter_holds_all_answers_together(shared_fake, fake):
+def test_the_limiter_holds_all_answers_together(shared_server, fake):
     fake.provider.pace = Pace(first_token=0.02, per_token=0)
-    with Serving(base_url=f"{shared_fake.url}/v1", max_concurrency=2) as serving:
+    with Serving(base_url=f"{shared_server.url}/v1", max_concurrency=2) as serving:
         threads = [
             threading.Thread(target=post, args=(serving, {"messages": QUESTION, **SOT})) for _ in range(3)
         ]
@@ -321,8 +321,8 @@ def test_the_limiter_holds_all_answers_together(shared_fake, fake):
     assert fake.provider.ledger.most_concurrent() <= 2
 
 
-def test_the_prompt_cache_is_told_what_is_shared(shared_fake, asked):
-    with Serving(base_url=f"{shared_fake.url}/v1", prompt_cache=True) as serving:
+def test_the_prompt_cache_is_told_what_is_shared(shared_server, asked):
+    with Serving(base_url=f"{shared_server.url}/v1", prompt_cache=True) as serving:
         system = {"role": "system", "content": "Be brief. " * 600}
         post(serving, {"messages": [system, *QUESTION], **SOT})
     keys = {request.body.get("prompt_cache_key") for request in asked}
@@ -382,8 +382,8 @@ def test_curl(serving, fake):
     assert json.loads(events[-2])["sot"]["route"] == "sot"
 
 
-def test_anthropics_api_behind(shared_fake, asked):
-    with Serving("anthropic:claude-haiku-4-5", base_url=shared_fake.url) as serving:
+def test_anthropics_api_behind(shared_server, asked):
+    with Serving("anthropic:claude-haiku-4-5", base_url=shared_server.url) as serving:
         answer = post(serving, {"messages": QUESTION, "temperature": 0.5, **SOT}).json()
         refused = post(serving, {"messages": QUESTION, "tools": [TOOL]})
     assert answer["sot"]["route"] == "sot"
@@ -418,12 +418,12 @@ def test_the_packaged_model_behind():
 
 
 def test_a_model_that_answers_in_turn_is_answered_plainly_unless_a_skeleton_is_forced(
-    shared_fake, fake, monkeypatch
+    shared_server, fake, monkeypatch
 ):
     monkeypatch.setattr(speeds, "_KNOWN", {})
     fake.provider.slots, fake.provider.pace = 1, Pace(first_token=0.02, per_token=0.001)
     try:
-        with Serving(base_url=f"{shared_fake.url}/v1") as serving:
+        with Serving(base_url=f"{shared_server.url}/v1") as serving:
             asked = [post(serving, {"messages": QUESTION, "sot": True}).json()["sot"] for _ in range(3)]
             forced = post(serving, {"messages": QUESTION, **SOT}).json()["sot"]
     finally:
@@ -433,9 +433,9 @@ def test_a_model_that_answers_in_turn_is_answered_plainly_unless_a_skeleton_is_f
     assert forced["route"] == "sot"
 
 
-def test_the_command_serves_until_it_is_told_to_stop(shared_fake, fake):
+def test_the_command_serves_until_it_is_told_to_stop(shared_server, fake):
     program = "from sot_command import main; main()"
-    options = ["--model", "openai:gpt-4o-mini", "--base-url", f"{shared_fake.url}/v1", "--port", "0"]
+    options = ["--model", "openai:gpt-4o-mini", "--base-url", f"{shared_server.url}/v1", "--port", "0"]
     with subprocess.Popen(
         [sys.executable, "-c", program, "serve", *options],
         stdout=subprocess.PIPE,

@@ -280,13 +280,13 @@ def test_a_wait_is_one_line_in_the_live_view_while_it_lasts(capsys):
     with shown_notices(), LiveView(Console(file=io.StringIO(), width=80, height=20)) as view:
         logger = logging.getLogger("skeleton_of_thought.limits")
         logger.info("nothing is sent for %.0f s", 30.0, extra={"pause": 30.0})
-        console = Console(file=io.StringIO(), width=80)
+        console = Console(file=(shown := io.StringIO()), width=80)
         console.print(view.picture())
-        assert re.search(r"^(29|30) s: nothing is sent for 30 s$", console.file.getvalue(), re.MULTILINE)
+        assert re.search(r"^(29|30) s: nothing is sent for 30 s$", shown.getvalue(), re.MULTILINE)
         logger.info("over", extra={"pause": -1.0})
-        console = Console(file=io.StringIO(), width=80)
+        console = Console(file=(shown := io.StringIO()), width=80)
         console.print(view.picture())
-        assert "over" not in console.file.getvalue()
+        assert "over" not in shown.getvalue()
     assert capsys.readouterr().err == ""
 
 

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from skeleton_of_thought.errors import ConfigurationError, require
 from skeleton_of_thought.routing.decision import Question
-from skeleton_of_thought.routing.embedding import PACKAGED_MODEL, Encoder
+from skeleton_of_thought.routing.embedding import Encoder
 from skeleton_of_thought.routing.features import features
 from skeleton_of_thought.routing.linear import LinearModel, sigmoid
+from skeleton_of_thought.routing.sentences import PACKAGED_MODEL
 from skeleton_of_thought.routing.training.metrics import Scores, calibration_error
 
 if TYPE_CHECKING:

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
-from skeleton_of_thought.clients.anthropic import LONGEST_ANSWER
-from skeleton_of_thought.errors import ConfigurationError, require
+from skeleton_of_thought.clients.anthropic import LONGEST_ANSWER, conversation, input_usage
+from skeleton_of_thought.clients.keys import address_and_key
+from skeleton_of_thought.errors import require
 from skeleton_of_thought.prompts import PROMPTS, AnyPrompts
 from skeleton_of_thought.request import Delta
-from skeleton_of_thought.usage import CHARACTERS_PER_TOKEN, Usage
+from skeleton_of_thought.usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
     from skeleton_of_thought.request import Request
 
-_SHORTEST_PREFIX = 1024
-"""Tokens below which Anthropic caches nothing."""
-
 
 class AnthropicUpstream:
-    """Messages, streamed.
+    """Answers requests by Anthropic's messages, streamed.
 
     Args:
         model: The model's name.
@@ -38,13 +35,7 @@ class AnthropicUpstream:
 
     def __init__(self, model: str, *, base_url: str | None = None, prompt_cache: bool = False) -> None:
         anthropic = require("anthropic", extra="anthropic", needed_for=f"The model anthropic:{model}")
-        base_url = base_url or os.environ.get("ANTHROPIC_BASE_URL")
-        key = os.environ.get("ANTHROPIC_API_KEY") or ("none" if base_url else None)
-        if key is None:
-            raise ConfigurationError(
-                f"The model anthropic:{model} needs a key. Set ANTHROPIC_API_KEY, or give --base-url for a "
-                "server without one."
-            )
+        base_url, key = address_and_key("anthropic", model, base_url)
         self.name = f"anthropic:{model}"
         self.identity = f"{self.name} {base_url or ''}".rstrip()
         self._model = model
@@ -67,7 +58,7 @@ class AnthropicUpstream:
         longest = request.max_tokens or fields.get("max_completion_tokens") or fields.get("max_tokens")
         events = await self._client.messages.create(
             model=self._model,
-            messages=self._messages(request),
+            messages=conversation(request, prompt_cache=self._prompt_cache),
             max_tokens=longest or LONGEST_ANSWER,
             stream=True,
             extra_body=sampling,
@@ -76,7 +67,7 @@ class AnthropicUpstream:
         async with events:
             async for event in events:
                 if event.type == "message_start":
-                    yield Delta(usage=_input_usage(event.message.usage))
+                    yield Delta(usage=input_usage(event.message.usage))
                 elif event.type == "content_block_delta" and event.delta.type == "text_delta":
                     yield Delta(event.delta.text)
                 elif event.type == "message_delta":
@@ -87,29 +78,6 @@ class AnthropicUpstream:
                         finish_reason=event.delta.stop_reason,
                     )
 
-    def _messages(self, request: Request) -> list[dict[str, Any]]:
-        """The messages; the last one all requests of the answer share carries the mark for the cache."""
-        shared = request.messages[: request.shared]
-        long = sum(len(message.text) for message in shared) // CHARACTERS_PER_TOKEN >= _SHORTEST_PREFIX
-        mark = len(shared) - 1 if self._prompt_cache and long else None
-        messages = []
-        for place, message in enumerate(request.messages):
-            if message.role == "system":
-                continue
-            content: Any = message.content
-            if place == mark and isinstance(content, str):
-                content = [{"type": "text", "text": content, "cache_control": {"type": "ephemeral"}}]
-            messages.append({"role": message.role, "content": content})
-        return messages
-
     async def aclose(self) -> None:
         """Close the connections."""
         await self._client.close()
-
-
-def _input_usage(usage: Any) -> Usage:
-    """What a request's start reports; Anthropic counts cached tokens beside the others."""
-    read, written = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0
-    return Usage(
-        input_tokens=usage.input_tokens + read + written, cache_read_tokens=read, cache_write_tokens=written
-    )

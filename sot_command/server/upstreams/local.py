@@ -18,7 +18,7 @@ _SAMPLING = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "se
 
 
 class LocalUpstream:
-    """The engine's requests as a run sends them.
+    """Answers runs' requests with the engine in this process.
 
     Args:
         model: `"local"`, a folder, or an id on the Hub.

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
-import os
 from typing import TYPE_CHECKING, Any
 
-from skeleton_of_thought.errors import ConfigurationError, SkeletonOfThoughtError, require
+from skeleton_of_thought.clients.keys import address_and_key
+from skeleton_of_thought.clients.openai import cache_key
+from skeleton_of_thought.errors import SkeletonOfThoughtError, require
 from skeleton_of_thought.prompts import PROMPTS, AnyPrompts
 from skeleton_of_thought.request import Delta
-from skeleton_of_thought.usage import CHARACTERS_PER_TOKEN, Usage
+from skeleton_of_thought.usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
     from skeleton_of_thought.messages import Message
     from skeleton_of_thought.request import Request
-
-_SHORTEST_PREFIX = 1024
-"""Tokens below which OpenAI caches nothing."""
 
 
 class BrokenStreamError(SkeletonOfThoughtError):
@@ -42,7 +39,7 @@ class UpstreamError(SkeletonOfThoughtError):
 
 
 class OpenAIUpstream:
-    """Chat completions, streamed.
+    """Answers requests by OpenAI's chat completions, streamed.
 
     The SDK makes the connection and the errors; the events are read here, because its objects for chunks cost more
     than the rest of a relay.
@@ -62,13 +59,7 @@ class OpenAIUpstream:
 
     def __init__(self, model: str, *, base_url: str | None = None, prompt_cache: bool = False) -> None:
         openai = require("openai", extra="openai", needed_for=f"The model openai:{model}")
-        base_url = base_url or os.environ.get("OPENAI_BASE_URL")
-        key = os.environ.get("OPENAI_API_KEY") or ("none" if base_url else None)
-        if key is None:
-            raise ConfigurationError(
-                f"The model openai:{model} needs a key. Set OPENAI_API_KEY, or give --base-url for a server "
-                "without one."
-            )
+        base_url, key = address_and_key("openai", model, base_url)
         self.name = f"openai:{model}"
         self.identity = f"{self.name} {base_url or ''}".rstrip()
         self._model = model
@@ -78,16 +69,11 @@ class OpenAIUpstream:
 
     async def astream(self, request: Request, fields: Mapping[str, Any]) -> AsyncGenerator[Delta]:
         """The answer to a request, as it is written."""
-        sent = {"stream_options": {"include_usage": True}, **fields, **self._cache_key(request)}
-        if request.max_tokens:
-            sent["max_completion_tokens"] = request.max_tokens
-        if request.stop:
-            sent["stop"] = list(request.stop)
         opening = self._client.chat.completions.with_streaming_response.create(
             model=self._model,
             messages=[to_wire(message) for message in request.messages],
             stream=True,
-            extra_body=sent,
+            extra_body=self._body(request, fields),
         )
         usage, ended = Usage(), False
         async with opening as response, contextlib.aclosing(response.iter_lines()) as lines:
@@ -111,11 +97,16 @@ class OpenAIUpstream:
             raise BrokenStreamError(f"The upstream's answer to {request.id} broke off in the middle.")
         yield Delta(usage=usage)
 
-    def _cache_key(self, request: Request) -> dict[str, str]:
-        prefix = "\0".join(message.text for message in request.messages[: request.shared])
-        if not self._prompt_cache or len(prefix) // CHARACTERS_PER_TOKEN < _SHORTEST_PREFIX:
-            return {}
-        return {"prompt_cache_key": "sot-" + hashlib.sha256(prefix.encode()).hexdigest()[:32]}
+    def _body(self, request: Request, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """The caller's fields, and over them what the run asks for."""
+        body = {"stream_options": {"include_usage": True}, **fields}
+        if self._prompt_cache:
+            body |= cache_key(request)
+        if request.max_tokens:
+            body["max_completion_tokens"] = request.max_tokens
+        if request.stop:
+            body["stop"] = list(request.stop)
+        return body
 
     async def aclose(self) -> None:
         """Close the connections."""

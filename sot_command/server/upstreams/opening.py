@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from skeleton_of_thought.clients.opening import KINDS
-from skeleton_of_thought.errors import ConfigurationError
+from skeleton_of_thought.clients.opening import kind_and_name
 
 if TYPE_CHECKING:
     from sot_command.server.upstreams.upstream import Upstream
@@ -25,21 +24,15 @@ def open_upstream(
         ConfigurationError: No such kind of model, or something it needs is not set.
         MissingExtraError: The package for it is not installed.
     """
-    kind, _, name = model.partition(":")
-    if base_url is not None and kind not in {"openai", "anthropic"}:
-        raise ConfigurationError(
-            f"--base-url {base_url} goes with openai:NAME or anthropic:NAME, and the model is {model!r}."
-        )
-    if model == "local" or (kind == "hf" and name):
-        from sot_command.server.upstreams.local import LocalUpstream
-
-        return LocalUpstream(name or "local")
-    if kind == "openai" and name:
+    kind, name = kind_and_name(model, base_url)
+    if kind == "openai":
         from sot_command.server.upstreams.openai_api import OpenAIUpstream
 
         return OpenAIUpstream(name, base_url=base_url, prompt_cache=prompt_cache)
-    if kind == "anthropic" and name:
+    if kind == "anthropic":
         from sot_command.server.upstreams.anthropic_api import AnthropicUpstream
 
         return AnthropicUpstream(name, base_url=base_url, prompt_cache=prompt_cache)
-    raise ConfigurationError(f"There is no model {model!r}. Use {KINDS}.")
+    from sot_command.server.upstreams.local import LocalUpstream
+
+    return LocalUpstream(name)
