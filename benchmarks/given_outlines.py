@@ -3,8 +3,8 @@
     python benchmarks/given_outlines.py
     python benchmarks/given_outlines.py --mistakes     # those of the half the patterns were tuned on
 
-Every second row is kept back: no pattern was changed after looking at one of these. 161 of the 300 negatives were written
-last, by somebody who had not seen the patterns, and nothing was changed after them.
+Every second row is kept back: no pattern was changed after looking at one of these. 161 of the 300 negatives were
+written last, by somebody who had not seen the patterns, and nothing was changed after them.
 """
 
 from __future__ import annotations

@@ -418,40 +418,50 @@ TITLES_ONLY = Steering(suppress=(":", " -", " –", " —"))
 
 _OPENING_NOTE = (
     "{request}\n\n"
-    "(A note on how to reply. Most messages are best served by an ordinary answer, and then you simply give it and "
-    "ignore the rest of this note: greetings and short questions, facts, anything to be calculated, derived or "
-    "debugged, code, one continuous text such as a story, a letter, an essay or a translation, an argument in which "
-    "each step needs the one before, a fixed output format, work on a text the user gave.\n\n"
+    "(A note on how to reply. Most messages are best served by an ordinary answer, and then you simply give it "
+    "and ignore the rest of this note: greetings and short questions, facts, anything to be calculated, derived "
+    "or debugged, code, one continuous text such as a story, a letter, an essay or a translation, an argument in "
+    "which each step needs the one before, a fixed output format, work on a text the user gave.\n\n"
     "Only if your best answer has at least three sections that different people could write at the same moment, "
-    "knowing your plan and nothing else, reply with that plan, and with nothing else. First comes the opening, for "
-    "the reader: one or two sentences, at most 45 words, that answer the question at its heart without narrowing it. "
-    "Then a line with the single word OUTLINE. Then one line per section, 4 or 5 of them, in the order that serves "
-    "this reader:\n\n"
-    "1. Title | what it says | form and length\n"
-    "2. Title | what it says | form and length\n\n"
-    "What it says is a note to its writer, at most 16 words: whatever this reader cannot do without, then what only "
-    "an expert would add; where the user left something decisive open, its cases. Between them the notes cover the "
-    "whole question, as your best ordinary answer would, and every fact, example and piece of advice belongs to one "
-    "section; what two of them rely on (a figure, a choice, a date) is fixed in the notes. The form is what this "
-    'content asks for, with a length that is an upper limit: "2 paragraphs, 120 words", "4 bullets, 100 words", '
-    '"table, 4 rows, 3 columns, 90 words" (short cells, for what is compared or scheduled, and then no section repeats '
-    'it), "5 numbered steps, 110 words", "week by week, 120 words"; if the user wants a voice, name it here. All '
-    "sections together come to about 530 words, fewer where the question is narrow. All writers know the plan, so a "
-    "section hardly ever waits for another; the rare one that cannot be written without the words of others ends its "
-    'line with " | after 1, 2", and no ending needs that. The last section is short and rounds the answer off in '
-    "keeping with the opening: where it all leads, or what to do first. Titles and notes are in the user's language "
-    "and tone; OUTLINE stays as it is.)"
+    "knowing your plan and nothing else, reply with that plan, and with nothing else. First comes the opening, "
+    "for the reader: two or three sentences, at most 50 words, in the tone a good adviser would take with this "
+    "person, which answer the question at its heart and say what cannot wait, if anything. Then a line with the "
+    "single word OUTLINE. Then the titles of 4 or 5 sections, in the order that serves this reader, so that what "
+    "comes first for them comes first; and then a line for the writer of each:\n\n"
+    "1. Title\n"
+    "2. Title\n"
+    "1 | what it says | form and length\n"
+    "2 | what it says | form and length\n\n"
+    "The sections take the shape the question has: pros and cons stand as pros and cons, things to compare side "
+    "by side, a preparation in the order of time, options as options, growth in stages; whoever asked recognises "
+    "the question in the titles. What it says is a note to its writer, at most 24 words. Think of your best "
+    "ordinary answer to this person and leave nothing out that it would have: first the expected things, each in "
+    "two or three words, then what only an expert would add, at this reader's level (a newcomer gets every term "
+    "explained and few figures); the fact, the figure, the example worked through with the user's own numbers, "
+    "the words to say. Each is named in exactly one note, so precisely that no other writer would bring it up. "
+    "No section sums up, gives in a table what another gives in sentences, or collects first steps out of the "
+    "others. The last section carries little, so that its close has room: its note ends with how the whole "
+    "answer closes, with the view you take or with what to do first and why. The form is what this content asks "
+    "for (what the user is to do or to choose from as a list that can be used at once, reasons as paragraphs), "
+    'with a length that is an upper limit: "3 paragraphs, 160 words", "a paragraph, then 4 bullets, 150 words", '
+    '"table of 4 short rows, then a paragraph, 150 words", "5 numbered steps, 130 words"; not every section has '
+    "the same form. The first sections are the longest, the last has about 90 words; all together come to about "
+    "580 words, fewer where the question is narrow. All writers know the plan, so no section waits for another; "
+    'the rare one that cannot be written without the words of others ends its line with " | after 1, 2". Titles '
+    "and notes are in the user's language and tone; OUTLINE stays as it is.)"
 )
 _PART = (
     'Now write section {point} of your plan: "{point_outline}".\n'
     "It says: {notes}\n"
     "Form and length: {form}\n\n"
-    "The reader has your opening in front of them and finds this text under its title; the other sections are written "
-    "at the same moment by others who hold the same plan. So begin with the substance: no title, no introduction, "
-    "nothing that the opening says or that another section is for. Write the way one person who knows this well would "
-    "tell this reader: what the note names, each thing made clear before the next, with the reason where it is not "
-    "obvious, in sentences that breathe and are not all built alike; a figure or an example only where it is sure and "
-    "helps. The length is an upper limit."
+    "The reader has your opening in front of them and finds this text under its title; the other sections are "
+    "written at the same moment by others who know the titles, so whatever belongs under another title is "
+    "theirs, even as a reminder. Begin with the substance: no title, no introduction. Say everything your note "
+    "names, each thing once and clear before the next, with the reason where it is not obvious, the way one "
+    "person who knows this well would tell this reader; whole sentences that breathe and are not all built "
+    "alike, in a list too; a figure or an example only where it is sure and helps. Paragraphs stay short. Unless "
+    "the note says how the answer closes, end with your last thought, not with a summary. The length is an upper "
+    "limit: where the note names more than fits it well, say the first things well."
 )
 _PARENTS = "These sections are written already:\n\n{texts}"
 
