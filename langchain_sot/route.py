@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, get_args
 
+from langchain_core.messages import BaseMessage
 from langchain_core.runnables import Runnable
 from langchain_core.runnables.config import patch_config
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from langchain_core.callbacks import AsyncCallbackManagerForChainRun, CallbackManagerForChainRun
-    from langchain_core.messages import BaseMessage
     from langchain_core.runnables import RunnableConfig
 
 logger = logging.getLogger(__name__)
@@ -169,14 +169,10 @@ def _read(output: Any, started: float) -> Decision:
     if isinstance(output, bool):
         return Decision("sot" if output else "direct", 1.0, "the router runnable's word", seconds)
     text = text_of(output).strip().strip(".\"'").lower()
+    usage = usage_of(output)
+    if isinstance(output, BaseMessage):  # a model wrote it; a function of the caller's own takes no tokens
+        usage = usage.of_answered()
     if text not in _ROUTES:
-        return Decision(
-            "direct",
-            0.0,
-            f"the router runnable returned {text[:40]!r}, not a route",
-            seconds,
-            usage_of(output),
-        )
-    return Decision(
-        "sot" if text == "sot" else "direct", 1.0, "the router runnable's word", seconds, usage_of(output)
-    )
+        said = f"the router runnable returned {text[:40]!r}, not a route"
+        return Decision("direct", 0.0, said, seconds, usage)
+    return Decision("sot" if text == "sot" else "direct", 1.0, "the router runnable's word", seconds, usage)

@@ -41,7 +41,7 @@ class _UsageHandler(BaseEventHandler):
             and isinstance(event, LLMChatEndEvent | LLMCompletionEndEvent)
             and event.response
         ):
-            counted.usage += usage_of(event.response)
+            counted.usage += usage_of(event.response).of_answered()
 
 
 _HANDLER = _UsageHandler()

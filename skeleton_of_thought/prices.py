@@ -38,13 +38,15 @@ class Price:
     as_of: str = "unknown"
     currency: str = "USD"
 
-    def of(self, usage: Usage) -> float:
-        """The money for so many tokens."""
+    def of(self, usage: Usage) -> float | None:
+        """The money for so many tokens; None if a count is not known that costs something."""
         read = self.input if self.cache_read is None else self.cache_read
         write = self.input if self.cache_write is None else self.cache_write
-        plain = usage.input_tokens - usage.cache_read_tokens - usage.cache_write_tokens
-        cents = plain * self.input + usage.cache_read_tokens * read + usage.cache_write_tokens * write
-        return (cents + usage.output_tokens * self.output) / _MILLION
+        prices = (self.input, self.output, read - self.input, write - self.input)
+        paid = [(count, price) for count, price in zip(usage.counts, prices, strict=True) if price]
+        if any(count is None for count, _ in paid):
+            return None
+        return sum((count or 0) * price for count, price in paid) / _MILLION
 
 
 class Prices:

@@ -60,8 +60,8 @@ def _print(console: Console, direct: Answer, sot: Answer) -> None:
         "seconds to first text", f"{direct.seconds.first_token:.2f}", f"{sot.seconds.first_token:.2f}"
     )
     table.add_row("characters", str(len(direct.text)), str(len(sot.text)))
-    table.add_row("tokens in", str(direct.usage.input_tokens), str(sot.usage.input_tokens))
-    table.add_row("tokens out", str(direct.usage.output_tokens), str(sot.usage.output_tokens))
+    table.add_row("tokens in", *(_count(each.usage.input_tokens) for each in (direct, sot)))
+    table.add_row("tokens out", *(_count(each.usage.output_tokens) for each in (direct, sot)))
     console.rule()
     console.print(table)
     if sot.route == "direct":
@@ -71,3 +71,7 @@ def _print(console: Console, direct: Answer, sot: Answer) -> None:
         length = len(sot.text) / max(1, len(direct.text))
         said = f"Speed-up {speedup:.2f}x at {length:.2f} times the length (route: {sot.route}, {sot.reason})."
     console.print(said, markup=False, highlight=False)
+
+
+def _count(tokens: int | None) -> str:
+    return "unknown" if tokens is None else str(tokens)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from skeleton_of_thought.usage import told_tokens
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -31,7 +33,7 @@ def footer(sot: Mapping[str, Any], model: str) -> str:
         parts += [told for point in points if (told := _not_whole(point))]
     usage, seconds = sot["usage"], sot["seconds"]
     parts += [
-        f"{usage['input_tokens']} tokens in, {usage['output_tokens']} out",
+        told_tokens(usage["input_tokens"], usage["output_tokens"], form="d"),
         f"{seconds['total']:.1f} s, first text after {seconds['first_token']:.1f} s",
         model,
     ]

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from skeleton_of_thought.clients.connections import Connections
 from skeleton_of_thought.clients.keys import address_and_key
-from skeleton_of_thought.clients.reported import Reported
 from skeleton_of_thought.errors import require
 from skeleton_of_thought.prompts import PROMPTS, AnyPrompts
+from skeleton_of_thought.reported import Reported
 from skeleton_of_thought.request import Delta
 from skeleton_of_thought.usage import CHARACTERS_PER_TOKEN, Usage
 
@@ -121,7 +121,7 @@ def _text(content: Any) -> str:
 
 
 def _usage(usage: Any) -> Usage:
-    """Tokens as reported; what a server leaves out or calls null counts nothing."""
+    """Tokens as reported; what a server leaves out or calls null is 0, and adds nothing."""
     details = getattr(usage, "prompt_tokens_details", None)
     cached = getattr(details, "cached_tokens", None) or 0
     return Usage(usage.prompt_tokens or 0, usage.completion_tokens or 0, cached)

@@ -291,8 +291,10 @@ class PointGroup:
         return rest
 
 
-def _divide(amount: int, weights: Sequence[int]) -> list[int]:
-    """An amount in whole parts of these weights, none of it lost."""
+def _divide(amount: int | None, weights: Sequence[int]) -> Sequence[int | None]:
+    """An amount in whole parts of these weights, none of it lost; of an unknown one no part is known."""
+    if amount is None:
+        return [None] * len(weights)
     whole, done, given = sum(weights), 0, 0
     parts = []
     for weight in weights:

@@ -180,7 +180,7 @@ class SkeletonOfThought:
         Args:
             request_id: Whose answer it is.
             text: The whole answer, or None if all of it was handed to `text` already.
-            usage: Its tokens.
+            usage: The tokens its provider told; those it did not tell are unknown, and not 0.
             truncated: Whether the model was stopped by its length limit.
             filtered: Whether the provider stopped it for its content policy: a point has then failed.
             other_content: Whether it has content that is not text, such as a tool call: it is then not empty.
@@ -328,6 +328,7 @@ class SkeletonOfThought:
         received = "".join(pieces)
         streamed = len(pieces) > 1  # a whole answer has no end to miss
         broken = streamed and self._builder.breaks_off(request, finish_reason)
+        usage = usage if broken else usage.of_answered(wrote=bool(received))
         if request.stage == "point":
             if filtered or (broken and received):
                 error = FilteredError() if filtered else BrokenOffError()

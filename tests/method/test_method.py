@@ -120,7 +120,7 @@ def test_the_contract_has_plain_types_and_all_fields():
     run = begin()
     run.done("point:1", "Curtains.", Usage(1, 2, cache_read_tokens=1))
     run.failed("point:2", FakeFinalError("gone"))
-    run.done("point:3", "Every day.")
+    run.done("point:3", "Every day.", Usage(1, 2))
     told = run.answer.to_dict()
     assert list(told) == [
         "route",
@@ -149,7 +149,7 @@ def test_the_contract_has_plain_types_and_all_fields():
     assert told["points"][1]["status"] == "failed"
     assert told["points"][1]["error"] == "FakeFinalError: gone"
     assert set(told["seconds"]) == {"route", "skeleton", "points", "total", "first_token"}
-    assert told["usage"] == {"input_tokens": 11, "output_tokens": 7, "total_tokens": 18}
+    assert told["usage"] == {"input_tokens": 12, "output_tokens": 9, "total_tokens": 21}
 
 
 def test_the_events_tell_what_happened_in_order():
@@ -488,13 +488,13 @@ def test_a_point_rendered_by_a_function_can_be_begun_again_at_any_time():
 
 def test_a_point_of_nothing_counts_as_failed():
     run = begin("1. A\n2. B", retries=1)
-    run.done("point:1", "Text.")
+    run.done("point:1", "Text.", Usage(1, 1))
     assert ids(run.done("point:2", "  \n", Usage(1, 1))) == ["point:2"]
     assert run.done("point:2", "2. B:", Usage(1, 1)) == ()
     assert run.answer.points[1].status == "failed"
     assert "EmptyAnswerError" in run.answer.points[1].error
     assert run.answer.points[1].usage == Usage(2, 2)
-    assert run.answer.usage == Usage(12, 7)
+    assert run.answer.usage == Usage(13, 8)
 
 
 def test_a_point_of_nothing_is_asked_for_again_without_stop_sequences():

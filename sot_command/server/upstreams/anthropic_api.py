@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from skeleton_of_thought.clients.anthropic import LONGEST_ANSWER
+from skeleton_of_thought.clients.anthropic import LONGEST_ANSWER, delta_of
 from skeleton_of_thought.errors import ConfigurationError, require
 from skeleton_of_thought.prompts import PROMPTS, AnyPrompts
-from skeleton_of_thought.request import Delta
-from skeleton_of_thought.usage import CHARACTERS_PER_TOKEN, Usage
+from skeleton_of_thought.reported import Reported
+from skeleton_of_thought.usage import CHARACTERS_PER_TOKEN
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
-    from skeleton_of_thought.request import Request
+    from skeleton_of_thought.request import Delta, Request
 
 _SHORTEST_PREFIX = 1024
 """Tokens below which Anthropic caches nothing."""
@@ -73,19 +73,10 @@ class AnthropicUpstream:
             extra_body=sampling,
             **sent,
         )
+        reported = Reported()
         async with events:
             async for event in events:
-                if event.type == "message_start":
-                    yield Delta(usage=_input_usage(event.message.usage))
-                elif event.type == "content_block_delta" and event.delta.type == "text_delta":
-                    yield Delta(event.delta.text)
-                elif event.type == "message_delta":
-                    yield Delta(
-                        usage=Usage(output_tokens=event.usage.output_tokens),
-                        truncated=event.delta.stop_reason == "max_tokens",
-                        filtered=event.delta.stop_reason == "refusal",
-                        finish_reason=event.delta.stop_reason,
-                    )
+                yield delta_of(event, reported)
 
     def _messages(self, request: Request) -> list[dict[str, Any]]:
         """The messages; the last one all requests of the answer share carries the mark for the cache."""
@@ -105,11 +96,3 @@ class AnthropicUpstream:
     async def aclose(self) -> None:
         """Close the connections."""
         await self._client.close()
-
-
-def _input_usage(usage: Any) -> Usage:
-    """What a request's start reports; Anthropic counts cached tokens beside the others."""
-    read, written = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0
-    return Usage(
-        input_tokens=usage.input_tokens + read + written, cache_read_tokens=read, cache_write_tokens=written
-    )

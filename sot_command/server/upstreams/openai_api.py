@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from skeleton_of_thought.errors import ConfigurationError, SkeletonOfThoughtError, require
 from skeleton_of_thought.prompts import PROMPTS, AnyPrompts
+from skeleton_of_thought.reported import Reported
 from skeleton_of_thought.request import Delta
 from skeleton_of_thought.usage import CHARACTERS_PER_TOKEN, Usage
 
@@ -89,7 +90,7 @@ class OpenAIUpstream:
             stream=True,
             extra_body=sent,
         )
-        usage, ended = Usage(), False
+        reported, ended = Reported(), False
         async with opening as response, contextlib.aclosing(response.iter_lines()) as lines:
             async for line in lines:
                 if not line.startswith("data:"):
@@ -102,14 +103,13 @@ class OpenAIUpstream:
                 if chunk.get("error"):
                     raise UpstreamError(chunk["error"])
                 if chunk.get("usage"):
-                    usage = _usage(chunk["usage"])  # some servers tell the sum so far with every chunk
+                    yield Delta(usage=reported.grown_to(_usage(chunk["usage"])))
                 if chunk.get("choices"):
                     delta = _delta(chunk)
                     ended = ended or delta.raw["choices"][0].get("finish_reason") is not None
                     yield delta
         if not ended:
             raise BrokenStreamError(f"The upstream's answer to {request.id} broke off in the middle.")
-        yield Delta(usage=usage)
 
     def _cache_key(self, request: Request) -> dict[str, str]:
         prefix = "\0".join(message.text for message in request.messages[: request.shared])
