@@ -2,7 +2,7 @@
 
 To read it: `app` (every subcommand), `ask` with `live` (what a terminal shows meanwhile) and `documents`, `compare`,
 `router`, `evaluate`; `demo/` is the page of the race, `server/` is `sot serve`; `problems`, errors as users see them,
-`notices`, what the library's logs say, and `interrupts`, Ctrl-C.
+`notices`, what the library's logs say, `terminal`, what may be shown of all that, and `interrupts`, Ctrl-C.
 """
 
 from __future__ import annotations

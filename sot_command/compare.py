@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
 
 from skeleton_of_thought.asking import Asker, splitting_router
 from skeleton_of_thought.clients import open_client, warm_up
 from sot_command.ask import AsJson, BaseUrl, MaxPoints, Model, PromptsFile, Question
+from sot_command.terminal import Console, plain
 
 if TYPE_CHECKING:
     from skeleton_of_thought.answer import Answer
@@ -53,7 +53,7 @@ def _as_dict(question: str, model: str, direct: Answer, sot: Answer) -> dict[str
 def _print(console: Console, direct: Answer, sot: Answer) -> None:
     for title, result in (("Plain answer", direct), ("Skeleton-of-Thought", sot)):
         console.rule(title)
-        console.print(result.text, markup=False, highlight=False)
+        console.print(plain(result.text), markup=False, highlight=False)
     table = Table("", "plain", "skeleton-of-thought", box=None, pad_edge=False)
     table.add_row("seconds", f"{direct.seconds.total:.2f}", f"{sot.seconds.total:.2f}")
     table.add_row(
