@@ -15,9 +15,16 @@ __all__ = ["main"]
 def main() -> None:
     """Run the command; Ctrl-C ends it cleanly from the first import on."""
     try:
-        from sot_command.app import run
+        from sot_command.interrupts import noted_interrupts
 
-        run()
+        with noted_interrupts() as interrupts:
+            try:
+                from sot_command.app import run
+            except Exception:
+                if interrupts.seen:  # whatever an interrupted import made of it
+                    raise KeyboardInterrupt from None
+                raise
+            run()
     except KeyboardInterrupt:
         sys.stderr.write("\nStopped.\n")
         sys.exit(130)

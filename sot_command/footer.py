@@ -19,13 +19,15 @@ _ENDS: Final = {
 
 
 def footer(sot: Mapping[str, Any], model: str) -> str:
-    """Route, points, tokens and seconds on one line; points that are not whole are named.
+    """Route, points, tokens and seconds on one line; an answer or a point that is not whole is named.
 
     Args:
         sot: What `--json` says of the answer.
         model: The model's name.
     """
     parts = [f"{sot['route']} ({sot['reason']})"]
+    if (end := _ENDS.get(sot.get("finish_reason") or "")) is not None:
+        parts.append(f"answer {end}")
     points = sot["points"]
     if points:
         done = sum(point["status"] == "ok" for point in points)

@@ -128,6 +128,7 @@ def test_the_contract_has_plain_types_and_all_fields():
         "opening",
         "skeleton",
         "plan_notes",
+        "finish_reason",
         "points",
         "seconds",
         "usage",
@@ -475,6 +476,32 @@ def test_a_point_that_breaks_off_while_it_is_read_keeps_what_was_shown():
         assert run.answer.points[0].status == "failed"
         shown = "".join(event.text for event in run.events() if isinstance(event, AnswerText))
         assert shown == run.answer.text
+
+
+@pytest.mark.parametrize("blank", ["", " \n", "\t"])
+@pytest.mark.parametrize("last", ["point:1", "point:2"])
+def test_an_answer_rendered_away_altogether_is_shown_plain(blank, last, caplog):
+    run = begin("1. A\n2. B", answer_format=lambda _: blank)
+    for request_id in sorted(["point:1", "point:2"], key=lambda each: each == last):
+        run.done(request_id, f"Text of {request_id}.")
+    assert run.answer.text == "1. A: Text of point:1.\n\n2. B: Text of point:2."
+    assert "".join(event.text for event in run.events() if isinstance(event, AnswerText)) == run.answer.text
+    assert "answer_format returned no text for any of the 2 points" in caplog.text
+
+
+def test_points_that_a_function_leaves_out_stay_out_while_one_is_shown(caplog):
+    run = begin("1. A\n2. B\n3. C", answer_format=lambda point: point.text if point.index == 2 else " ")
+    for number in (1, 2, 3):
+        run.done(f"point:{number}", f"Text {number}.")
+    assert run.answer.text == "Text 2."
+    assert not caplog.records
+
+
+def test_a_function_may_leave_out_what_failed_but_not_the_word_of_it():
+    run = begin("1. A\n2. B", answer_format=lambda point: point.text if point.status == "ok" else "")
+    run.failed("point:1", FakeFinalError("gone"))
+    run.failed("point:2", FakeFinalError("gone"))
+    assert run.answer.text.count("[This point could not be written.]") == 2
 
 
 def test_a_point_rendered_by_a_function_can_be_begun_again_at_any_time():
