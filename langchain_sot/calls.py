@@ -152,7 +152,7 @@ class Calls:
         messages, (model, kwargs) = self._input(request), self._addressed(request)
         async with self._reports.report(request, messages) as told:
             with self._reports.around():
-                output = await model.ainvoke(messages, told.config, **kwargs)
+                output = await told.answered(model.ainvoke(messages, told.config, **kwargs))
             told.ended(output)
         yield self._whole(request, output)
 
