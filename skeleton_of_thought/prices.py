@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from importlib.resources import files
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,9 @@ class Price:
         cache_write: A prompt token written to it; None for the price of `input`.
         as_of: The date somebody looked.
         currency: The money.
+
+    Raises:
+        ConfigurationError: A price is no number of at least 0.
     """
 
     input: float
@@ -37,6 +41,15 @@ class Price:
     cache_write: float | None = None
     as_of: str = "unknown"
     currency: str = "USD"
+
+    def __post_init__(self) -> None:
+        for name in ("input", "output", "cache_read", "cache_write"):
+            price = getattr(self, name)
+            optional = price is None and name.startswith("cache")
+            if not optional and not (_is_number(price) and 0 <= price < inf):
+                raise ConfigurationError(
+                    f"The price {name} is {price!r}; it must be a number of at least 0, per million tokens."
+                )
 
     def of(self, usage: Usage) -> float | None:
         """The money for so many tokens; None if a count is not known that costs something."""
@@ -47,6 +60,10 @@ class Price:
         if any(count is None for count, _ in paid):
             return None
         return sum((count or 0) * price for count, price in paid) / _MILLION
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 class Prices:
@@ -86,7 +103,7 @@ class Prices:
             content = json.loads(source.read_text(encoding="utf-8-sig"))
             shared: dict[str, Any] = {"as_of": content["as_of"], "currency": content.get("currency", "USD")}
             return cls({name: Price(**price, **shared) for name, price in content["models"].items()})
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, ConfigurationError) as error:
             raise ConfigurationError(
                 f"{str(source)!r} is no table of prices ({type(error).__name__}: {error}); it needs as_of and "
                 "models, each with input and output per million tokens."

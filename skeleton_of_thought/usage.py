@@ -67,6 +67,16 @@ class Usage:
         )
 
 
+def counted(count: object) -> int:
+    """A count as a server sent it; 0, which tells nothing, for what is no number of tokens."""
+    if isinstance(count, bool) or not isinstance(count, int | float):
+        return 0
+    return int(count) if 0 < count < _MOST else 0
+
+
+_MOST = 10**12
+"""More tokens than any request has; also below infinity and whatever is not a number."""
+
 UNKNOWN = Usage(None, None, None, None)
 """What a request used whose provider did not tell."""
 

@@ -186,4 +186,4 @@ def _write_reasons(rows: Sequence[dict[str, Any]], file: Path) -> None:
             lines += [escape(f"- {one.text} ({one.id}, {one.judge})", quote=False) for one in reasons]
             lines.append("")
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text("\n".join(lines), encoding="utf-8")
+    file.write_text("\n".join(lines), encoding="utf-8", errors="replace")

@@ -12,7 +12,7 @@ from skeleton_of_thought.errors import require
 from skeleton_of_thought.prompts import PROMPTS, AnyPrompts
 from skeleton_of_thought.reported import Reported
 from skeleton_of_thought.request import Delta
-from skeleton_of_thought.usage import CHARACTERS_PER_TOKEN, Usage
+from skeleton_of_thought.usage import CHARACTERS_PER_TOKEN, Usage, counted
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
@@ -115,7 +115,7 @@ def delta_of(event: Any, reported: Reported) -> Delta:
     if event.type == "message_delta":
         reason = event.delta.stop_reason
         return Delta(
-            usage=reported.grown_to(_usage(event.usage, output=event.usage.output_tokens)),
+            usage=reported.grown_to(_usage(event.usage, output=getattr(event.usage, "output_tokens", None))),
             truncated=reason == "max_tokens",
             finish_reason=reason,
             filtered=reason == "refusal",
@@ -123,14 +123,14 @@ def delta_of(event: Any, reported: Reported) -> Delta:
     return Delta()
 
 
-def _usage(usage: Any, *, output: int | None) -> Usage:
+def _usage(usage: Any, *, output: Any) -> Usage:
     """Tokens so far; Anthropic counts cached tokens beside the others, and writes by lifetime too."""
     fresh, read, written = (
-        getattr(usage, name, None) or 0
+        counted(getattr(usage, name, None))
         for name in ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
     )
     if not written:
         by_lifetime = getattr(usage, "cache_creation", None)
         names = ("ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens")
-        written = sum(getattr(by_lifetime, name, None) or 0 for name in names)
-    return Usage(fresh + read + written, output or 0, read, written)
+        written = sum(counted(getattr(by_lifetime, name, None)) for name in names)
+    return Usage(fresh + read + written, counted(output), read, written)

@@ -162,7 +162,7 @@ class SkeletonOfThought:
     def text(self, request_id: str, delta: str) -> Sequence[Request]:
         """A request's answer grew by `delta`; returns requests this releases."""
         request = self._outstanding.requests[request_id]
-        self._outstanding.received[request_id].append(delta)
+        delta = self._outstanding.grew(request_id, delta)
         if not delta:
             return ()
         return tuple(self._now_or_decided(request, partial(self._grew, request, delta)))
@@ -190,9 +190,7 @@ class SkeletonOfThought:
             finish_reason: Why it ended, in the provider's word; a point that ends without one has failed, if its
                 model gave reasons before.
         """
-        received = self._outstanding.received[request_id]
-        if text is not None and (rest := text[len("".join(received)) :]):
-            received.append(rest)
+        if rest := self._outstanding.rest(request_id, text):
             request = self._outstanding.requests[request_id]
             released = self._now_or_decided(request, partial(self._grew, request, rest, whole=True))
         else:

@@ -55,6 +55,25 @@ def test_counts_that_are_null_are_none(monkeypatch):
     assert "".join(delta.text for delta in deltas) == "ab"
 
 
+@pytest.mark.parametrize("count", ["12", [3], True, -4, float("nan"), float("inf"), {"n": 1}, 10**400])
+def test_counts_that_are_none_cost_no_answer(monkeypatch, count):
+    deltas = openai_answer(monkeypatch, chunk("a", tokens=(count, 2)), chunk("b", tokens=(7, count)))
+    assert "".join(delta.text for delta in deltas) == "ab"
+    assert total(deltas) == Usage(7, 2)
+
+
+def test_what_a_server_leaves_out_costs_no_answer(monkeypatch):
+    pieces = [
+        Object(usage=Object(prompt_tokens=7)),
+        Object(choices=None),
+        Object(choices=[Object(finish_reason=None)]),
+        Object(choices=[Object(delta=Object(content="a"))], usage=Object(completion_tokens=2.0)),
+    ]
+    deltas = openai_answer(monkeypatch, *pieces)
+    assert "".join(delta.text for delta in deltas) == "a"
+    assert total(deltas) == Usage(7, 2)
+
+
 def test_what_no_chunk_tells_is_unknown_and_so_is_the_cost(monkeypatch):
     pytest.importorskip("openai")
     client = open_client("openai:m", base_url="http://localhost:1/v1")

@@ -364,6 +364,15 @@ def test_a_folder_that_cannot_be_written_is_one_line(sot, server, tmp_path):
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize("command", ["serve", "serve-fake", "demo"])
+@pytest.mark.parametrize("port", [99999, -1])
+def test_a_port_that_is_none_is_refused_before_anything_is_loaded(sot, command, port):
+    code, _, err = sot(command, "--port", port)
+    assert code == 2
+    assert "or equal to" in err
+    assert "Traceback" not in err
+
+
 # Ctrl-C.
 
 

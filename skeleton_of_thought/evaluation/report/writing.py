@@ -67,7 +67,7 @@ def write_report(out: Path) -> tuple[Path, Path]:
     written = []
     for name in ("report.html", "report.md"):
         file = out / name
-        file.write_text(environment.get_template(name).render(values), encoding="utf-8")
+        file.write_text(environment.get_template(name).render(values), encoding="utf-8", errors="replace")
         written.append(file)
     return written[0], written[1]
 

@@ -12,7 +12,7 @@ from skeleton_of_thought.errors import ConfigurationError, SkeletonOfThoughtErro
 from skeleton_of_thought.prompts import PROMPTS, AnyPrompts
 from skeleton_of_thought.reported import Reported
 from skeleton_of_thought.request import Delta
-from skeleton_of_thought.usage import CHARACTERS_PER_TOKEN, Usage
+from skeleton_of_thought.usage import CHARACTERS_PER_TOKEN, Usage, counted
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
@@ -145,5 +145,6 @@ def _delta(chunk: dict[str, Any]) -> Delta:
 
 
 def _usage(told: dict[str, Any]) -> Usage:
-    cached = (told.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
-    return Usage(told.get("prompt_tokens") or 0, told.get("completion_tokens") or 0, cached)
+    details = told.get("prompt_tokens_details") or {}
+    named = ((told, "prompt_tokens"), (told, "completion_tokens"), (details, "cached_tokens"))
+    return Usage(*(counted(where.get(name)) for where, name in named))
