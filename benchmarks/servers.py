@@ -136,9 +136,9 @@ def measure(servers: dict[str, Client], questions: tuple[str, ...], points: int)
                 "seconds": got.seconds.total,
                 "first_token": got.seconds.first_token,
                 "words": len(got.text.split()),
-                "output_tokens": got.usage.output_tokens,
-                "points": [point.usage.output_tokens for point in got.points],
-                "skeleton": got.usage.output_tokens - sum(p.usage.output_tokens for p in got.points),
+                "output_tokens": got.usage.output_tokens or 0,
+                "points": [point.usage.output_tokens or 0 for point in got.points],
+                "skeleton": got.bill.skeleton.usage.output_tokens or 0,
             }
     return [summary(name, client, rows[name]) for name, client in servers.items()]
 

@@ -20,6 +20,7 @@ from langchain_sot.messages import (
     was_truncated,
 )
 from langchain_sot.models import addressed, is_local, mixes_up_batches, own_stops
+from skeleton_of_thought.reported import ReportedPieces
 from skeleton_of_thought.request import Delta, Request
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from skeleton_of_thought.drivers.turns import Turns
     from skeleton_of_thought.request import Stage
     from skeleton_of_thought.routing.decision import Decision
+    from skeleton_of_thought.usage import Usage
 
 
 NOTHING = object()
@@ -150,7 +152,7 @@ class Calls:
         messages, (model, kwargs) = self._input(request), self._addressed(request)
         async with self._reports.report(request, messages) as told:
             with self._reports.around():
-                output = await model.ainvoke(messages, told.config, **kwargs)
+                output = await told.answered(model.ainvoke(messages, told.config, **kwargs))
             told.ended(output)
         yield self._whole(request, output)
 
@@ -160,10 +162,11 @@ class Calls:
             yield from self.call(request)
             return
         messages, (model, kwargs) = self._input(request), self._addressed(request)
+        reported = ReportedPieces()
         with self._reports.report(request, messages) as told, self._reports.around():
             for chunk in model.stream(messages, told.config, **kwargs):
                 told.grew(chunk)
-                yield self._delta(chunk)
+                yield self._delta(chunk, reported.added(chunk))
 
     async def astream(self, request: Request) -> AsyncGenerator[Delta]:
         """Like `stream`, with asyncio."""
@@ -172,11 +175,12 @@ class Calls:
                 yield delta
             return
         messages, (model, kwargs) = self._input(request), self._addressed(request)
+        reported = ReportedPieces()
         async with self._reports.report(request, messages) as told:
             with self._reports.around():
                 async for chunk in model.astream(messages, told.config, **kwargs):
                     told.grew(chunk)
-                    yield self._delta(chunk)
+                    yield self._delta(chunk, reported.added(chunk))
 
     def _report(self, request: Request, messages: list[BaseMessage], **config: Any) -> Any:
         """What tells of one request of a batch: entered while it is under way, either kind of it."""
@@ -212,13 +216,13 @@ class Calls:
     def _whole(self, request: Request, output: Any) -> Delta:
         if request.stage in {"direct", "opening"}:  # an opening may turn out to be the plain answer
             self.direct = output
-        return self._delta(output)
+        return self._delta(output, usage_of(output))
 
-    def _delta(self, chunk: Any) -> Delta:
+    def _delta(self, chunk: Any, usage: Usage) -> Delta:
         self.heard.notice(chunk)
         return Delta(
             text_of(chunk),
-            usage_of(chunk),
+            usage,
             truncated=was_truncated(chunk),
             raw=chunk,
             filtered=was_filtered(chunk),

@@ -434,13 +434,17 @@ def _chunk(chunk: Any) -> AIMessageChunk:
     return chunk if isinstance(chunk, AIMessageChunk) else AIMessageChunk(content=text_of(chunk))
 
 
+_NO_AMOUNTS = frozenset({"currency", "as_of"})
+"""What of a bill's costs is no amount."""
+
+
 def _free(bill: Any) -> Any:
-    """A bill of nothing."""
+    """A bill of nothing, whatever is not known of the first one."""
     if isinstance(bill, dict):
-        return {name: _free(value) for name, value in bill.items()}
+        return {name: value if name in _NO_AMOUNTS else _free(value) for name, value in bill.items()}
     if isinstance(bill, list):
         return [_free(value) for value in bill]
-    return 0 if isinstance(bill, (int, float)) and not isinstance(bill, bool) else bill
+    return 0 if bill is None or isinstance(bill, (int, float)) else bill
 
 
 def _identity(value: Any) -> str:

@@ -63,11 +63,12 @@ def _text(message: BaseMessage) -> str:
 
 
 def _usage(usage: Usage) -> UsageMetadata:
+    prompt, answer, read = usage.input_tokens or 0, usage.output_tokens or 0, usage.cache_read_tokens or 0
     return UsageMetadata(
-        input_tokens=usage.input_tokens,
-        output_tokens=usage.output_tokens,
-        total_tokens=usage.total_tokens,
-        input_token_details=InputTokenDetails(cache_read=usage.cache_read_tokens),
+        input_tokens=prompt,
+        output_tokens=answer,
+        total_tokens=prompt + answer,
+        input_token_details=InputTokenDetails(cache_read=read),
     )
 
 

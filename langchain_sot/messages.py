@@ -18,7 +18,8 @@ from langchain_core.prompt_values import PromptValue
 
 from skeleton_of_thought.errors import ConfigurationError
 from skeleton_of_thought.messages import Message, Role
-from skeleton_of_thought.usage import Usage
+from skeleton_of_thought.reported import from_usage_metadata
+from skeleton_of_thought.usage import Usage, all_told
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,24 +94,18 @@ def usage_of(output: Any) -> Usage:
         not usage or "input_tokens" not in usage
     ):  # LangChain's cache leaves nothing but a cost of such a message
         return Usage()
-    details = usage.get("input_token_details") or {}
-    return Usage(
-        usage["input_tokens"],
-        usage["output_tokens"],
-        details.get("cache_read") or 0,
-        details.get("cache_creation") or 0,
-    )
+    return from_usage_metadata(usage)
 
 
-def usage_metadata(usage: Usage) -> UsageMetadata:
-    """Tokens as LangChain reports them."""
-    metadata = UsageMetadata(
-        input_tokens=usage.input_tokens, output_tokens=usage.output_tokens, total_tokens=usage.total_tokens
-    )
-    if usage.cache_read_tokens or usage.cache_write_tokens:
-        metadata["input_token_details"] = InputTokenDetails(
-            cache_read=usage.cache_read_tokens, cache_creation=usage.cache_write_tokens
-        )
+def usage_metadata(usage: Usage) -> UsageMetadata | None:
+    """Tokens as LangChain reports them; None if some are not known, for which it has no word."""
+    counts = list(usage.counts)
+    if not all_told(counts):
+        return None
+    prompt, answer, read, written = counts
+    metadata = UsageMetadata(input_tokens=prompt, output_tokens=answer, total_tokens=prompt + answer)
+    if read or written:
+        metadata["input_token_details"] = InputTokenDetails(cache_read=read, cache_creation=written)
     return metadata
 
 

@@ -60,10 +60,10 @@ class Rendering:
                 return direct
             if direct.text != answer.text:  # what the model wrote around an answer without parts is not shown
                 direct = direct.model_copy(update={"content": self._content(answer.text)})
-            rest = answer.usage - usage_of(direct)
+            rest = answer.usage - usage_of(direct)  # unknown where the model's own message tells nothing
             usage = (
                 add_usage(direct.usage_metadata, usage_metadata(rest))
-                if rest != Usage()
+                if rest != Usage() and rest.known
                 else direct.usage_metadata
             )
             return direct.model_copy(
@@ -87,9 +87,12 @@ class Rendering:
                 yield from self._besides_text(delta.raw)
             elif isinstance(delta.raw, AIMessageChunk):
                 self._raw = True
-                self._reported += usage_of(delta.raw)
+                self._reported += delta.usage
                 self._shown_id = self._shown_id or delta.raw.id
-                yield delta.raw.model_copy(update={"chunk_position": None})  # the bill comes behind it
+                changed: dict[str, Any] = {"chunk_position": None}  # the bill comes behind it
+                if delta.usage != usage_of(delta.raw):  # the provider's total so far; pieces are added up
+                    changed["usage_metadata"] = usage_metadata(delta.usage)
+                yield delta.raw.model_copy(update=changed)
             elif not isinstance(delta.raw, (str, BaseMessage)):
                 self._calls.direct = delta.raw
                 yield delta.raw
@@ -145,10 +148,10 @@ class Rendering:
         return {**heard.metadata, **heard.ending()}
 
     def _usage(self, usage: Usage) -> UsageMetadata | None:
-        """Tokens; None if no answer said what it used. An answer from LangChain's cache costs nothing, as there."""
-        if not self._calls.heard.usage:
-            return None
+        """Tokens; None if they are not known. An answer from LangChain's cache costs nothing, as there."""
         told: Any = usage_metadata(usage)
+        if not self._calls.heard.usage or told is None:
+            return None
         return {**told, "total_cost": 0} if self._calls.heard.cached else told  # type: ignore[return-value]
 
 

@@ -13,6 +13,7 @@ A handler put on the inner model itself (`ChatOpenAI(callbacks=[...])`) hears ev
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import sys
 from typing import TYPE_CHECKING, Any, Self
@@ -27,7 +28,7 @@ from langsmith.run_helpers import tracing_context
 from langchain_sot.listeners import without_tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Coroutine, Iterator, Sequence
     from contextlib import AbstractContextManager
     from uuid import UUID
 
@@ -95,13 +96,32 @@ class ModelRun:
     async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if self._open is not None and error is not None and not isinstance(error, Exception):
             callbacks: Any = self.config["callbacks"]
-            await self._open.end(error, callbacks.handlers)
+            await _to_its_end(self._open.end(error, callbacks.handlers))
+
+    async def answered(self, call: Coroutine[Any, Any, Any]) -> Any:
+        """What a call returns; given up, it ends its telling first."""
+        if self._open is None:
+            return await call
+        task = asyncio.create_task(call)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await _to_its_end(self._open.give_up(task))
+            raise
 
     def ended(self, output: Any) -> None:
         """The request has ended, with this outcome."""
 
     def grew(self, chunk: Any) -> None:
         """The answer to the request grew by this."""
+
+
+async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """Do what must not be left half done, however often a driver cancels meanwhile."""
+    task = asyncio.create_task(work)
+    while not task.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.shield(task)
 
 
 class OpenRuns(BaseCallbackHandler):
@@ -111,9 +131,15 @@ class OpenRuns(BaseCallbackHandler):
 
     def __init__(self) -> None:
         self._runs: dict[UUID, tuple[str, UUID | None]] = {}
+        self._told = 0
 
     def _begin(self, *_: Any, kind: str, run_id: UUID, parent_run_id: UUID | None = None, **__: Any) -> None:
+        self._told += 1
         self._runs[run_id] = kind, parent_run_id
+
+    def _finish(self, *_: Any, run_id: UUID, **__: Any) -> None:
+        self._told += 1
+        self._runs.pop(run_id, None)
 
     def on_chat_model_start(self, *args: Any, **kwargs: Any) -> None:
         """A model was asked."""
@@ -123,21 +149,23 @@ class OpenRuns(BaseCallbackHandler):
         """A runnable around it began."""
         self._begin(*args, **{**kwargs, "kind": "chain"})
 
-    def on_llm_end(self, *_: Any, run_id: UUID, **__: Any) -> None:
-        """A model has answered."""
-        self._runs.pop(run_id, None)
+    on_llm_end = on_llm_error = on_chain_end = on_chain_error = _finish
 
-    def on_llm_error(self, *_: Any, run_id: UUID, **__: Any) -> None:
-        """A model has failed."""
-        self._runs.pop(run_id, None)
+    async def give_up(self, call: asyncio.Task[Any]) -> None:
+        """Cancel a call, but not while handlers are being told of something.
 
-    def on_chain_end(self, *_: Any, run_id: UUID, **__: Any) -> None:
-        """A runnable has ended."""
-        self._runs.pop(run_id, None)
-
-    def on_chain_error(self, *_: Any, run_id: UUID, **__: Any) -> None:
-        """A runnable has failed."""
-        self._runs.pop(run_id, None)
+        LangChain tells those that are not asynchronous in the event loop's threads, after those that are
+        `run_inline`, as this one is: a cancellation in between leaves a run ended for this one and pending for the
+        others. The threads take their work in its order, so what was handed out before has begun when ours has.
+        """
+        told = None
+        while told != self._told and not call.done():
+            told = self._told
+            await asyncio.sleep(0)  # the telling is handed out
+            await asyncio.get_running_loop().run_in_executor(None, int)
+        while not call.done():  # some models lose a cancellation that meets a result
+            call.cancel()
+            await asyncio.wait([call], timeout=0.1)
 
     async def end(self, error: BaseException, handlers: list[BaseCallbackHandler]) -> None:
         """Tell the handlers that what is open ends with this error, the innermost first."""
@@ -225,6 +253,10 @@ class Step:
         return self._run.on_chain_end, {
             "output": self._output if self._chunks == [] else _added(self._chunks)
         }
+
+    async def answered(self, call: Coroutine[Any, Any, Any]) -> Any:
+        """What a call returns."""
+        return await call
 
     def ended(self, output: Any) -> None:
         """The request has ended: with what the model returned, or its error."""

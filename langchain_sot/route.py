@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, get_args
 
+from langchain_core.messages import BaseMessage
 from langchain_core.runnables import Runnable
 from langchain_core.runnables.config import patch_config
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from langchain_core.callbacks import AsyncCallbackManagerForChainRun, CallbackManagerForChainRun
-    from langchain_core.messages import BaseMessage
     from langchain_core.runnables import RunnableConfig
 
 RouterLike = Any
@@ -161,6 +161,8 @@ def _read(output: Any) -> Decision:
         return Decision("sot" if output else "direct", 1.0, "the router runnable's word")
     text = text_of(output).strip().strip(".\"'").lower()
     usage = usage_of(output)
+    if isinstance(output, BaseMessage):  # a model wrote it; a function of the caller's own takes no tokens
+        usage = usage.of_answered()
     if text not in _ROUTES:
         why = f"the router runnable returned {text[:40]!r}, not a route"
         return Decision("direct", 0.0, why, usage=usage)

@@ -13,6 +13,7 @@ from llama_index_instrumentation.span import active_span_id
 from llamaindex_sot.llms.blocking import blocks_event_loop, in_thread
 from llamaindex_sot.messages import has_other_content, to_llamaindex, usage_of, was_filtered, was_truncated
 from llamaindex_sot.model_defaults import is_local
+from skeleton_of_thought.reported import Reported
 from skeleton_of_thought.request import Delta, Request
 
 if TYPE_CHECKING:
@@ -177,13 +178,13 @@ class _ResponseReader:
 
     def __init__(self) -> None:
         self._length = 0
+        self._reported = Reported()
         self.bill = Delta()
 
     def take(self, response: ChatResponse | CompletionResponse, *, streamed: bool) -> Delta:
-        """The text a response adds; keeps the tokens it reports, which later responses replace."""
-        usage = usage_of(response)
+        """The text a response adds; keeps the tokens it reports, a total so far."""
         self.bill = Delta(
-            usage=usage if usage.total_tokens else self.bill.usage,
+            usage=self.bill.usage + self._reported.grown_to(usage_of(response)),
             truncated=was_truncated(response) or self.bill.truncated,
             filtered=was_filtered(response) or self.bill.filtered,
             other_content=has_other_content(response) or self.bill.other_content,

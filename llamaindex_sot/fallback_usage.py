@@ -10,7 +10,7 @@ from llama_index.core.instrumentation.event_handlers import BaseEventHandler
 from llama_index.core.instrumentation.events.llm import LLMChatEndEvent, LLMCompletionEndEvent
 from llama_index_instrumentation import get_dispatcher
 
-from llamaindex_sot.messages import usage_of
+from llamaindex_sot.messages import usage_of, was_truncated
 from skeleton_of_thought.usage import Usage
 
 if TYPE_CHECKING:
@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
 
 class CallUsage:
-    """The tokens of the calls made inside `counted_usage`."""
+    """The tokens of the calls made inside `counted_usage`, and whether the last of them was cut off."""
 
     def __init__(self) -> None:
         self.usage = Usage()
+        self.truncated = False
 
 
 _OPEN: ContextVar[CallUsage | None] = ContextVar("counted_usage", default=None)
@@ -41,7 +42,8 @@ class _UsageHandler(BaseEventHandler):
             and isinstance(event, LLMChatEndEvent | LLMCompletionEndEvent)
             and event.response
         ):
-            counted.usage += usage_of(event.response)
+            counted.usage += usage_of(event.response).of_answered()
+            counted.truncated = was_truncated(event.response)
 
 
 _HANDLER = _UsageHandler()

@@ -23,8 +23,10 @@ _ROLES: dict[MessageRole, Role] = {
 }
 _INPUT = ("prompt_tokens", "input_tokens", "prompt_token_count")
 _OUTPUT = ("completion_tokens", "output_tokens", "candidates_token_count")
-_CACHED = ("cache_read_input_tokens", "cached_content_token_count")
+_CACHED = ("cached_content_token_count",)
+_ANTHROPIC_CACHED = ("cache_read_input_tokens",)
 _WRITTEN = ("cache_creation_input_tokens",)
+_LIFETIMES = ("ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens")
 _CUT_OFF = {"length", "max_tokens", "max_output_tokens"}
 _FILTERED = {
     "content_filter",
@@ -104,21 +106,26 @@ def usage_of(response: Any) -> Usage:
     reported = _fields(_fields(response.raw).get("usage") or _fields(response.raw).get("usage_metadata"))
     reported = reported or response.additional_kwargs
     details = _fields(reported.get("prompt_tokens_details") or reported.get("input_tokens_details"))
-    return Usage(
-        _first(reported, _INPUT),
-        _first(reported, _OUTPUT),
-        _first(reported, _CACHED) or _first(details, ("cached_tokens",)),
-        _first(reported, _WRITTEN),
-    )
+    prompt, answer = _first(reported, _INPUT), _first(reported, _OUTPUT)
+    read, lifetimes = _first(reported, _ANTHROPIC_CACHED), _fields(reported.get("cache_creation"))
+    written = _first(reported, _WRITTEN) or sum(_first(lifetimes, (name,)) for name in _LIFETIMES)
+    if "prompt_tokens" not in reported:  # Anthropic counts them beside the prompt's other tokens
+        prompt += read + written
+    read = read or _first(reported, _CACHED) or _first(details, ("cached_tokens",))
+    return Usage(prompt, answer, read, written)
 
 
-def as_openai(usage: Usage) -> dict[str, Any]:
-    """Tokens in the shape of OpenAI's API, where LlamaIndex's token counter and `usage_of` read them."""
+def reported(usage: Usage) -> dict[str, Any]:
+    """Tokens in the shape of OpenAI's API, where LlamaIndex's token counter and `usage_of` read them; or nothing."""
+    if usage == Usage() or not usage.known:
+        return {}
     return {
-        "prompt_tokens": usage.input_tokens,
-        "completion_tokens": usage.output_tokens,
-        "total_tokens": usage.total_tokens,
-        "prompt_tokens_details": {"cached_tokens": usage.cache_read_tokens},
+        "usage": {
+            "prompt_tokens": usage.input_tokens,
+            "completion_tokens": usage.output_tokens,
+            "total_tokens": usage.total_tokens,
+            "prompt_tokens_details": {"cached_tokens": usage.cache_read_tokens},
+        }
     }
 
 

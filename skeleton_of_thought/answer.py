@@ -107,6 +107,8 @@ class Answer:
         bill: The same per stage and point, with calls and retries.
         opening: What the answer begins with before its points; empty without one, and part of `text`.
         plan_notes: What had to be mended in the outline, a sentence each.
+        finish_reason: Why a direct answer ended, in the provider's word (`"length"` if a limit cut it off); None if the
+            provider did not say. In an answer with points each has its own.
         prices: What the model of a stage costs, where the caller named prices; the bill of `to_dict` then has money.
     """
 
@@ -120,6 +122,7 @@ class Answer:
     bill: Bill = field(default_factory=Bill)
     opening: str = ""
     plan_notes: tuple[str, ...] = ()
+    finish_reason: str | None = None
     prices: Mapping[Stage, Price | None] | None = field(default=None, compare=False, repr=False)
 
     def to_dict(self, prices: Mapping[Stage, Price | None] | None = None) -> dict[str, Any]:
@@ -134,6 +137,7 @@ class Answer:
             "opening": self.opening,
             "skeleton": self.skeleton,
             "plan_notes": list(self.plan_notes),
+            "finish_reason": self.finish_reason,
             "points": [point.to_dict() for point in self.points],
             "seconds": {
                 name: round(getattr(self.seconds, name), 6)

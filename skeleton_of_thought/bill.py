@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from skeleton_of_thought.usage import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from skeleton_of_thought.prices import Price
     from skeleton_of_thought.request import Stage
@@ -22,7 +22,8 @@ class BillLine:
         calls: Requests sent, those that failed or were refused included.
         retries: Those of them that repeated another.
         hedges: Those of them that were sent beside another that was slow to begin.
-        usage: The tokens they reported. A request that breaks off reports none, or only its prompt.
+        usage: The tokens they reported. A request that breaks off or is given up reports none, or only its
+            prompt, and counts so much; where one that was answered reports none, they are not known: None.
     """
 
     calls: int = 0
@@ -43,8 +44,8 @@ class BillLine:
         retry = not hedge and (attempt > 1 or self.calls > self.hedges)
         return BillLine(self.calls + 1, self.retries + retry, self.hedges + hedge, self.usage + usage)
 
-    def to_dict(self) -> dict[str, int]:
-        """The line as plain numbers."""
+    def to_dict(self) -> dict[str, int | None]:
+        """The line as plain numbers; tokens that are not known are None."""
         return {
             "calls": self.calls,
             "retries": self.retries,
@@ -89,8 +90,8 @@ class Bill:
         """The bill in plain JSON types.
 
         Args:
-            prices: What the model of a stage costs. With them the bill says `"cost"`: the money for this
-                answer and for a plain one; None where a price is not known. The router is not in it.
+            prices: What the model of a stage costs. With them the bill says `"cost"`: the money for this answer and
+                for a plain one; None where a price, or what was used, is not known. The router is not in it.
         """
         whole = total(self.stages.values())
         bill: dict[str, Any] = {
@@ -113,15 +114,21 @@ class Bill:
             "direct": self.direct.usage,
         }
         known = [price for stage in lines if (price := prices[stage]) is not None]
-        paid = [(prices[stage], usage) for stage, usage in lines.items() if usage.total_tokens]
+        paid = [(prices[stage], usage) for stage, usage in lines.items() if usage != Usage()]
         direct = prices["direct"]
-        money = [price.of(usage) for price, usage in paid if price is not None]
+        money = [None if price is None else price.of(usage) for price, usage in paid]
         return {
-            "total": round(sum(money), 9) if len(money) == len(paid) else None,
-            "plain": None if direct is None else round(direct.of(self.plain), 9),
+            "total": _rounded(money),
+            "plain": _rounded([None if direct is None else direct.of(self.plain)]),
             "currency": known[0].currency if known else None,
             "as_of": min(price.as_of for price in known) if known else None,
         }
+
+
+def _rounded(money: Sequence[float | None]) -> float | None:
+    """Amounts added up; None if one is not known."""
+    known = [amount for amount in money if amount is not None]
+    return round(sum(known), 9) if len(known) == len(money) else None
 
 
 def total(lines: Iterable[BillLine]) -> BillLine:

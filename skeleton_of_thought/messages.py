@@ -10,12 +10,17 @@ Role = Literal["system", "user", "assistant", "other"]
 Content = str | list[Any]
 
 
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def well_formed(text: str) -> str:
-    """The text with half characters (lone surrogates) replaced by U+FFFD: no encoder and no tokenizer takes them."""
-    return _LONE_SURROGATE.sub("\ufffd", text)
+    """The text without half characters (surrogates), which no encoder and no tokenizer takes.
+
+    Two halves of one character become it; a lone one becomes U+FFFD.
+    """
+    if _SURROGATE.search(text) is None:
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 @dataclass(frozen=True, slots=True)

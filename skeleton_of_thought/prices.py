@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from importlib.resources import files
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,9 @@ class Price:
         cache_write: A prompt token written to it; None for the price of `input`.
         as_of: The date somebody looked.
         currency: What the prices are in, as an ISO code.
+
+    Raises:
+        ConfigurationError: A price is no number of at least 0.
     """
 
     input: float
@@ -38,13 +42,28 @@ class Price:
     as_of: str = "unknown"
     currency: str = "USD"
 
-    def of(self, usage: Usage) -> float:
-        """The money for so many tokens, in `currency`."""
+    def __post_init__(self) -> None:
+        for name in ("input", "output", "cache_read", "cache_write"):
+            price = getattr(self, name)
+            optional = price is None and name.startswith("cache")
+            if not optional and not (_is_number(price) and 0 <= price < inf):
+                raise ConfigurationError(
+                    f"The price {name} is {price!r}; it must be a number of at least 0, per million tokens."
+                )
+
+    def of(self, usage: Usage) -> float | None:
+        """The money for so many tokens, in `currency`; None if a count is not known that costs something."""
         read = self.input if self.cache_read is None else self.cache_read
         write = self.input if self.cache_write is None else self.cache_write
-        plain = usage.input_tokens - usage.cache_read_tokens - usage.cache_write_tokens
-        millionths = plain * self.input + usage.cache_read_tokens * read + usage.cache_write_tokens * write
-        return (millionths + usage.output_tokens * self.output) / _MILLION
+        prices = (self.input, self.output, read - self.input, write - self.input)
+        paid = [(count, price) for count, price in zip(usage.counts, prices, strict=True) if price]
+        if any(count is None for count, _ in paid):
+            return None
+        return sum((count or 0) * price for count, price in paid) / _MILLION
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 class Prices:
@@ -84,7 +103,7 @@ class Prices:
             content = json.loads(source.read_text(encoding="utf-8-sig"))
             shared: dict[str, Any] = {"as_of": content["as_of"], "currency": content.get("currency", "USD")}
             return cls({name: Price(**price, **shared) for name, price in content["models"].items()})
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, ConfigurationError) as error:
             raise ConfigurationError(
                 f"{str(source)!r} is no table of prices ({type(error).__name__}: {error}); it needs as_of and "
                 "models, each with input and output per million tokens."

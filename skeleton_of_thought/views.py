@@ -13,6 +13,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from skeleton_of_thought.errors import ConfigurationError
+from skeleton_of_thought.usage import told_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -118,7 +119,7 @@ def _summary(sot: Mapping[str, Any]) -> str:
     seconds, usage = sot["seconds"], sot["usage"]
     return (
         f"{sot['reason']} · {seconds['total']:.1f} s, first text after {seconds['first_token']:.1f} s · "
-        f"{usage['input_tokens']:,} tokens in, {usage['output_tokens']:,} out"
+        f"{told_tokens(usage['input_tokens'], usage['output_tokens'])}"
     )
 
 

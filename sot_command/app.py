@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import io
 import sys
+import traceback
 from importlib.metadata import version
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from sot_command import ask, compare, demo_command, doctor, evaluate, router, serve, serve_command
 from sot_command.interrupts import noted_interrupts
 from sot_command.notices import shown_notices
 from sot_command.problems import explain
+from sot_command.terminal import Console, say
+
+if TYPE_CHECKING:
+    from types import TracebackType
 
 app = typer.Typer(
     help="Skeleton-of-Thought: outline first, then write every point at the same time.",
@@ -62,6 +66,7 @@ def run() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+    sys.excepthook = _show_traceback
     command = typer.main.get_command(app)
     _show_flags_plainly(command)
     with noted_interrupts() as interrupts, shown_notices():
@@ -80,6 +85,11 @@ def run() -> None:
                 raise
             Console(stderr=True).print(f"Error: {message}", style="red", markup=False, highlight=False)
             sys.exit(1)
+
+
+def _show_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Nobody foresaw this error, and somebody else may have written its message."""
+    say("".join(traceback.format_exception(kind, error, trace)), end="", error=True)
 
 
 def _stopped() -> None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from skeleton_of_thought.asking import Asker
@@ -20,6 +18,7 @@ from sot_command.choices import ROUTERS, RouteChoice, chosen
 from sot_command.documents import ask_documents
 from sot_command.footer import footer
 from sot_command.live import LiveView
+from sot_command.terminal import Console, plain, say
 
 Model = Annotated[
     str, typer.Option("--model", "-m", help="local, hf:FOLDER_OR_HUB_ID, openai:NAME or anthropic:NAME.")
@@ -91,14 +90,13 @@ def ask(
     elif live:
         with LiveView(console) as view:
             result = asker.ask(question, decision=decision, watch=view.watch)
-        console.print(result.text, markup=False, highlight=False)
+        console.print(plain(result.text), markup=False, highlight=False)
         console.print(f"\n[dim]{escape(footer(result.to_dict(), client.name))}[/dim]", highlight=False)
     else:
         result = asker.ask(question, decision=decision, watch=_print_text)
-        print(f"\n\n{footer(result.to_dict(), client.name)}")
+        say(f"\n\n{footer(result.to_dict(), client.name)}")
 
 
 def _print_text(event: Event) -> None:
     if isinstance(event, AnswerText):
-        sys.stdout.write(event.text)
-        sys.stdout.flush()
+        say(event.text, end="")

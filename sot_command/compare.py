@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
 
 from skeleton_of_thought.asking import Asker, splitting_router
 from skeleton_of_thought.clients import open_client, warm_up
 from sot_command.ask import AsJson, BaseUrl, MaxPoints, Model, PromptsFile, Question
+from sot_command.terminal import Console, plain
 
 if TYPE_CHECKING:
     from skeleton_of_thought.answer import Answer
@@ -53,15 +53,15 @@ def _as_dict(question: str, model: str, direct: Answer, sot: Answer) -> dict[str
 def _print(console: Console, direct: Answer, sot: Answer) -> None:
     for title, result in (("Plain answer", direct), ("Skeleton-of-Thought", sot)):
         console.rule(title)
-        console.print(result.text, markup=False, highlight=False)
+        console.print(plain(result.text), markup=False, highlight=False)
     table = Table("", "plain", "skeleton-of-thought", box=None, pad_edge=False)
     table.add_row("seconds", f"{direct.seconds.total:.2f}", f"{sot.seconds.total:.2f}")
     table.add_row(
         "seconds to first text", f"{direct.seconds.first_token:.2f}", f"{sot.seconds.first_token:.2f}"
     )
     table.add_row("characters", str(len(direct.text)), str(len(sot.text)))
-    table.add_row("tokens in", str(direct.usage.input_tokens), str(sot.usage.input_tokens))
-    table.add_row("tokens out", str(direct.usage.output_tokens), str(sot.usage.output_tokens))
+    table.add_row("tokens in", *(_count(each.usage.input_tokens) for each in (direct, sot)))
+    table.add_row("tokens out", *(_count(each.usage.output_tokens) for each in (direct, sot)))
     console.rule()
     console.print(table)
     if sot.route == "direct":
@@ -71,3 +71,7 @@ def _print(console: Console, direct: Answer, sot: Answer) -> None:
         length = len(sot.text) / max(1, len(direct.text))
         said = f"Speed-up {speedup:.2f}x at {length:.2f} times the length (route: {sot.route}, {sot.reason})."
     console.print(said, markup=False, highlight=False)
+
+
+def _count(tokens: int | None) -> str:
+    return "unknown" if tokens is None else str(tokens)

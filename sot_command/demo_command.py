@@ -15,7 +15,9 @@ def demo(
     model: Model = "local",
     base_url: BaseUrl = None,
     max_points: MaxPoints = None,
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 7860,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")
+    ] = 7860,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
 ) -> None:
     """Serve a page that answers a question plainly and by Skeleton-of-Thought, side by side, until Ctrl+C."""

@@ -9,12 +9,12 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
 import typer
-from rich.console import Console
 
 from skeleton_of_thought.clients import open_client
 from skeleton_of_thought.engines import ENGINES, EngineProfile, engine_of
 from skeleton_of_thought.probing import Report, probe
 from sot_command.ask import AsJson, BaseUrl, Model
+from sot_command.terminal import Console, say
 
 if TYPE_CHECKING:
     from skeleton_of_thought.probing.report import Works
@@ -43,7 +43,7 @@ def doctor(*, model: Model = "local", base_url: BaseUrl = None, as_json: AsJson 
     if as_json:
         print(json.dumps({**report.to_dict(), "listed": listed_there, "chain": line}))
     else:
-        print("\n".join(describe(report, engine, listed_there=listed_there, line=line)))
+        say("\n".join(describe(report, engine, listed_there=listed_there, line=line)))
     if not report.reachable:
         raise typer.Exit(1)
 

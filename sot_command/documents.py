@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from rich.console import Console
-
 from skeleton_of_thought.errors import require
 from sot_command.choices import RouteChoice
 from sot_command.footer import footer
+from sot_command.terminal import Console, plain_name, say
 
 if TYPE_CHECKING:
     from llamaindex_sot.documents.progress import Progress
@@ -59,12 +57,11 @@ def ask_documents(
         print(json.dumps({**about, **response.metadata["sot"], **named}))
         return
     for text in response.response_gen:
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        say(text, end="")
     files = cited_files(response)
-    print("\n" + "".join(f"\n[{number}] {file}" for number, file in files.items()), end="")
-    print("" if files else f"\nWritten from: {', '.join(given_files(response))}")
-    print(f"\n{footer(response.metadata['sot'], model)}")
+    say("\n" + "".join(f"\n[{number}] {plain_name(file)}" for number, file in files.items()), end="")
+    say("" if files else f"\nWritten from: {', '.join(map(plain_name, given_files(response)))}")
+    say(f"\n{footer(response.metadata['sot'], model)}")
 
 
 class ProgressLine:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Annotated, Any, get_args
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -20,6 +19,7 @@ from skeleton_of_thought.clients import without_password
 from skeleton_of_thought.errors import ConfigurationError
 from skeleton_of_thought.evaluation.work import Work, in_threads
 from sot_command.ask import AsJson, BaseUrl, MaxPoints, Model
+from sot_command.terminal import Console, say
 
 
 class FormChoice(StrEnum):
@@ -292,7 +292,7 @@ def profile(
             ),
         )
     Console().print(table)
-    print(f"Tables: {folder.profile}")
+    say(f"Tables: {folder.profile}")
 
 
 @app.command()
@@ -352,7 +352,7 @@ def report(
     from skeleton_of_thought.evaluation.report import write_report
 
     for file in write_report(folder):
-        print(file)
+        say(file)
 
 
 def _workers(workers: int | None, ray: str | None, concurrency: int) -> int | None:

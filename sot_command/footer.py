@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from skeleton_of_thought.usage import told_tokens
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -17,13 +19,15 @@ _ENDS: Final = {
 
 
 def footer(sot: Mapping[str, Any], model: str) -> str:
-    """Route, points, tokens and seconds on one line; points that are not whole are named.
+    """Route, points, tokens and seconds on one line; an answer or a point that is not whole is named.
 
     Args:
         sot: What `--json` says of the answer.
         model: The model's name.
     """
     parts = [f"{sot['route']} ({sot['reason']})"]
+    if (end := _ENDS.get(sot.get("finish_reason") or "")) is not None:
+        parts.append(f"answer {end}")
     points = sot["points"]
     if points:
         done = sum(point["status"] == "ok" for point in points)
@@ -31,7 +35,7 @@ def footer(sot: Mapping[str, Any], model: str) -> str:
         parts += [told for point in points if (told := _not_whole(point))]
     usage, seconds = sot["usage"], sot["seconds"]
     parts += [
-        f"{usage['input_tokens']} tokens in, {usage['output_tokens']} out",
+        told_tokens(usage["input_tokens"], usage["output_tokens"], form="d"),
         f"{seconds['total']:.1f} s, first text after {seconds['first_token']:.1f} s",
         model,
     ]

@@ -32,7 +32,14 @@ class Interrupts:
 
 @contextmanager
 def noted_interrupts() -> Iterator[Interrupts]:
-    """Take note of Ctrl-C until the end of the block; a handler that somebody else has set stays."""
+    """Take note of Ctrl-C until the end of the block; a handler that somebody else has set stays.
+
+    Inside of such a block another one has the same notes.
+    """
+    outer = getattr(signal.getsignal(signal.SIGINT), "__self__", None)
+    if isinstance(outer, Interrupts):
+        yield outer
+        return
     interrupts = Interrupts()
     ours = (
         threading.current_thread() is threading.main_thread()

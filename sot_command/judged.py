@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from html import escape
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from skeleton_of_thought.errors import ConfigurationError
@@ -20,6 +20,7 @@ from skeleton_of_thought.evaluation.measures import measure_points
 from skeleton_of_thought.evaluation.quality import judge_results, reasons_of
 from skeleton_of_thought.evaluation.results import ModelFolder
 from skeleton_of_thought.evaluation.summary import ALL
+from sot_command.terminal import Console
 
 _PLAINLY: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}
 _SHOWN = 3
@@ -99,7 +100,7 @@ def judge_answers(
             **asdict(judge_results(judged)),
             "reasons": [asdict(one) for one in reasons_of(judged)],
         }
-        print(json.dumps(content, ensure_ascii=False))
+        print(json.dumps(content))
         return
     if judged:
         print_verdicts(judged, console)
@@ -179,10 +180,10 @@ _SAID = {"win": "won", "tie": "tied", "lose": "lost"}
 def _write_reasons(rows: Sequence[dict[str, Any]], file: Path) -> None:
     lines: list[str] = []
     for criterion, of_criterion in groupby(reasons_of(rows), key=lambda one: one.criterion):
-        lines += [f"## {criterion}", ""]
+        lines += [f"## {escape(criterion, quote=False)}", ""]
         for verdict, reasons in groupby(of_criterion, key=lambda one: one.verdict):
             lines += [f"### {_SAID[verdict]}", ""]
-            lines += [f"- {one.text} ({one.id}, {one.judge})" for one in reasons]
+            lines += [escape(f"- {one.text} ({one.id}, {one.judge})", quote=False) for one in reasons]
             lines.append("")
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text("\n".join(lines), encoding="utf-8")
+    file.write_text("\n".join(lines), encoding="utf-8", errors="replace")

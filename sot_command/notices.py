@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-import sys
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
+
+from sot_command.terminal import plain_name, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,24 +32,25 @@ class Notices(logging.Handler):
         watcher: The view, while there is one.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, level: int = logging.NOTSET) -> None:
+        super().__init__(level)
         self.watcher: Watcher | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
         """Show a record."""
         try:
-            line, pause = " ".join(record.getMessage().split()), getattr(record, "pause", None)
+            line, pause = plain_name(record.getMessage()), getattr(record, "pause", None)
             if self.watcher is not None and pause is not None:
                 self.watcher.pause(line, time.monotonic() + pause)
             else:
-                sys.stderr.write(f"{line}\n")
-                sys.stderr.flush()
+                say(line, error=True)
         except Exception:  # noqa: BLE001 - as every handler of logging: a line lost ends no answer
             self.handleError(record)
 
 
 NOTICES = Notices()
+OTHERS = Notices(logging.WARNING)
+"""Those of other packages, which Python would print as they are."""
 
 
 @contextmanager
@@ -60,9 +62,11 @@ def shown_notices() -> Iterator[None]:
         pauses.setLevel(logging.INFO)
     for name in _PACKAGES:
         logging.getLogger(name).addHandler(NOTICES)
+    last, logging.lastResort = logging.lastResort, OTHERS
     try:
         yield
     finally:
+        logging.lastResort = last
         for name in _PACKAGES:
             logging.getLogger(name).removeHandler(NOTICES)
         pauses.setLevel(before)

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from sot_command.ask import Question
+from sot_command.terminal import Console
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -137,7 +137,7 @@ def explain(
         }
         reason = {"reason": found.decision.reason, "bias": found.bias, "features": features}
         reason["plain_words"] = words
-        typer.echo(json.dumps(summary | reason, ensure_ascii=False))
+        typer.echo(json.dumps(summary | reason))
         return
     console = Console()
     console.print(

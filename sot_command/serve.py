@@ -10,7 +10,9 @@ import typer
 
 def serve_fake(
     *,
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8765,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")
+    ] = 8765,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     first_token: Annotated[float, typer.Option(help="Seconds from a request to its first token.")] = 0.3,
     per_token: Annotated[float, typer.Option(help="Seconds from token to token.")] = 0.02,

@@ -19,7 +19,7 @@ from llama_index.core.base.llms.types import (
 from llama_index.core.llms import LLM
 from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
 
-from llamaindex_sot.messages import as_openai
+from llamaindex_sot.messages import reported
 from skeleton_of_thought.request import Delta
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ class _Growing:
             else "length"
             if self._bill.truncated
             else "stop",
-            "usage": as_openai(self._bill.usage),
+            **reported(self._bill.usage),
         }
         return self._response("", raw)
 

@@ -9,13 +9,15 @@ from llama_index.core.bridge.pydantic import PrivateAttr
 
 from llamaindex_sot.llms.delta_llm import SMALLEST_WINDOW, DeltaLLM
 from llamaindex_sot.messages import readable
+from skeleton_of_thought.reported import ReportedPieces
 from skeleton_of_thought.request import Delta
-from skeleton_of_thought.usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
 
     from llama_index.core.base.llms.types import ChatMessage
+
+    from skeleton_of_thought.usage import Usage
 
 _CUT_OFF: Final = {"length", "max_tokens"}
 _FILTERED: Final = {"content_filter", "refusal", "safety", "recitation", "prohibited_content", "blocklist"}
@@ -66,11 +68,14 @@ class LangChainLLM(DeltaLLM):
         )
 
     def _deltas(self, messages: Sequence[ChatMessage], **options: Any) -> Iterator[Delta]:
-        return map(_delta, self._model.stream(_conversation(messages), **options))
+        reported = ReportedPieces()
+        for chunk in self._model.stream(_conversation(messages), **options):
+            yield _delta(chunk, reported.added(chunk))
 
     async def _adeltas(self, messages: Sequence[ChatMessage], **options: Any) -> AsyncIterator[Delta]:
+        reported = ReportedPieces()
         async for chunk in self._model.astream(_conversation(messages), **options):
-            yield _delta(chunk)
+            yield _delta(chunk, reported.added(chunk))
 
 
 def _conversation(messages: Sequence[ChatMessage]) -> list[tuple[str, str | list[dict[str, Any]]]]:
@@ -99,18 +104,11 @@ def _picture(block: ImageBlock) -> dict[str, Any]:
     return {"type": "image", "base64": data.decode() if isinstance(data, bytes) else data, "mime_type": kind}
 
 
-def _delta(chunk: Any) -> Delta:
-    usage: Any = chunk.usage_metadata or {}
-    details = usage.get("input_token_details") or {}
+def _delta(chunk: Any, usage: Usage) -> Delta:
     ends = [str(chunk.response_metadata.get(key)).lower() for key in ("finish_reason", "stop_reason")]
     return Delta(
         str(chunk.text),
-        Usage(
-            usage.get("input_tokens", 0),
-            usage.get("output_tokens", 0),
-            details.get("cache_read") or 0,
-            details.get("cache_creation") or 0,
-        ),
+        usage,
         truncated=any(reason in _CUT_OFF for reason in ends),
         filtered=any(reason in _FILTERED for reason in ends) or bool(chunk.additional_kwargs.get("refusal")),
     )

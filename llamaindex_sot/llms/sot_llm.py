@@ -24,12 +24,11 @@ from llamaindex_sot.answer_run import AnswerRun
 from llamaindex_sot.everyday import Everyday, classic, family
 from llamaindex_sot.llms.delta_llm import completion
 from llamaindex_sot.llms.purpose import question_in
-from llamaindex_sot.messages import as_openai, from_llamaindex
+from llamaindex_sot.messages import from_llamaindex, reported
 from skeleton_of_thought.errors import ConfigurationError
 from skeleton_of_thought.everyday import EverydayOptions, EverydayParameters, takes
 from skeleton_of_thought.messages import Message
 from skeleton_of_thought.prompts import get_prompts
-from skeleton_of_thought.usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -307,8 +306,7 @@ class _Writing:
         if isinstance(own, ChatResponse):
             kept = {**own.additional_kwargs, **sot}
             return own.model_copy(update={"delta": "", "additional_kwargs": kept})
-        usage = self._answer.usage
-        raw = {"usage": as_openai(usage)} if usage != Usage() else None
+        raw = reported(self._answer.usage) or None
         return ChatResponse(message=self._message(), delta="", raw=raw, additional_kwargs=sot)
 
     def _message(self) -> ChatMessage:

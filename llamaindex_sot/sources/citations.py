@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
 _TOKEN = re.compile(
-    r"[^\[`~]+|`+|~+|\[(?P<inside>\d[\d,; –-]{0,30})\](?=(?P<after>\(|\[\D|:)?)|\[",
+    r"[^\[`~]+|`+|~+|\[(?P<inside>\d[\d,; –-]{0,30})\](?=(?P<after>\(|\[\D|:|,\s{0,3}\[)?)|\[",
 )
-_UNDECIDED = re.compile(r"[ \t]?\[(?:\d[\d,; –-]{0,30}(?:\]\[?)?)?\Z|[ \t]\Z")
+_UNDECIDED = re.compile(r"[ \t]?\[(?:\d[\d,; –-]{0,30}(?:\](?:\[|,\s{0,3})?)?)?\Z|[ \t]\Z")
 _LONGEST_UNDECIDED = 40
 _INSIDE = re.compile(r"[1-9]\d{0,2}(?:\s*[,;–-]\s*[1-9]\d{0,2})*")
 _PART = re.compile(r"(\d+)(?:\s*[–-]\s*(\d+))?")
@@ -40,9 +40,9 @@ class CitationFilter:
 
     `[1, 4]` becomes `[1]` if only 4 was not given; a citation that vanishes takes the space before it along.
     Only what can be a citation is touched. Brackets stay as they are in code and in the text of a link; behind an
-    identifier (`items[10]`) or an operator (`x = [1, 4]`); with a 0 or a year in them, with numbers far beyond
-    the last chunk, with an interval that goes beyond it (`[1-9]`); and where a source or the question has the
-    same brackets.
+    identifier (`items[10]`) or an operator (`x = [1, 4]`); in a list of lists (`[[1, 4], [2, 5]]`); with a 0 or a
+    year in them, with numbers far beyond the last chunk, with an interval that goes beyond it (`[1-9]`); and where a
+    source or the question has the same brackets.
 
     Text is let through as soon as it is certain, so what was shown never has to be taken back, and the result does
     not depend on how the stream was cut. The work grows with the length of the text, whatever is in it.
@@ -143,6 +143,7 @@ class _CitationReader:
         self._last = "\n"  # the last character
         self._solid = ""  # the last one of this line that is no blank
         self._behind_citation = False
+        self._in_list = False  # of lists of numbers: [[1, 2], [3, 4]]
         self._run = ""  # backticks or tildes that may go on
         self._code = ""  # those that opened the code we are in
 
@@ -173,6 +174,8 @@ class _CitationReader:
                 self._run = (self._run + piece)[:_LONGEST_UNDECIDED]
             numbers = self._numbers(token) if token["inside"] else ()
             self._take(piece)
+            if token["inside"] is None and piece.strip(" \t\n,;"):
+                self._in_list = False
             self._behind_citation = bool(numbers)
             yield _Citation(piece, numbers) if numbers else piece
 
@@ -207,8 +210,11 @@ class _CitationReader:
             or (self._last == "]" and not self._behind_citation)
         ):
             return ()
-        if bracket["after"] and (bracket["after"] != ":" or not self._solid):
-            return ()  # the text of a link, or its address at the beginning of a line
+        after = bracket["after"] or ""
+        self._in_list = self._in_list or (self._last == "[" and after.startswith(","))
+        link = after[:1] in {"(", "["} or (after == ":" and not self._solid)
+        if self._in_list or link:  # the text of a link, or its address at the beginning of a line
+            return ()
         if not _INSIDE.fullmatch(bracket["inside"]):
             return ()
         numbers: list[int] = []

@@ -212,7 +212,7 @@ class Direct:
             written: Any = self._synthesizer.get_response(self.query, self._chunks, **self._kwargs)
             for text in written if isinstance(written, Generator) else [written]:
                 yield Delta(str(text))
-        yield Delta(usage=counted.usage)
+        yield Delta(usage=counted.usage, truncated=counted.truncated)
 
     async def asend(self, request: Request) -> AsyncIterator[Delta]:
         """Write the answer without blocking the event loop."""
@@ -227,4 +227,4 @@ class Direct:
                     yield Delta(str(text))
             else:
                 yield Delta(str(written))
-        yield Delta(usage=counted.usage)
+        yield Delta(usage=counted.usage, truncated=counted.truncated)

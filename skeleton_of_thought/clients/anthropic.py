@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from skeleton_of_thought.clients.connections import Connections
 from skeleton_of_thought.clients.keys import address_and_key
-from skeleton_of_thought.clients.reported import Reported
 from skeleton_of_thought.errors import require
 from skeleton_of_thought.prompts import PROMPTS, AnyPrompts
+from skeleton_of_thought.reported import Reported
 from skeleton_of_thought.request import Delta
-from skeleton_of_thought.usage import CHARACTERS_PER_TOKEN, Usage
+from skeleton_of_thought.usage import CHARACTERS_PER_TOKEN, Usage, counted
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
@@ -64,7 +64,7 @@ class AnthropicClient:
         reported = Reported()
         with self._messages.create(**self._sent(request)) as events:
             for event in events:
-                yield _delta(event, reported)
+                yield delta_of(event, reported)
 
     async def astream(self, request: Request) -> AsyncGenerator[Delta]:
         """The same with asyncio."""
@@ -74,7 +74,7 @@ class AnthropicClient:
             await sdk.messages.create(**self._sent(request)) as events,
         ):
             async for event in events:
-                yield _delta(event, reported)
+                yield delta_of(event, reported)
 
     def _sent(self, request: Request) -> dict[str, Any]:
         """The parameters of a request."""
@@ -107,16 +107,16 @@ def conversation(request: Request, *, prompt_cache: bool) -> list[dict[str, Any]
     return messages
 
 
-def _delta(event: Any, reported: Reported) -> Delta:
+def delta_of(event: Any, reported: Reported) -> Delta:
     """A piece of the answer."""
     if event.type == "message_start":
-        return Delta(usage=reported.grown_to(input_usage(event.message.usage)))
+        return Delta(usage=reported.grown_to(_usage(event.message.usage, output=0)))
     if event.type == "content_block_delta" and event.delta.type == "text_delta":
         return Delta(event.delta.text)
     if event.type == "message_delta":
         reason = event.delta.stop_reason
         return Delta(
-            usage=reported.output_grown_to(event.usage.output_tokens or 0),
+            usage=reported.grown_to(_usage(event.usage, output=getattr(event.usage, "output_tokens", None))),
             truncated=reason == "max_tokens",
             finish_reason=reason,
             filtered=reason == "refusal",
@@ -124,15 +124,14 @@ def _delta(event: Any, reported: Reported) -> Delta:
     return Delta()
 
 
-def input_usage(usage: Any) -> Usage:
-    """What a request's start reports; Anthropic counts cached tokens beside the others, and writes by lifetime too."""
-    read, written = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0
+def _usage(usage: Any, *, output: Any) -> Usage:
+    """Tokens so far; Anthropic counts cached tokens beside the others, and writes by lifetime too."""
+    fresh, read, written = (
+        counted(getattr(usage, name, None))
+        for name in ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+    )
     if not written:
         by_lifetime = getattr(usage, "cache_creation", None)
         names = ("ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens")
-        written = sum(getattr(by_lifetime, name, None) or 0 for name in names)
-    return Usage(
-        input_tokens=(usage.input_tokens or 0) + read + written,
-        cache_read_tokens=read,
-        cache_write_tokens=written,
-    )
+        written = sum(counted(getattr(by_lifetime, name, None)) for name in names)
+    return Usage(fresh + read + written, counted(output), read, written)

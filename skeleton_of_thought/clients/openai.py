@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from skeleton_of_thought.clients.connections import Connections
 from skeleton_of_thought.clients.keys import address_and_key
-from skeleton_of_thought.clients.reported import Reported
 from skeleton_of_thought.errors import require
 from skeleton_of_thought.prompts import PROMPTS, AnyPrompts
+from skeleton_of_thought.reported import Reported
 from skeleton_of_thought.request import Delta
-from skeleton_of_thought.usage import CHARACTERS_PER_TOKEN, Usage
+from skeleton_of_thought.usage import CHARACTERS_PER_TOKEN, Usage, counted
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator, Mapping
@@ -104,12 +104,14 @@ def cache_key(request: Request) -> dict[str, str]:
 
 def _delta(chunk: Any, reported: Reported) -> Delta:
     """A piece of the answer."""
-    choice = chunk.choices[0] if chunk.choices else None
-    said = choice.delta if choice is not None else None
-    reason = choice.finish_reason if choice is not None else None
+    choice = next(
+        iter(getattr(chunk, "choices", None) or ()), None
+    )  # the SDK checks nothing that a server sends
+    said = getattr(choice, "delta", None)
+    reason = getattr(choice, "finish_reason", None)
     return Delta(
-        text=_text(said.content) if said is not None else "",
-        usage=reported.grown_to(_usage(chunk.usage)) if chunk.usage else Usage(),
+        text=_text(getattr(said, "content", None)),
+        usage=reported.grown_to(_usage(getattr(chunk, "usage", None))),
         truncated=reason == "length",
         finish_reason=reason,
         filtered=reason == "content_filter" or bool(getattr(said, "refusal", None)),
@@ -128,7 +130,7 @@ def _text(content: Any) -> str:
 
 
 def _usage(usage: Any) -> Usage:
-    """Tokens as reported; what a server leaves out or calls null counts nothing."""
+    """Tokens as reported; what a server leaves out, or what is no number, is 0 and adds nothing."""
     details = getattr(usage, "prompt_tokens_details", None)
-    cached = getattr(details, "cached_tokens", None) or 0
-    return Usage(usage.prompt_tokens or 0, usage.completion_tokens or 0, cached)
+    named = ((usage, "prompt_tokens"), (usage, "completion_tokens"), (details, "cached_tokens"))
+    return Usage(*(counted(getattr(told, name, None)) for told, name in named))

@@ -61,6 +61,7 @@ async def astream(
                 _cancel_closed(tasks, requests)
             for seen in (*requests.direct(), *run.events()):
                 yield seen
+        requests.bill(inbox.get_nowait() for _ in range(inbox.qsize()))
     finally:
         requests.close()
         for task in tasks:
@@ -91,10 +92,10 @@ async def _awork(
             inbox.put_nowait((request, "begun"))
             async with contextlib.aclosing(_aclosable(send(request))) as deltas:
                 async for delta in deltas:
-                    if not requests.is_open(request):
-                        return
                     turn.add(delta.usage)
                     inbox.put_nowait((request, delta))
+                    if not requests.is_open(request):
+                        return
         inbox.put_nowait((request, None))
     except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - cancelled by us, or inside `send`
         inbox.put_nowait((request, error))

@@ -10,7 +10,7 @@ from skeleton_of_thought.request import Delta
 from skeleton_of_thought.usage import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from skeleton_of_thought.method import SkeletonOfThought
     from skeleton_of_thought.request import Request
@@ -34,6 +34,7 @@ class OpenRequests:
         self._open: dict[str, Request] = {}
         self._places = max_concurrency
         self._usage: dict[str, Usage | None] = {}  # None until the request had its turn
+        self._given_up: list[tuple[Request, Usage | None]] = []
         self._seen: dict[str, set[str]] = {}  # what the pieces of a request's answer said besides their text
         self._reasons: dict[str, str | None] = {}
         self._dropped = False
@@ -49,13 +50,18 @@ class OpenRequests:
         return self._open.get(request.id) is request
 
     def close(self) -> None:
-        """Nobody waits for anything any more."""
+        """Nobody waits for anything any more; what was given up is billed, with all that is known of it."""
         self._waiting.clear()
         self._open.clear()
+        given_up, self._given_up = self._given_up, []
+        for request, usage in given_up:
+            if usage is not None:
+                self._run.cancelled(request, usage)
 
     def take(self, request: Request, news: News) -> list[Request]:
-        """Tell the run; returns the requests to open now."""
+        """Tell the run; returns the requests to open now. Of what was given up only the tokens count."""
         if not self.is_open(request):
+            self.bill([(request, news)])
             return []
         if news == "begun":
             self._usage[request.id] = Usage()
@@ -65,6 +71,14 @@ class OpenRequests:
         if isinstance(news, Delta):
             return self._to_open(self._more(request, news))
         return self._to_open(self._ended(request, news))
+
+    def bill(self, unread: Iterable[tuple[Request, News]]) -> None:
+        """Count the tokens in news of what was given up: a loser's reply that nobody reads costs all the same."""
+        for request, news in unread:
+            for place, (each, usage) in enumerate(self._given_up):
+                if each is request and (news == "begun" or isinstance(news, Delta)):
+                    added = news.usage if isinstance(news, Delta) else Usage()
+                    self._given_up[place] = each, (usage or Usage()) + added
 
     def _more(self, request: Request, delta: Delta) -> Sequence[Request]:
         if request.stage == "route":
@@ -165,8 +179,7 @@ class OpenRequests:
             if request.id in self._open:
                 self._leave(self._open[request.id])
                 self._dropped = True
-                if (usage := self._usage.pop(request.id)) is not None:
-                    self._run.cancelled(request, usage)
+                self._given_up.append((request, self._usage.pop(request.id)))
             else:
                 self._withdraw(request.id)
         if any(request.stage == "direct" for request in released):

@@ -95,6 +95,7 @@ def stream(
                 start(requests.take(request, news))
             yield from requests.direct()
             yield from run.events()
+        requests.bill(inbox.get_nowait() for _ in range(inbox.qsize()))
     finally:
         requests.close()
 
@@ -115,10 +116,10 @@ def _work(
             inbox.put((request, "begun"))
             with contextlib.closing(_closable(send(request))) as deltas:
                 for delta in deltas:
-                    if not requests.is_open(request):
-                        return
                     turn.add(delta.usage)
                     inbox.put((request, delta))
+                    if not requests.is_open(request):
+                        return
         inbox.put((request, None))
     except BaseException as error:  # noqa: BLE001 - whatever ends the thread must end the wait for it
         inbox.put((request, error))

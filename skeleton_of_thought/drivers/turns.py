@@ -32,9 +32,9 @@ class Turn:
         self._usage = Usage()
 
     def add(self, usage: Usage) -> None:
-        """The provider reported these tokens; a request without a report keeps its estimate."""
+        """The provider reported these tokens more; a request without a report keeps its estimate."""
         self._usage += usage
-        if self._usage.total_tokens:
+        if usage != Usage() and self._usage.total_tokens:
             for slot in self._slots:
                 slot.settle(self._usage)
 

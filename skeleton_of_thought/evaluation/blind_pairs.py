@@ -78,7 +78,9 @@ def export_pairs(
         letters = (way, against) if first else (against, way)
         shown = [row["ways"][letter]["text"] for letter in letters]
         (folder / f"{name}.md").write_text(
-            _PAIR.format(request=row["request"], first=shown[0], second=shown[1]), encoding="utf-8"
+            _PAIR.format(request=row["request"], first=shown[0], second=shown[1]),
+            encoding="utf-8",
+            errors="replace",
         )
         pairs[name] = {
             "id": row["id"],

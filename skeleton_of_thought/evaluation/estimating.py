@@ -17,6 +17,7 @@ from statistics import fmean, median
 from typing import TYPE_CHECKING, Any, Final
 
 from skeleton_of_thought.errors import ConfigurationError
+from skeleton_of_thought.usage import all_told
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -189,15 +190,23 @@ class Lengths:
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Lengths:
-        """The tokens a row of a speed run reports."""
+        """The tokens a row of a speed run reports.
+
+        Raises:
+            ConfigurationError: They are not known.
+        """
         plain, sot = row["ways"]["direct"]["bill"]["stages"]["direct"], row["ways"]["sot"]["bill"]
         return cls(
             _tokens(plain), _tokens(sot["stages"]["skeleton"]), tuple(_tokens(line) for line in sot["points"])
         )
 
 
-def _tokens(line: Mapping[str, int]) -> tuple[int, int, int]:
-    return line["input_tokens"], line["cache_read_tokens"], line["output_tokens"]
+def _tokens(line: Mapping[str, int | None]) -> tuple[int, int, int]:
+    counts = [line[name] for name in ("input_tokens", "cache_read_tokens", "output_tokens")]
+    if not all_told(counts):
+        raise ConfigurationError("The server did not tell its tokens; an estimate needs them.")
+    prompt, cached, answer = counts
+    return prompt, cached, answer
 
 
 def estimate_plain(tables: LatencyTables, lengths: Lengths, *, use_memory: bool = False) -> float:
@@ -288,8 +297,8 @@ def compare_estimates(rows: Iterable[Mapping[str, Any]], tables: LatencyTables) 
     for row in rows:
         if row["faults"] or not row["ways"]["sot"]["points"]:
             continue
-        lengths = Lengths.of(row)
         try:
+            lengths = Lengths.of(row)
             estimate = Estimate(
                 row["id"],
                 estimate_plain(tables, lengths, use_memory=True),

@@ -182,8 +182,8 @@ def told_by_criterion(
     }
 
 
-def _ask(client: Client, messages: tuple[Message, ...], turns: Turns) -> tuple[str, int]:
-    """A plain answer, with the retries of a run."""
+def _ask(client: Client, messages: tuple[Message, ...], turns: Turns) -> tuple[str, int | None]:
+    """A plain answer, with the retries of a run, and its tokens where they are known."""
     run = SkeletonOfThought(messages, decision=_JUDGED)
     for _ in stream(run, client.stream, turns=turns):
         pass

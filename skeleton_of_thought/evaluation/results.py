@@ -57,7 +57,7 @@ class ResultLines:
             whole = _end_of_last_line(file, end)
             if whole != end:
                 file.truncate(whole)
-            file.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
+            file.write(json.dumps(row, ensure_ascii=False).encode(errors="replace") + b"\n")
 
     def _keys(self) -> Iterator[tuple[int, str]]:
         for number, row in self._rows():
@@ -152,7 +152,9 @@ def write_json(file: Path, content: Mapping[str, Any]) -> None:
     """Replace a file at once: whoever is killed meanwhile leaves the old one."""
     file.parent.mkdir(parents=True, exist_ok=True)
     new = file.with_suffix(".new")
-    new.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    new.write_text(
+        json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8", errors="replace"
+    )
     new.replace(file)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from skeleton_of_thought.errors import ConfigurationError, require
@@ -27,7 +27,8 @@ def on_ray(
         tasks: Drawn when a worker is free.
         workers: How many.
         address: Of a running cluster, whose machines have this package installed; None uses the cluster of
-            `RAY_ADDRESS`, or starts a local one and stops it at the end.
+            `RAY_ADDRESS`, or starts a local one and stops it at the end. That one listens on 127.0.0.1 only, unless
+            the variable RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER is set to 1.
 
     Raises:
         MissingExtraError: Ray is not installed.
@@ -77,14 +78,14 @@ def _cluster(ray: Any, workers: int, address: str | None) -> Iterator[None]:
     local = address is None and "RAY_ADDRESS" not in os.environ
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # what Ray's next version does anyway
     try:
-        ray.init(
-            address=address,
-            num_cpus=workers if local else None,
-            include_dashboard=False if local else None,
-            _node_ip_address="127.0.0.1" if local else None,  # else Ray listens on every interface
-            log_to_driver=False,
-            logging_level="ERROR",
-        )
+        with _on_loopback() if local else nullcontext():
+            ray.init(
+                address=address,
+                num_cpus=workers if local else None,
+                include_dashboard=False if local else None,
+                log_to_driver=False,
+                logging_level="ERROR",
+            )
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise ConfigurationError(
             f"No Ray cluster answers at {address or 'this machine'}: {error}. Start one with `ray start --head`, or "
@@ -94,3 +95,20 @@ def _cluster(ray: Any, workers: int, address: str | None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _on_loopback() -> Iterator[None]:
+    """Start Ray as it starts by itself on macOS and Windows: reachable from this machine only.
+
+    On Linux it takes the machine's own address even where 127.0.0.1 is passed as this node's, and then listens on
+    every interface; anybody who reaches its ports can run code. Its switch for that is a constant, which an
+    environment variable sets for who wants it otherwise.
+    """
+    constants: Any = require("ray._private.ray_constants", extra="ray", needed_for="--workers")
+    before = constants.ENABLE_RAY_CLUSTER
+    constants.ENABLE_RAY_CLUSTER = before and constants.ENABLE_RAY_CLUSTERS_ENV_VAR in os.environ
+    try:
+        yield
+    finally:
+        constants.ENABLE_RAY_CLUSTER = before

@@ -40,7 +40,7 @@ class Category:
         balance: Mean length of a point over the longest one's, mean.
         input_ratio: Prompt tokens with a skeleton to plain ones, of all questions.
         output_ratio: The same for the answers.
-        cost: Money per question and way, mean; None without prices.
+        cost: Money per question and way, mean of those where every way's is known; None without any.
         memory: Peak memory per way in bytes, the largest.
         stages: Seconds of each stage with a skeleton, mean.
         seconds: Seconds per way, mean.
@@ -185,6 +185,7 @@ def _category(name: str, group: list[dict[str, Any]]) -> Category:
     ]
     with_points = [row for row in group if row["parsed"]]
     ways = ("direct", "sot", "routed")
+    known_costs = [row["cost"] for row in group if None not in row["cost"].values()]
     return Category(
         name=name,
         questions=len(group),
@@ -198,9 +199,7 @@ def _category(name: str, group: list[dict[str, Any]]) -> Category:
         balance=_mean([row["balance"] for row in with_points if row["balance"] is not None]),
         input_ratio=_ratio(group, "input", "sot", "direct"),
         output_ratio=_ratio(group, "output", "sot", "direct"),
-        cost={
-            way: _mean([row["cost"][way] for row in group if row["cost"][way] is not None]) for way in ways
-        },
+        cost={way: _mean([costs[way] for costs in known_costs]) for way in ways},
         memory={way: max((row["memory"][way] or 0 for row in group), default=0) or None for way in ways},
         stages={stage: _mean([row["stages"][stage] for row in with_points]) or 0.0 for stage in _STAGES},
         seconds={way: _mean([row["seconds"][way] for row in group]) or 0.0 for way in ways},
@@ -217,5 +216,8 @@ def _mean(values: list[float]) -> float | None:
 
 
 def _ratio(group: list[dict[str, Any]], figure: str, above: str, below: str) -> float | None:
-    whole = sum(row[figure][below] for row in group)
-    return sum(row[figure][above] for row in group) / whole if whole else None
+    """How many times as much one way took, of the questions where both are known."""
+    pairs = [(row[figure][above], row[figure][below]) for row in group]
+    known = [pair for pair in pairs if None not in pair]
+    whole = sum(other for _, other in known)
+    return sum(one for one, _ in known) / whole if whole else None

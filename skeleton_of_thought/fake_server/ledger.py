@@ -182,7 +182,7 @@ class Ledger:
             refused: Count refused requests too: they are what a client tried.
         """
         chosen = [entry for entry in self.entries if refused or entry.outcome != "refused"]
-        weights = [entry.usage.total_tokens if tokens else 1 for entry in chosen]
+        weights = [(entry.usage.total_tokens or 0) if tokens else 1 for entry in chosen]
         most = inside = first = 0
         for place, entry in enumerate(chosen):
             inside += weights[place]

@@ -26,9 +26,10 @@ class Slot:
         self.refused = False
 
     def settle(self, usage: Usage) -> None:
-        """Replace the estimate by the usage the provider reported."""
-        cached = 0 if self._count_cached else usage.cache_read_tokens
-        self._count(usage.total_tokens - cached)
+        """Replace the estimate by the usage the provider reported; where it did not, the estimate stays."""
+        if usage.total_tokens is not None:
+            cached = 0 if self._count_cached else usage.cache_read_tokens or 0
+            self._count(usage.total_tokens - cached)
 
     def rate_limited(self, retry_after: float | None = None, error: BaseException | None = None) -> None:
         """The provider refused the request: everybody pauses, and its tokens do not count.

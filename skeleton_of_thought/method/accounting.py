@@ -22,7 +22,7 @@ class Accounting:
         self._messages = messages
         self._route = BillLine(usage=route)
         self._lines: dict[str, BillLine] = {}
-        self._plain_prompt = 0
+        self._plain_prompt: int | None = 0
         self.usage = route
 
     def add(self, request: Request, usage: Usage, parts: Sequence[Usage] = ()) -> None:
@@ -30,7 +30,7 @@ class Accounting:
 
         Args:
             request: The request.
-            usage: The tokens it reported.
+            usage: The tokens it reported; None in it are not known.
             parts: The same, divided among its points, if it has any; the call itself is the first one's.
         """
         self.usage += usage
@@ -41,9 +41,10 @@ class Accounting:
                 self._lines[line] = before + BillLine(usage=part)
             else:
                 self._lines[line] = before.again(part, hedge=is_hedge(request.id), attempt=request.attempt)
-        if request.stage in {"skeleton", "opening"} and usage.input_tokens:
-            added = _characters(request.messages) - _characters(self._messages)
-            self._plain_prompt = max(0, usage.input_tokens - added // CHARACTERS_PER_TOKEN)
+        if request.stage in {"skeleton", "opening"} and usage != Usage():
+            added = (_characters(request.messages) - _characters(self._messages)) // CHARACTERS_PER_TOKEN
+            whole = usage.input_tokens
+            self._plain_prompt = None if whole is None else max(0, whole - added)
 
     def add_route(self, usage: Usage) -> None:
         """The router has decided, and used these tokens."""

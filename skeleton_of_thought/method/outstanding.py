@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from skeleton_of_thought.messages import well_formed
 from skeleton_of_thought.provider_errors import is_refusal, may_pass
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class Outstanding:
     def __init__(self) -> None:
         self.requests: dict[str, Request] = {}
         self.received: dict[str, list[str]] = {}
+        self._halves: dict[str, str] = {}
         self._abandoned: list[Request] = []
         self._refusals: Counter[str] = Counter()
 
@@ -38,8 +40,26 @@ class Outstanding:
         self.received[request.id] = []
         return request
 
+    def grew(self, request_id: str, delta: str) -> str:
+        """A piece of an answer came; returns what can be read of it, for a piece may end within a character."""
+        text = self._halves.pop(request_id, "") + delta
+        if "\ud800" <= text[-1:] <= "\udbff":
+            self._halves[request_id], text = text[-1], text[:-1]
+        text = well_formed(text)
+        self.received[request_id].append(text)
+        return text
+
+    def rest(self, request_id: str, whole: str | None) -> str:
+        """What of a complete answer has not been received yet: the end of the whole text, if there is one."""
+        half = well_formed(self._halves.pop(request_id, ""))
+        rest = half if whole is None else well_formed(whole)[len("".join(self.received[request_id])) :]
+        if rest:
+            self.received[request_id].append(rest)
+        return rest
+
     def take(self, request_id: str) -> tuple[Request, list[str]]:
         """A request has ended: it, and the pieces of its answer."""
+        self._halves.pop(request_id, None)
         return self.requests.pop(request_id), self.received.pop(request_id)
 
     def put_off(self, request: Request, error: BaseException) -> Request | None:

@@ -44,6 +44,7 @@ class PointRun:
         self.point = point
         self.outcome: PointResult | None = None
         self.finish_reason: str | None = None
+        self.left_out = False  # by the caller's function
         self._format = answer_format
         self._origin = origin
         self._started = self._ended = started
@@ -192,7 +193,8 @@ class PointRun:
         """What the answer still needs: a note if the point failed, all of it if a function renders it."""
         if callable(self._format):
             rendered = self._rendered(self._format, result)
-            return SEPARATOR + rendered if rendered else ""
+            self.left_out = not rendered.strip()
+            return "" if self.left_out else SEPARATOR + rendered
         if result.status == "ok":
             return _CUT if result.finish_reason in _CUT_OFF and self.text[-1:] not in _SENTENCE_ENDS else ""
         return f" {_FAILED}" if self.has_text else self.open() + _FAILED
@@ -213,9 +215,14 @@ class PointRun:
             if isinstance(rendered, str):  # "" leaves the point out, as the caller wants
                 return rendered
             problem = f"it returned {rendered!r}; it must return text"
-        note = "" if result.status == "ok" else _FAILED
         _LOG.warning("answer_format failed for point %d, which is shown plain: %s", result.index, problem)
-        return head("numbered", result.index, result.title) + " ".join(filter(None, (result.text, note)))
+        return shown_plain(result)
+
+
+def shown_plain(result: PointResult) -> str:
+    """A point as it is shown where the caller's function does not render it."""
+    note = "" if result.status == "ok" else _FAILED
+    return head("numbered", result.index, result.title) + " ".join(filter(None, (result.text, note)))
 
 
 def begin(points: Sequence[PointRun], request: Request | None, *, now: float) -> None:
@@ -291,8 +298,10 @@ class PointGroup:
         return rest
 
 
-def _divide(amount: int, weights: Sequence[int]) -> list[int]:
-    """An amount in whole parts of these weights, none of it lost."""
+def _divide(amount: int | None, weights: Sequence[int]) -> Sequence[int | None]:
+    """An amount in whole parts of these weights, none of it lost; of an unknown one no part is known."""
+    if amount is None:
+        return [None] * len(weights)
     whole, done, given = sum(weights), 0, 0
     parts = []
     for weight in weights:

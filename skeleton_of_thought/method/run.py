@@ -11,13 +11,14 @@ is still being written, and a point that follows others waits for their texts.
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from skeleton_of_thought.answer import Answer, PointResult
+from skeleton_of_thought.answer import SEPARATOR, Answer, PointResult
 from skeleton_of_thought.errors import (
     BrokenOffError,
     DeadlineError,
@@ -40,7 +41,7 @@ from skeleton_of_thought.method.accounting import Accounting
 from skeleton_of_thought.method.answer_stream import AnswerStream
 from skeleton_of_thought.method.outstanding import Outstanding
 from skeleton_of_thought.method.plan import MIN_POINTS, Outline
-from skeleton_of_thought.method.point import Piece, PointGroup, PointRun, begin
+from skeleton_of_thought.method.point import Piece, PointGroup, PointRun, begin, shown_plain
 from skeleton_of_thought.method.race import Race
 from skeleton_of_thought.method.request_builder import RequestBuilder, check_question
 from skeleton_of_thought.method.stopwatch import Stopwatch
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from skeleton_of_thought.request import Request, Stage
     from skeleton_of_thought.skeleton import Point, Skeleton
 
+_LOG = logging.getLogger(__name__)
 _NO_ROUTER = Decision("sot", 1.0, "no router")
 
 
@@ -128,6 +130,7 @@ class SkeletonOfThought:
         self._stream = AnswerStream(clock)
         self._late: DeadlineError | None = None
         self._error: BaseException | None = None
+        self._finish_reason: str | None = None
 
     # What a driver calls.
 
@@ -159,7 +162,7 @@ class SkeletonOfThought:
     def text(self, request_id: str, delta: str) -> Sequence[Request]:
         """A request's answer grew by `delta`; returns requests this releases."""
         request = self._outstanding.requests[request_id]
-        self._outstanding.received[request_id].append(delta)
+        delta = self._outstanding.grew(request_id, delta)
         if not delta:
             return ()
         return tuple(self._now_or_decided(request, partial(self._grew, request, delta)))
@@ -180,16 +183,14 @@ class SkeletonOfThought:
         Args:
             request_id: Whose answer it is.
             text: The whole answer, or None if all of it was handed to `text` already.
-            usage: Its tokens.
+            usage: The tokens its provider told; those it did not tell are unknown, and not 0.
             truncated: Whether the model was stopped by its length limit.
             filtered: Whether the provider stopped it for its content policy: a point has then failed.
             other_content: Whether it has content that is not text, such as a tool call: it is then not empty.
             finish_reason: Why it ended, in the provider's word; a point that ends without one has failed, if its
                 model gave reasons before.
         """
-        received = self._outstanding.received[request_id]
-        if text is not None and (rest := text[len("".join(received)) :]):
-            received.append(rest)
+        if rest := self._outstanding.rest(request_id, text):
             request = self._outstanding.requests[request_id]
             released = self._now_or_decided(request, partial(self._grew, request, rest, whole=True))
         else:
@@ -328,15 +329,19 @@ class SkeletonOfThought:
         received = "".join(pieces)
         streamed = len(pieces) > 1  # a whole answer has no end to miss
         broken = streamed and self._builder.breaks_off(request, finish_reason)
+        usage = usage if broken else usage.of_answered(wrote=bool(received))
+        finish_reason = finish_reason or ("length" if truncated else None)
         if request.stage == "point":
             if filtered or (broken and received):
                 error = FilteredError() if filtered else BrokenOffError()
                 return self._ended_badly(request, pieces, error, usage, finish_reason=finish_reason)
-            return self._points_done(request, usage, finish_reason or ("length" if truncated else None))
+            return self._points_done(request, usage, finish_reason)
         something = received or truncated or filtered or other_content
         if not something and request.stage in {"direct", "opening"}:
             return self._ended_badly(request, pieces, EmptyAnswerError(), usage)
         self._spend(request, usage)
+        if request.stage in {"direct", "opening"}:
+            self._finish_reason = finish_reason
         if request.stage == "direct":
             if self._race is None:
                 return ()
@@ -670,11 +675,20 @@ class SkeletonOfThought:
         return (*self._release(most), *self._nothing_left())
 
     def _nothing_left(self) -> Sequence[Request]:
-        """A direct answer instead, where every point was left out."""
-        skipped = all(run.outcome is not None and run.outcome.status == "skipped" for run in self._points)
-        if not (skipped and self._outline.is_complete):
+        """A direct answer instead, where every point failed; and their texts plain, where all were rendered away."""
+        outcomes = [run.outcome for run in self._points if run.outcome is not None]
+        if len(outcomes) < len(self._points) or not self._outline.is_complete:
             return ()
-        return self._answer_directly("every point failed")
+        kept = [outcome for outcome in outcomes if outcome.status != "skipped"]
+        if not kept:
+            return self._answer_directly("every point failed")
+        if all(run.left_out for run in self._points if run.outcome in kept):
+            _LOG.warning(
+                "answer_format returned no text for any of the %d points; they are shown plain.", len(kept)
+            )
+            for outcome in kept:
+                self._stream.show(SEPARATOR + shown_plain(outcome))
+        return ()
 
     # The route, and the bill.
 
@@ -757,4 +771,5 @@ class SkeletonOfThought:
             bill=self._accounting.bill(len(self._points), direct=self._route == "direct"),
             opening=self._opening.opening.strip() if self._route == "sot" else "",
             plan_notes=self._outline.notes,
+            finish_reason=self._finish_reason if self._route == "direct" else None,
         )

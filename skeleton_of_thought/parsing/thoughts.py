@@ -28,13 +28,13 @@ _WRAPPERS = r"(?:answer|final[_-]?answer|final|output|response|solution|skeleton
 _CHANNEL = r"<\|channel\|>(?P<channel>[^<\n]{0,60})(?:<\|constrain\|>\w{1,20})?<\|message\|>"
 _CLOSE = (
     rf"(?P<close></{_NAMES}>|\[/THINK\]|◁/think▷|<\|end_of_thought\|>|<\|END_THINKING\|>|<\|inner_suffix\|>"
-    r"|<\|/think(?:ing)?\|>|<channel\|>)"
+    r"|<\|/think(?:ing)?\|>|<channel\|>|<unused95>)"
 )
 _WRAP = rf"(?P<wrap><(?P<wrapper>{_WRAPPERS})>|<\|begin_of_solution\|>|<\|START_RESPONSE\|>|<\|im_start\|>answer\b)"
 _MARK = re.compile(
     r"(?P<fence>`{3,100}|~{3,100})(?P<info>[^\n`]{0,30}(?=\n))?|(?P<code>`{1,2})|(?:"
     rf"(?P<open><{_NAMES}(?:\s[^<>\n]{{0,60}})?>|<details type=\"reasoning\"[^<>\n]{{0,60}}>|\[THINK\]|◁think▷"
-    r"|<\|begin_of_thought\|>|<\|START_THINKING\|>|<\|inner_prefix\|>|<\|think(?:ing)?\|>|<\|channel>thought"
+    r"|<\|begin_of_thought\|>|<\|START_THINKING\|>|<\|inner_prefix\|>|<\|think(?:ing)?\|>|<\|channel>thought|<unused94>(?:thought\b)?"
     r"|<\|im_start\|>think\b)"
     rf"|{_CLOSE}|{_CHANNEL}|{_WRAP}"
     rf"|(?P<unwrap></(?:{_WRAPPERS})>|<\|end_of_solution\|>|<\|END_RESPONSE\|>)"

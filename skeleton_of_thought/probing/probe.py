@@ -151,8 +151,8 @@ def _send(client: Client, request: Request, started: float | None = None, **fiel
             if seen.first is None:
                 seen.first = time.perf_counter() - started
         seen.text += delta.text
-        seen.tokens += delta.usage.output_tokens
-        seen.cached += delta.usage.cache_read_tokens
+        seen.tokens += delta.usage.output_tokens or 0
+        seen.cached += delta.usage.cache_read_tokens or 0
     seen.ended = time.perf_counter() - started
     seen.tokens = seen.tokens or pieces
     return seen

@@ -91,6 +91,7 @@ class LinearModel:
             "bias": round(self.bias, 4),
             "weights": {name: round(weight, 4) for name, weight in sorted(self.weights.items())},
         }
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(content, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
 
     @classmethod

@@ -66,7 +66,7 @@ class ModelReply(Protocol):
 
     @property
     def usage(self) -> Usage:
-        """What it cost."""
+        """What it cost; nothing if its provider does not tell."""
         ...
 
 
@@ -141,15 +141,13 @@ class PromptingRouter:
         return [Message("user", self._prompt.replace("{question}", text))]
 
     def _decide(self, reply: ModelReply, started: float) -> Decision:
-        seconds = time.perf_counter() - started
+        seconds, usage = time.perf_counter() - started, reply.usage.of_answered()
         letter = parse_letter(reply.text)
         if letter is None:
             said = " ".join(reply.text.split())[:40]
-            return Decision(
-                self._default, 0.5, f"the model named none of A, B, C: {said!r}", seconds, reply.usage
-            )
+            return Decision(self._default, 0.5, f"the model named none of A, B, C: {said!r}", seconds, usage)
         route: Route = "sot" if letter == "A" else "direct"
-        return Decision(route, self._trust, f"the model says: {_MEANINGS[letter]}", seconds, reply.usage)
+        return Decision(route, self._trust, f"the model says: {_MEANINGS[letter]}", seconds, usage)
 
 
 def parse_letter(text: str) -> str | None:

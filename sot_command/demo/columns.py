@@ -6,6 +6,8 @@ import json
 from html import escape
 from typing import TYPE_CHECKING
 
+from skeleton_of_thought.usage import told_tokens
+
 if TYPE_CHECKING:
     from sot_command.choices import RouteChoice
     from sot_command.demo.lanes import Lane, SideBySide
@@ -117,7 +119,7 @@ def _facts(lane: Lane) -> str:
     seconds, usage = lane.answer.seconds, lane.answer.usage
     told = json.dumps(lane.answer.to_dict(), indent=1)
     return (
-        f'<p class="facts">First text after {seconds.first_token:.1f} s · {usage.input_tokens:,} tokens in, '
-        f"{usage.output_tokens:,} out · {len(lane.answer.text):,} characters</p>"
+        f'<p class="facts">First text after {seconds.first_token:.1f} s · '
+        f"{told_tokens(usage.input_tokens, usage.output_tokens)} · {len(lane.answer.text):,} characters</p>"
         f'<details><summary class="facts">Metadata</summary><pre>{text(told)}</pre></details>'
     )

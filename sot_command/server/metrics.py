@@ -52,10 +52,11 @@ class Metrics:
         self._requests[route, outcome] += 1
 
     def answered(self, answer: Answer) -> None:
-        """An answer is complete."""
-        self._tokens["input"] += answer.usage.input_tokens
-        self._tokens["output"] += answer.usage.output_tokens
-        self._tokens["cached"] += answer.usage.cache_read_tokens
+        """An answer is complete; tokens its upstream did not tell are not counted."""
+        usage = answer.usage
+        self._tokens["input"] += usage.input_tokens or 0
+        self._tokens["output"] += usage.output_tokens or 0
+        self._tokens["cached"] += usage.cache_read_tokens or 0
         self._points.update(point.status for point in answer.points)
         for name, seconds in (("answer", answer.seconds.total), ("first_token", answer.seconds.first_token)):
             self._seconds.setdefault((name, answer.route), Histogram()).add(seconds)

@@ -7,6 +7,7 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from skeleton_of_thought.errors import ConfigurationError, require
+from sot_command.terminal import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,9 +57,16 @@ def serve(
     uvicorn.Server(config).run(sockets=[listening])
 
 
+class _PlainFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return plain(super().format(record))
+
+
 def log_to_stderr(level: str) -> None:
     """One JSON line per answer on stderr, and warnings of everything else."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
+    others = logging.StreamHandler()
+    others.setFormatter(_PlainFormatter("%(levelname)s %(name)s %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[others])
     ours = logging.getLogger("sot_command.server")
     ours.setLevel(level.upper())
     ours.propagate = False

@@ -60,8 +60,10 @@ def event(body: dict[str, Any]) -> bytes:
     return b"data: " + json.dumps(body).encode() + b"\n\n"
 
 
-def usage_of(usage: Usage) -> dict[str, Any]:
-    """The usage block."""
+def usage_of(usage: Usage) -> dict[str, Any] | None:
+    """The usage block; null where an upstream did not tell."""
+    if not usage.known:
+        return None
     return {
         "prompt_tokens": usage.input_tokens,
         "completion_tokens": usage.output_tokens,

@@ -122,3 +122,13 @@ def test_a_wrong_table_is_refused(tmp_path, content, server):
         Prices.load(file)
     with pytest.raises(ValueError, match=r"prices\.json"):
         SkeletonOfThoughtChain(router="always", model=chat_model(server), prices=file)
+
+
+@pytest.mark.parametrize("price", ["1", None, -1, float("nan"), float("inf"), True, [1]])
+def test_a_price_that_is_none_is_refused_by_name(tmp_path, price):
+    with pytest.raises(ConfigurationError, match="The price output is"):
+        Price(input=1, output=price)
+    file = tmp_path / "prices.json"
+    file.write_text(json.dumps({"as_of": "2026", "models": {"m": {"input": price, "output": 1}}}))
+    with pytest.raises(ConfigurationError, match=r"prices\.json' is no table of prices .*The price input is"):
+        Prices.load(file)

@@ -7,11 +7,14 @@ from types import SimpleNamespace as Object
 
 import pytest
 
+from skeleton_of_thought.asking import Asker
 from skeleton_of_thought.clients import open_client, without_password
 from skeleton_of_thought.errors import ConfigurationError
 from skeleton_of_thought.messages import Message
+from skeleton_of_thought.prices import Price, Prices
 from skeleton_of_thought.request import Request
 from skeleton_of_thought.usage import Usage
+from sot_command.footer import footer
 
 REQUEST = Request("direct", "direct", (Message("user", "Hello"),))
 
@@ -50,6 +53,46 @@ def test_usage_in_every_chunk_counts_once(monkeypatch):
 def test_counts_that_are_null_are_none(monkeypatch):
     deltas = openai_answer(monkeypatch, chunk("a", tokens=(None, 2)), chunk("b", tokens=(7, None)))
     assert "".join(delta.text for delta in deltas) == "ab"
+
+
+@pytest.mark.parametrize("count", ["12", [3], True, -4, float("nan"), float("inf"), {"n": 1}, 10**400])
+def test_counts_that_are_none_cost_no_answer(monkeypatch, count):
+    deltas = openai_answer(monkeypatch, chunk("a", tokens=(count, 2)), chunk("b", tokens=(7, count)))
+    assert "".join(delta.text for delta in deltas) == "ab"
+    assert total(deltas) == Usage(7, 2)
+
+
+def test_what_a_server_leaves_out_costs_no_answer(monkeypatch):
+    pieces = [
+        Object(usage=Object(prompt_tokens=7)),
+        Object(choices=None),
+        Object(choices=[Object(finish_reason=None)]),
+        Object(choices=[Object(delta=Object(content="a"))], usage=Object(completion_tokens=2.0)),
+    ]
+    deltas = openai_answer(monkeypatch, *pieces)
+    assert "".join(delta.text for delta in deltas) == "a"
+    assert total(deltas) == Usage(7, 2)
+
+
+def test_what_no_chunk_tells_is_unknown_and_so_is_the_cost(monkeypatch):
+    pytest.importorskip("openai")
+    client = open_client("openai:m", base_url="http://localhost:1/v1")
+    chunks = [chunk("Go to bed."), chunk(finish="stop")]
+    monkeypatch.setattr(client, "_completions", Object(create=lambda **_: nullcontext(chunks)))
+    prices = Prices({"m": Price(input=1, output=2)})
+    told = Asker(client, router="never", prices=prices).ask("How do I sleep better?").to_dict()
+    assert set(told["usage"].values()) == {None}
+    assert told["bill"]["cost"]["total"] is None
+    assert "tokens unknown" in footer(told, "openai:m")
+
+
+def test_anthropics_totals_name_the_prompt_again(monkeypatch):
+    last = Object(
+        type="message_delta",
+        usage=Object(input_tokens=7, output_tokens=3, cache_read_input_tokens=2),
+        delta=Object(stop_reason="end_turn"),
+    )
+    assert total(anthropic_answer(monkeypatch, start(), end(1), last)) == Usage(9, 3, 2)
 
 
 def test_content_may_be_a_list_of_parts(monkeypatch):

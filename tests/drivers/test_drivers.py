@@ -11,6 +11,7 @@ import pytest
 from skeleton_of_thought import Delta, Message, Prompts, Reply, RunSettings, SkeletonOfThought, Usage
 from skeleton_of_thought.drivers import aanswer_all, answer_all, astream, stream
 from skeleton_of_thought.events import AnswerText, PointText
+from skeleton_of_thought.routing.decision import Decision
 
 PROMPTS = Prompts(skeleton="{request}", point="{point}")
 TITLES = ["One thing", "Two things", "Three things", "Four things"]
@@ -319,3 +320,43 @@ def test_threads_see_the_callers_context():
     variable.set("kept")
     list(stream(new_run(), send))
     assert seen == ["kept"] * 5
+
+
+@pytest.mark.parametrize("how", ["threads", "asyncio"])
+@pytest.mark.parametrize("begun", [True, False])
+def test_a_losers_reply_that_nobody_read_is_billed(how, begun):
+    """It has come by the time the router's word is read, and maybe its beginning has not been read either."""
+    deciding, arrived = threading.Event(), threading.Event()
+
+    class Run(SkeletonOfThought):
+        def decide(self, decision):
+            deciding.set()
+            assert how == "asyncio" or arrived.wait(9)
+            return super().decide(decision)
+
+    run = Run([Message("user", "Why?")], PROMPTS, decision=None)
+    told = {"skeleton": Usage(9, 4), "direct": Usage(7, 3), "route": Usage()}
+
+    def send(request):
+        if request.stage == "route":
+            yield Delta(raw=Decision("direct", 1.0, "one fact"))
+        assert deciding.wait(9)
+        if request.stage == "direct":
+            assert arrived.wait(9)
+        yield Delta(text_of(request), usage=told[request.stage])
+        arrived.set()
+
+    async def asend(request):  # without a pause: all is there before the driver reads the first of it
+        if begun and request.stage == "route":
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        raw = Decision("direct", 1.0, "one fact") if request.stage == "route" else None
+        yield Delta("" if raw else text_of(request), usage=told[request.stage], raw=raw)
+
+    async def drive():
+        return [event async for event in astream(run, asend)]
+
+    events = list(stream(run, send)) if how == "threads" else asyncio.run(drive())
+    assert shown(events) == "Plainly."
+    assert run.answer.usage == Usage(16, 7)
+    assert run.answer.bill.skeleton.usage == Usage(9, 4)

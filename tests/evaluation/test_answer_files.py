@@ -12,8 +12,9 @@ from skeleton_of_thought.errors import ConfigurationError
 from skeleton_of_thought.evaluation.answer_files import pairs_of, read_answers, two_ways
 from skeleton_of_thought.evaluation.blind_pairs import export_pairs, key_of, read_verdicts
 from skeleton_of_thought.evaluation.judge_prompts import CRITERIA, judge_messages
-from skeleton_of_thought.evaluation.quality import judge_results, reasons_of
+from skeleton_of_thought.evaluation.quality import Reason, judge_results, reasons_of
 from skeleton_of_thought.evaluation.verdicts import Opinion, opinions, preference
+from sot_command.judged import _write_reasons
 
 JUDGE = "openai:reader"
 
@@ -70,6 +71,15 @@ def test_a_judge_says_who_won_by_every_criterion_and_why(server, sot, answers, t
     again = sot(*arguments)[1]
     assert server.ledger.entries == ()  # all judged
     assert "depth 4 0 0 +1.00" in again
+
+
+def test_reasons_are_written_as_text(monkeypatch, tmp_path):
+    reason = Reason("people", "depth", "win", "<b>1</b>", "<script>x</script>")
+    monkeypatch.setattr("sot_command.judged.reasons_of", lambda _: [reason])
+    _write_reasons([], tmp_path / "reasons.md")
+    written = (tmp_path / "reasons.md").read_text("utf-8")
+    assert "&lt;script&gt;x" in written
+    assert "<" not in written
 
 
 def test_another_text_is_judged_anew_and_the_old_verdict_does_not_count(server, sot, answers, tmp_path):

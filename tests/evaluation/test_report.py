@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from html import escape
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -230,6 +231,17 @@ def test_markdown_says_the_same(folder):
     assert min(widths) >= 3
     assert SCRIPT not in text
     assert escape(SCRIPT, quote=False) in text
+    assert not re.search(r"<[A-Za-z/!?]", text)
+
+
+def test_markdown_writes_no_text_as_it_is():
+    """A model's name, a caption or a reason stands outside of cells, and may be anything."""
+    template = (Path(writing.__file__).parent / "templates" / "report.md").read_text(encoding="utf-8")
+    ours = {"written", "count", '" --- |" * (header | length)', '", " if not loop.last'}
+    for expression in map(str.strip, re.findall(r"\{\{(.+?)\}\}", template)):
+        written = expression.startswith("table(") or expression in ours or expression.endswith("_seconds")
+        assert "cell" in expression or written, expression
+    assert writing._cell("<img src=x> | a\nb") == "&lt;img src=x&gt; \\| a b"
 
 
 def test_a_report_without_results_names_the_command(sot, tmp_path):

@@ -314,3 +314,9 @@ def test_a_run_of_faults_only_says_so():
 
 def test_all_models_of_a_folder(nine):
     assert [folder.path.name for folder in ModelFolder.all_in(nine)] == ["openai-gpt-4o-mini"]
+
+
+def test_a_row_with_half_a_character_is_written(tmp_path):
+    store = ModelFolder(tmp_path, "openai:m")
+    store.speed.append({"id": "1", "request": "Why \ud83d?", "faults": {}})
+    assert [row["request"] for row in store.speed] == ["Why ??"]

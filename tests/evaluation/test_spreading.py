@@ -50,6 +50,40 @@ def test_two_workers_end_with_the_results_of_one_process(server, tmp_path):
     assert warm_ups(server) == 2
 
 
+LISTENING = """
+import psutil
+from skeleton_of_thought.evaluation.spreading import on_ray
+
+class Work:
+    def open(self):
+        return lambda task: task
+
+for row in on_ray(Work(), [{"id": "a"}, {"id": "b"}]):
+    me = psutil.Process()
+    for process in [me, *me.children(recursive=True)]:
+        for each in process.net_connections(kind="inet"):
+            if each.status == "LISTEN":
+                print(row["id"], each.laddr.ip)
+"""
+
+
+def test_a_local_cluster_listens_on_this_machine_only():
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'skeleton-of-thought[ray]'")
+    pytest.importorskip("psutil")
+    ran = subprocess.run(
+        [sys.executable, "-c", LISTENING],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"RAY_USAGE_STATS_ENABLED": "0"},
+        timeout=240,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    heard = [line.split() for line in ran.stdout.splitlines()]
+    assert {name for name, _ in heard} == {"a", "b"}
+    assert {address.removeprefix("::ffff:") for _, address in heard} <= {"127.0.0.1", "::1"}
+
+
 def test_without_ray_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingExtraError, match=r"skeleton-of-thought\[ray\]"):

@@ -26,6 +26,8 @@ PIECES = st.lists(
             " [2-3]",
             "–",
             "[5](u)",
+            "[[1, 5], [4]]",
+            ", [4, 5]",
             "~~~",
         ]
     ),
@@ -53,6 +55,9 @@ def filtered(pieces: list[str], numbers: set[int], **options) -> tuple[str, int]
         ("堆肥需要空气[5]。堆肥需要水[1]。", "堆肥需要空气。堆肥需要水[1]。", 1),
         ("Unfinished [5", "Unfinished [5", 0),
         ("Line\n[5] begins", "Line\n begins", 1),
+        ("The matrix [[1, 5], [4, 2]] [4].", "The matrix [[1, 5], [4, 2]].", 1),
+        ("[[1,5],\n [4,2]] and [5].", "[[1,5],\n [4,2]] and.", 1),
+        ("Twice [[5]] and [1], [5].", "Twice [] and [1],.", 2),
         ("A lone ` in one paragraph.\n\nThe next [5].", "A lone ` in one paragraph.\n\nThe next.", 1),
     ],
 )
@@ -113,7 +118,9 @@ def test_shown_text_is_never_taken_back(pieces):
 
 
 def test_false_citations_are_not_recorded():
-    text = "items[1], [0-9], `[2]`, [2](https://example.org), [2019], [1, 12] and at last [3]."
+    text = (
+        "items[1], [0-9], `[2]`, [2](https://example.org), [2019], [1, 12], [[1, 2], [2, 1]] and at last [3]."
+    )
     assert cited_in(text, 3) == [3]
 
 

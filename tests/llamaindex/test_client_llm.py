@@ -143,6 +143,14 @@ def test_the_command_answers_from_documents_with_an_api_model(server, sot, model
     assert len(answer["points"]) == 4
 
 
+@pytest.mark.parametrize("way", ["direct", "auto"])
+def test_the_command_says_that_a_direct_answer_from_documents_is_cut_off(server, sot, way):
+    server.provider.answer = lambda _: FakeReply("One two three four five six.")
+    server.provider.faults.add("truncated", after_tokens=4)
+    arguments = ("--model", MODELS[0], "--base-url", address(server, MODELS[0]), "--route", way)
+    assert "· answer cut off by its length limit ·" in sot(QUESTION, *arguments)[1]
+
+
 def test_the_command_names_the_sources_of_a_direct_answer_and_what_it_does_not_read(server, sot, tmp_path):
     folder = tmp_path / "own"
     folder.mkdir()

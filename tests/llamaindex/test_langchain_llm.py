@@ -6,13 +6,16 @@ from typing import Any
 
 import pytest
 from langchain_anthropic import ChatAnthropic
+from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage
+from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.runnables import RunnableLambda
 from langchain_openai import ChatOpenAI
 from llama_index.core.base.llms.types import AudioBlock, ChatMessage, ImageBlock, TextBlock, ThinkingBlock
 
 from llamaindex_sot import LangChainLLM, SkeletonOfThoughtSynthesizer
-from skeleton_of_thought import ConfigurationError
+from llamaindex_sot.messages import usage_of
+from skeleton_of_thought import ConfigurationError, Usage
 from skeleton_of_thought.fake_server import FakeServer, PlausibleAnswers
 
 from .fakes import nodes
@@ -100,3 +103,18 @@ def test_pictures_reach_the_model_and_what_cannot_is_refused(server, llm):
     assert said == ("assistant", "So?")
     with pytest.raises(ConfigurationError, match=r"reads text and image .* not audio blocks"):
         llm.chat([ChatMessage(role="user", blocks=[AudioBlock(audio=b"0" * 20)])])
+
+
+class Telling(GenericFakeChatModel):
+    """A model that tells the tokens so far with every piece."""
+
+    def _stream(self, *args, **kwargs):
+        for place, chunk in enumerate(super()._stream(*args, **kwargs), start=1):
+            usage = {"input_tokens": 10, "output_tokens": place, "total_tokens": 10 + place}
+            yield ChatGenerationChunk(message=chunk.message.model_copy(update={"usage_metadata": usage}))
+
+
+async def test_totals_in_every_piece_of_a_langchain_model_count_once():
+    llm = LangChainLLM(Telling(messages=iter(["Dig it in."] * 2)))
+    assert usage_of(llm.complete("How?")) == Usage(10, 5)
+    assert usage_of(await llm.acomplete("How?")) == Usage(10, 5)

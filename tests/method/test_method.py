@@ -120,7 +120,7 @@ def test_the_contract_has_plain_types_and_all_fields():
     run = begin()
     run.done("point:1", "Curtains.", Usage(1, 2, cache_read_tokens=1))
     run.failed("point:2", FakeFinalError("gone"))
-    run.done("point:3", "Every day.")
+    run.done("point:3", "Every day.", Usage(1, 2))
     told = run.answer.to_dict()
     assert list(told) == [
         "route",
@@ -128,6 +128,7 @@ def test_the_contract_has_plain_types_and_all_fields():
         "opening",
         "skeleton",
         "plan_notes",
+        "finish_reason",
         "points",
         "seconds",
         "usage",
@@ -149,7 +150,7 @@ def test_the_contract_has_plain_types_and_all_fields():
     assert told["points"][1]["status"] == "failed"
     assert told["points"][1]["error"] == "FakeFinalError: gone"
     assert set(told["seconds"]) == {"route", "skeleton", "points", "total", "first_token"}
-    assert told["usage"] == {"input_tokens": 11, "output_tokens": 7, "total_tokens": 18}
+    assert told["usage"] == {"input_tokens": 12, "output_tokens": 9, "total_tokens": 21}
 
 
 def test_the_events_tell_what_happened_in_order():
@@ -477,6 +478,32 @@ def test_a_point_that_breaks_off_while_it_is_read_keeps_what_was_shown():
         assert shown == run.answer.text
 
 
+@pytest.mark.parametrize("blank", ["", " \n", "\t"])
+@pytest.mark.parametrize("last", ["point:1", "point:2"])
+def test_an_answer_rendered_away_altogether_is_shown_plain(blank, last, caplog):
+    run = begin("1. A\n2. B", answer_format=lambda _: blank)
+    for request_id in sorted(["point:1", "point:2"], key=lambda each: each == last):
+        run.done(request_id, f"Text of {request_id}.")
+    assert run.answer.text == "1. A: Text of point:1.\n\n2. B: Text of point:2."
+    assert "".join(event.text for event in run.events() if isinstance(event, AnswerText)) == run.answer.text
+    assert "answer_format returned no text for any of the 2 points" in caplog.text
+
+
+def test_points_that_a_function_leaves_out_stay_out_while_one_is_shown(caplog):
+    run = begin("1. A\n2. B\n3. C", answer_format=lambda point: point.text if point.index == 2 else " ")
+    for number in (1, 2, 3):
+        run.done(f"point:{number}", f"Text {number}.")
+    assert run.answer.text == "Text 2."
+    assert not caplog.records
+
+
+def test_a_function_may_leave_out_what_failed_but_not_the_word_of_it():
+    run = begin("1. A\n2. B", answer_format=lambda point: point.text if point.status == "ok" else "")
+    run.failed("point:1", FakeFinalError("gone"))
+    run.failed("point:2", FakeFinalError("gone"))
+    assert run.answer.text.count("[This point could not be written.]") == 2
+
+
 def test_a_point_rendered_by_a_function_can_be_begun_again_at_any_time():
     run = begin("1. A\n2. B", answer_format=lambda point: f"<{point.title}|{point.text}>", retries=1)
     run.text("point:1", "Half a sentence ")
@@ -488,13 +515,13 @@ def test_a_point_rendered_by_a_function_can_be_begun_again_at_any_time():
 
 def test_a_point_of_nothing_counts_as_failed():
     run = begin("1. A\n2. B", retries=1)
-    run.done("point:1", "Text.")
+    run.done("point:1", "Text.", Usage(1, 1))
     assert ids(run.done("point:2", "  \n", Usage(1, 1))) == ["point:2"]
     assert run.done("point:2", "2. B:", Usage(1, 1)) == ()
     assert run.answer.points[1].status == "failed"
     assert "EmptyAnswerError" in run.answer.points[1].error
     assert run.answer.points[1].usage == Usage(2, 2)
-    assert run.answer.usage == Usage(12, 7)
+    assert run.answer.usage == Usage(13, 8)
 
 
 def test_a_point_of_nothing_is_asked_for_again_without_stop_sequences():

@@ -31,6 +31,7 @@ NOTATIONS = [
     ("<|START_THINKING|>", "<|END_THINKING|>"),
     ("<|inner_prefix|>", "<|inner_suffix|>"),
     ("<|channel>thought\n", "<channel|>"),
+    ("<unused94>thought\n", "<unused95>"),
     ("<|im_start|>think\n", "\n<|im_start|>answer\n"),
     ('<details type="reasoning" done="true">', "</details>"),
     ("<|channel|>analysis<|message|>", "<|end|><|start|>assistant<|channel|>final<|message|>"),

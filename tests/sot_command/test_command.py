@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import logging
@@ -18,7 +19,8 @@ import time
 import pytest
 from rich.console import Console
 
-from skeleton_of_thought.fake_server import Pace
+from skeleton_of_thought import Answer
+from skeleton_of_thought.fake_server import FakeReply, Pace
 from sot_command.footer import footer
 from sot_command.live import LiveView
 from sot_command.notices import shown_notices
@@ -54,6 +56,7 @@ def test_json_is_the_contract(sot, server, model):
         "opening",
         "skeleton",
         "plan_notes",
+        "finish_reason",
         "points",
         "seconds",
         "usage",
@@ -303,6 +306,33 @@ def answer_with(**point):
 
 
 @pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        ("length", "answer cut off by its length limit"),
+        ("max_tokens", "answer cut off by its length limit"),
+        ("content_filter", "answer broken off by the provider's filter"),
+        ("stop", None),
+        (None, None),
+    ],
+)
+def test_the_footer_says_that_a_direct_answer_is_not_whole(reason, told):
+    answer = Answer("It is", "direct", "a fact", finish_reason=reason)
+    parts = footer(answer.to_dict(), "m").split(" · ")
+    assert [part for part in parts if part.startswith("answer ")] == ([told] if told else [])
+
+
+@pytest.mark.parametrize("model", ["openai:gpt-4o-mini", "anthropic:claude-haiku-4-5"])
+@pytest.mark.parametrize("way", [[], ["--route", "direct"]])
+def test_a_direct_answer_that_is_cut_off_says_so(sot, server, model, way):
+    server.provider.answer = lambda _: FakeReply("One two three four five six. " * 20)
+    server.provider.faults.add("truncated", after_tokens=6)
+    _, out, _ = sot("ask", QUESTION, "--model", model, *way)
+    assert "· answer cut off by its length limit ·" in out
+    _, out, _ = sot("ask", QUESTION, "--model", model, *way, "--json")
+    assert json.loads(out)["finish_reason"] in {"length", "max_tokens"}
+
+
+@pytest.mark.parametrize(
     ("point", "told"),
     [
         ({}, ""),
@@ -334,6 +364,15 @@ def test_a_folder_that_cannot_be_written_is_one_line(sot, server, tmp_path):
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize("command", ["serve", "serve-fake", "demo"])
+@pytest.mark.parametrize("port", [99999, -1])
+def test_a_port_that_is_none_is_refused_before_anything_is_loaded(sot, command, port):
+    code, _, err = sot(command, "--port", port)
+    assert code == 2
+    assert "or equal to" in err
+    assert "Traceback" not in err
+
+
 # Ctrl-C.
 
 
@@ -355,6 +394,20 @@ def test_an_interrupt_while_the_command_itself_loads(sot, monkeypatch):
 
     monkeypatch.setattr("sot_command.app.run", interrupted)
     assert sot("ask", QUESTION) == (130, "", "Stopped.")
+
+
+def test_an_interrupt_that_an_import_of_the_command_hides(sot, monkeypatch):
+    class Interrupted:
+        def find_spec(self, name, *_):
+            if name == "sot_command.app":
+                with contextlib.suppress(KeyboardInterrupt):
+                    signal.raise_signal(signal.SIGINT)
+                raise ImportError("a library was being loaded")
+
+    monkeypatch.delitem(sys.modules, "sot_command.app")
+    monkeypatch.setattr(sys, "meta_path", [Interrupted(), *sys.meta_path])
+    assert sot("ask", QUESTION) == (130, "", "Stopped.")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 # In a terminal.

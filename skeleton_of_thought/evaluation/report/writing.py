@@ -67,7 +67,7 @@ def write_report(out: Path) -> tuple[Path, Path]:
     written = []
     for name in ("report.html", "report.md"):
         file = out / name
-        file.write_text(environment.get_template(name).render(values), encoding="utf-8")
+        file.write_text(environment.get_template(name).render(values), encoding="utf-8", errors="replace")
         written.append(file)
     return written[0], written[1]
 
@@ -152,11 +152,11 @@ def _tiles(model: ModelResults) -> list[tuple[str, str, str]]:
             "as soon with the first text",
             _range(found.first_token_speed_up),
         ),
-        (f"{_number(found.length_ratio)}x", "the length of the plain answer", "characters, mean"),
+        (_multiple(found.length_ratio), "the length of the plain answer", "characters, mean"),
         (
-            f"{_number(found.input_ratio, 1)}x",
+            _multiple(found.input_ratio, 1),
             "the prompt tokens",
-            f"and {_number(found.output_ratio)}x the answer's",
+            f"and {_multiple(found.output_ratio)} the answer's",
         ),
     ]
     general = quality_figures.general_judgement(model)
@@ -200,8 +200,8 @@ def _category(found: Category) -> tuple[str, ...]:
         _number(found.length_ratio),
         _number(found.points, 1),
         _number(found.balance),
-        f"{_number(found.input_ratio, 1)}x",
-        f"{_number(found.output_ratio)}x",
+        _multiple(found.input_ratio, 1),
+        _multiple(found.output_ratio),
         _share(found.parsed),
         _share(found.stays),
         _share(found.overlap),
@@ -240,6 +240,10 @@ def _range(found: Interval | None) -> str:
 
 def _number(value: float | None, digits: int = 2) -> str:
     return "–" if value is None else f"{value:.{digits}f}"
+
+
+def _multiple(value: float | None, digits: int = 2) -> str:
+    return "–" if value is None else f"{value:.{digits}f}x"
 
 
 def _share(value: float | None) -> str:

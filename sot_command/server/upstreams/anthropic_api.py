@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from skeleton_of_thought.clients.anthropic import LONGEST_ANSWER, conversation, input_usage
+from skeleton_of_thought.clients.anthropic import LONGEST_ANSWER, conversation, delta_of
 from skeleton_of_thought.clients.keys import address_and_key
 from skeleton_of_thought.errors import require
 from skeleton_of_thought.prompts import PROMPTS, AnyPrompts
-from skeleton_of_thought.request import Delta
-from skeleton_of_thought.usage import Usage
+from skeleton_of_thought.reported import Reported
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
-    from skeleton_of_thought.request import Request
+    from skeleton_of_thought.request import Delta, Request
 
 
 class AnthropicUpstream:
@@ -64,19 +63,10 @@ class AnthropicUpstream:
             extra_body=sampling,
             **sent,
         )
+        reported = Reported()
         async with events:
             async for event in events:
-                if event.type == "message_start":
-                    yield Delta(usage=input_usage(event.message.usage))
-                elif event.type == "content_block_delta" and event.delta.type == "text_delta":
-                    yield Delta(event.delta.text)
-                elif event.type == "message_delta":
-                    yield Delta(
-                        usage=Usage(output_tokens=event.usage.output_tokens),
-                        truncated=event.delta.stop_reason == "max_tokens",
-                        filtered=event.delta.stop_reason == "refusal",
-                        finish_reason=event.delta.stop_reason,
-                    )
+                yield delta_of(event, reported)
 
     async def aclose(self) -> None:
         """Close the connections."""

@@ -10,8 +10,9 @@ from skeleton_of_thought.clients.keys import address_and_key
 from skeleton_of_thought.clients.openai import cache_key
 from skeleton_of_thought.errors import SkeletonOfThoughtError, require
 from skeleton_of_thought.prompts import PROMPTS, AnyPrompts
+from skeleton_of_thought.reported import Reported
 from skeleton_of_thought.request import Delta
-from skeleton_of_thought.usage import Usage
+from skeleton_of_thought.usage import Usage, counted
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
@@ -75,7 +76,7 @@ class OpenAIUpstream:
             stream=True,
             extra_body=self._body(request, fields),
         )
-        usage, ended = Usage(), False
+        reported, ended = Reported(), False
         async with opening as response, contextlib.aclosing(response.iter_lines()) as lines:
             async for line in lines:
                 if not line.startswith("data:"):
@@ -88,14 +89,13 @@ class OpenAIUpstream:
                 if chunk.get("error"):
                     raise UpstreamError(chunk["error"])
                 if chunk.get("usage"):
-                    usage = _usage(chunk["usage"])  # some servers tell the sum so far with every chunk
+                    yield Delta(usage=reported.grown_to(_usage(chunk["usage"])))
                 if chunk.get("choices"):
                     delta = _delta(chunk)
                     ended = ended or delta.raw["choices"][0].get("finish_reason") is not None
                     yield delta
         if not ended:
             raise BrokenStreamError(f"The upstream's answer to {request.id} broke off in the middle.")
-        yield Delta(usage=usage)
 
     def _body(self, request: Request, fields: Mapping[str, Any]) -> dict[str, Any]:
         """The caller's fields, and over them what the run asks for."""
@@ -136,5 +136,6 @@ def _delta(chunk: dict[str, Any]) -> Delta:
 
 
 def _usage(told: dict[str, Any]) -> Usage:
-    cached = (told.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
-    return Usage(told.get("prompt_tokens") or 0, told.get("completion_tokens") or 0, cached)
+    details = told.get("prompt_tokens_details") or {}
+    named = ((told, "prompt_tokens"), (told, "completion_tokens"), (details, "cached_tokens"))
+    return Usage(*(counted(where.get(name)) for where, name in named))
