@@ -20,7 +20,7 @@ from llama_index.core.llms import ChatMessage
 
 from llamaindex_sot import LangChainLLM
 from skeleton_of_thought import speeds
-from skeleton_of_thought.fake_server import Pace
+from skeleton_of_thought.fake_server import FakeReply, Pace, stage_of
 
 from .serving import Serving
 
@@ -225,6 +225,20 @@ def test_an_answer_that_is_not_shown_yet_is_begun_again(client, fake, kind):
 def test_points_that_fail_are_asked_for_again(client, fake, kind):
     fake.provider.faults.add(kind, stage="point", times=2)
     assert {point["status"] for point in ask(client, extra_body=SOT).sot["points"]} == {"ok"}
+
+
+def test_a_model_that_does_not_manage_the_opening_protocol_is_asked_in_it_once(client, fake):
+    plausible, asked = fake.provider.answer, []
+
+    def answer(request):
+        asked.append(stage_of(request).kind)
+        text = "An opening.\n\nOUTLINE\n\n" + "No plan but a finished text. " * 60
+        return FakeReply(text) if asked[-1] == "opening" else plausible(request)
+
+    fake.provider.answer = answer
+    routes = [ask(client, extra_body=SOT).sot["route"] for _ in range(2)]
+    assert routes == ["direct", "sot"]
+    assert (asked.count("opening"), asked.count("skeleton")) == (1, 1)
 
 
 # Leaving and stopping.
