@@ -328,6 +328,8 @@ class SkeletonOfThought:
         received = "".join(pieces)
         streamed = len(pieces) > 1  # a whole answer has no end to miss
         broken = streamed and self._builder.breaks_off(request, finish_reason)
+        if not (filtered or broken or other_content or (truncated and not received)):
+            self._builder.note_reply(request, received, whole=not streamed)
         if request.stage == "point":
             if filtered or (broken and received):
                 error = FilteredError() if filtered else BrokenOffError()
