@@ -176,7 +176,7 @@ def describe(error: BaseException) -> str:
 def _features(request: Request) -> list[Feature]:
     """What a request carries of what can be left out."""
     features: list[Feature] = []
-    if request.stage != "direct" and request.messages[-1].role == "assistant":
+    if request.partial_answer:
         features.append("partial answer")
     if request.stop:
         features.append("stop")
@@ -187,13 +187,17 @@ def _features(request: Request) -> list[Feature]:
 
 _LOG = logging.getLogger(__name__)
 
+_NO_SLIP = 2
+"""Replies that begin anew, from which on the server is believed to close the turn."""
+
 
 class Quirks:
     """What one model does not take; every run that asks the model shares the object.
 
     Which models continue a partial answer, take stop sequences or a length limit changes with every release,
     and no API tells. So a run sends what helps, and what the provider refuses (HTTP 400) is left out from
-    then on: the refused request is sent again without it, and costs neither the answer nor a retry.
+    then on: the refused request is sent again without it, and costs neither the answer nor a retry. A server
+    that closes the turn of a partial answer refuses nothing: it is known by replies that begin anew.
 
     Args:
         model: What the model is called in the log.
@@ -206,6 +210,7 @@ class Quirks:
         self._model = model
         self._refused: set[Feature] = set()
         self._gives_reasons = False
+        self._went_on = self._began_anew = 0
         self.begins_in_thought = False
 
     def refuses(self, feature: Feature) -> bool:
@@ -216,6 +221,16 @@ class Quirks:
         """Whether an answer without a reason for its end is half of one: the model is known to give reasons."""
         self._gives_reasons = self._gives_reasons or finish_reason is not None
         return finish_reason is None and self._gives_reasons
+
+    def replied(self, *, goes_on: bool | None) -> None:
+        """A reply to a partial answer is there: it goes on with it, begins anew, or None where nobody can tell.
+
+        Partial answers are left out once most replies begin anew; a single one may be a slip of the model.
+        """
+        self._went_on += goes_on is True
+        self._began_anew += goes_on is False
+        if self._began_anew >= _NO_SLIP and self._began_anew > self._went_on:
+            self.refuse("partial answer")
 
     def learn(self, error: BaseException, request: Request) -> bool:
         """Read a failure; True if the request can be sent again without what the model does not take."""

@@ -73,6 +73,12 @@ class Request:
     common: int = 0
     steering: Steering = Steering()
 
+    @property
+    def partial_answer(self) -> str:
+        """The beginning the model is to go on with; empty without one, and in a direct request, which is the user's."""
+        last = self.messages[-1]
+        return last.text if self.stage != "direct" and last.role == "assistant" else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:

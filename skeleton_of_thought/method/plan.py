@@ -154,9 +154,7 @@ def mended(points: Sequence[Point]) -> tuple[tuple[Point, ...], tuple[str, ...]]
 
 def _points(request: Request, received: str) -> tuple[Point, ...]:
     """The points in an answer to a skeleton request; "(after 1)" behind a title says what a point follows."""
-    last = request.messages[-1]
-    start = last.text if last.role == "assistant" else ""
-    return tuple(map(_following, parse_skeleton(_with_start(start, received)).points))
+    return tuple(map(_following, parse_skeleton(_with_start(request.partial_answer, received)).points))
 
 
 def _following(point: Point) -> Point:

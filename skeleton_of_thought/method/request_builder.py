@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, get_args
 
 from skeleton_of_thought.errors import ConfigurationError
+from skeleton_of_thought.method.partial_answers import goes_on
 from skeleton_of_thought.prompts import Prompts
 from skeleton_of_thought.provider_errors import Quirks
 from skeleton_of_thought.request import Request, Stage, Steering
@@ -110,6 +111,12 @@ class RequestBuilder:
         """Remember whether a point's text began inside a thought."""
         self._quirks["point"].begins_in_thought = point.unopened
 
+    def note_reply(self, request: Request, reply: str, *, whole: bool) -> None:
+        """Remember whether the model goes on with partial answers, by its reply to a request that has one."""
+        if request.partial_answer:
+            verdict = goes_on(request.partial_answer, reply, whole=whole)
+            self._quirks[request.stage].replied(goes_on=verdict)
+
     def opening_not_managed(self) -> None:
         """The model did not keep to the opening protocol: the next question is asked in the classic way."""
         self._quirks["opening"].refuse("opening protocol")
@@ -180,7 +187,8 @@ class RequestBuilder:
         texts: Mapping[int, str] = MappingProxyType({}),
     ) -> Request:
         """A request once more, for those of its points that it did not bring."""
-        if tuple(indexes) == request.points:
+        outdated = request.partial_answer and self._quirks["point"].refuses("partial answer")
+        if tuple(indexes) == request.points and not outdated:
             return replace(request, attempt=request.attempt + 1)
         return replace(self.points(outline, indexes, known=known, texts=texts), attempt=request.attempt + 1)
 

@@ -331,6 +331,8 @@ class SkeletonOfThought:
         broken = streamed and self._builder.breaks_off(request, finish_reason)
         usage = usage if broken else usage.of_answered(wrote=bool(received))
         finish_reason = finish_reason or ("length" if truncated else None)
+        if not (filtered or broken or other_content or (truncated and not received)):
+            self._builder.note_reply(request, received, whole=not streamed)
         if request.stage == "point":
             if filtered or (broken and received):
                 error = FilteredError() if filtered else BrokenOffError()

@@ -6,13 +6,14 @@ import contextlib
 import dataclasses
 import logging
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from skeleton_of_thought.drivers import astream
 from skeleton_of_thought.drivers.turns import Turns
 from skeleton_of_thought.events import AnswerText
 from skeleton_of_thought.method import SkeletonOfThought
 from skeleton_of_thought.provider_errors import may_pass, quirks_of
+from skeleton_of_thought.request import Stage
 from skeleton_of_thought.speeds import Speeds, speeds_of
 
 if TYPE_CHECKING:
@@ -167,5 +168,5 @@ class ServedAnswer:
             upstream.prompts,
             settings,
             decision=self._decision,
-            quirks={"skeleton": quirks, "point": quirks, "direct": quirks},
+            quirks=dict.fromkeys(get_args(Stage), quirks),
         )

@@ -68,7 +68,7 @@ CASES = {
 async def test_calls_that_are_given_up_end(way, face, case):
     options, pace = CASES[case]
     watch = Watch()
-    answering = face(model=FakeChat(token_seconds=pace), prompts=PROMPTS, **({"router": "always"} | options))
+    answering = face(model=FakeChat(token_seconds=pace), prompts=PROMPTS, router="always", **options)
     await ask(answering, way, QUESTION, {"callbacks": [watch]})
     assert await watch.pending_at_last() == []
     assert len(watch.ended) == len(set(watch.ended)) == len(watch.names), "each ends once"

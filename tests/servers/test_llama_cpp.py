@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 
 import openai
 import pytest
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_openai import ChatOpenAI
 
 from langchain_sot import SkeletonOfThoughtChain
 from skeleton_of_thought import PROMPTS, Message, SkeletonOfThought
+
+pytestmark = [pytest.mark.server, pytest.mark.xdist_group("llama.cpp")]
 
 QUESTION = "What are the benefits of learning a second language?"
 COLOURS = [{"role": "user", "content": "Name three colours."}, {"role": "assistant", "content": "1. Red\n2."}]
@@ -116,6 +120,24 @@ def test_a_run_makes_the_same_answer_of_repeated_partial_answers(prompts):
         return run.answer.text
 
     assert answer(repeated=True) == answer(repeated=False)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_partial_answers_that_are_continued_or_repeated_go_on_being_sent(eight_slots, streamed, caplog):
+    caplog.set_level(logging.INFO, "skeleton_of_thought.provider_errors")
+    begun = []
+
+    class Noting(BaseCallbackHandler):
+        def on_chat_model_start(self, serialized, messages, **kwargs):
+            begun.append(messages[0][-1].type == "ai")
+
+    for _ in range(2):
+        asked = chain(eight_slots, max_points=2, point_max_tokens=8)
+        config = {"callbacks": [Noting()]}
+        list(asked.stream(QUESTION, config)) if streamed else asked.invoke(QUESTION, config)
+    assert len(begun) >= 6
+    assert all(begun)
+    assert "leaving it out" not in caplog.text
 
 
 def test_a_streamed_answer_is_what_its_pieces_say(server):
