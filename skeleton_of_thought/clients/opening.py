@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit, urlunsplit
 
 from skeleton_of_thought.errors import ConfigurationError
 
@@ -21,14 +20,6 @@ _PROVIDERS = {
     "claude": "anthropic",
 }
 """Whose models begin with a word."""
-
-
-def without_password(address: str | None) -> str | None:
-    """An address without the name and password in it, to be written down."""
-    if address is None:
-        return None
-    parts = urlsplit(address)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def open_client(model: str = "local", *, base_url: str | None = None, prompt_cache: bool = False) -> Client:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from skeleton_of_thought.limits import Limiter
 from skeleton_of_thought.options import OnPointError, RunSettings
-from skeleton_of_thought.routing import get_router
+from skeleton_of_thought.routing.registry import get_router, weighs_gain
+from skeleton_of_thought.speeds import speeds_of
 from sot_command.server.answering import Answerer
 from sot_command.server.application import Service
 from sot_command.server.upstreams import open_upstream
@@ -75,9 +76,13 @@ def open_service(
     )
     answerer = Answerer(
         upstream=upstream,
-        router=get_router(router),
+        router=get_router(
+            router,
+            speeds=speeds_of(upstream.identity),
+            load=lambda: 0.0 if limiter is None else limiter.load,
+        ),
         settings=settings,
         limiter=limiter,
-        load_aware=load_aware,
+        load_aware=load_aware and not weighs_gain(router),
     )
     return Service(answerer=answerer, api_key=api_key, most_answers=max_answers)
