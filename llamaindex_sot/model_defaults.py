@@ -10,6 +10,7 @@ from llamaindex_sot.llms.client_llm import ClientLLM
 from llamaindex_sot.llms.langchain_llm import LangChainLLM
 from llamaindex_sot.llms.transformers_llm import LOCAL, TransformersLLM
 from skeleton_of_thought.clients import open_client, without_password
+from skeleton_of_thought.clients.opening import kind_and_name
 from skeleton_of_thought.provider_errors import Quirks, quirks_of
 from skeleton_of_thought.speeds import Speeds, speeds_of
 
@@ -25,21 +26,22 @@ def default_llm() -> LLM:
         return TransformersLLM()
 
 
-def named_llm(model: str, *, base_url: str | None = None) -> LLM:
+def named_llm(model: str, *, base_url: str | None = None, dtype: str = "auto") -> LLM:
     """The LLM for a model as the command names it.
 
     Args:
         model: `"local"`, `"hf:FOLDER_OR_HUB_ID"`, `"openai:NAME"` or `"anthropic:NAME"`.
         base_url: Address of an API server.
+        dtype: Of a local model's weights.
 
     Raises:
         ConfigurationError: No such kind of model, or something it needs is not set.
         MissingExtraError: The package for it is not installed.
     """
-    kind, _, name = model.partition(":")
-    if base_url is None and (model == LOCAL or (kind == "hf" and name)):
-        return TransformersLLM(model=name or LOCAL)
-    return ClientLLM(open_client(model, base_url=base_url))
+    kind, name = kind_and_name(model, base_url, dtype)
+    if kind == "local":
+        return TransformersLLM(model=name, dtype=dtype)
+    return ClientLLM(open_client(model, base_url=base_url, dtype=dtype))
 
 
 def is_local(llm: LLM) -> bool:

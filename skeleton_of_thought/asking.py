@@ -50,6 +50,7 @@ class AskOptions(EverydayParameters["str | Client"], total=False):
     """The options of `ask`, `aask`, `stream` and `astream`, as `Asker` explains them."""
 
     base_url: str | None
+    dtype: str
     max_concurrency: int | None
 
 
@@ -59,6 +60,8 @@ class Asker:
     Args:
         model: Answers: what `open_client` takes, or a client.
         base_url: Address of an API, where `model` is a name.
+        dtype: What the weights are kept in, where `model` is a local one's name: `"auto"`, `"int4"`, `"int8"`,
+            `"float32"`, `"bfloat16"`, `"float16"`.
         max_concurrency: Most requests of an answer at once.
         everyday: The options every face has, `EverydayOptions`; a `skeleton_model` and a `point_model` are given as
             `model` is.
@@ -74,14 +77,15 @@ class Asker:
         model: str | Client = "local",
         *,
         base_url: str | None = None,
+        dtype: str = "auto",
         max_concurrency: int | None = None,
         **everyday: Unpack[EverydayParameters[str | Client]],
     ) -> None:
         given: EverydayOptions[str | Client] = EverydayOptions(**everyday)
         options = given.options
-        self.client = self._open(model, base_url, options)
+        self.client = _open(model, base_url, dtype, options)
         skeletons, points = (
-            self.client if other is None else self._open(other, None, options)
+            self.client if other is None else _open(other, None, "auto", options)
             for other in (given.skeleton_model, given.point_model)
         )
         self._clients: dict[Stage, Client] = {
@@ -202,15 +206,6 @@ class Asker:
 
     def _turns(self) -> Turns:
         return Turns(*(() if self._limiter is None else (self._limiter,)))
-
-    def _open(self, model: str | Client, base_url: str | None, options: Options) -> Client:
-        if isinstance(model, str):
-            return open_client(model, base_url=base_url, prompt_cache=options.prompt_cache)
-        if base_url is not None:
-            raise ConfigurationError(
-                f"base_url is {base_url!r}, and {model.name!r} is open already; leave it out."
-            )
-        return model
 
     def _known(self) -> Decision | None:
         """The decision for which nobody has to be asked: while no gain is to be expected, answers are direct."""
@@ -378,3 +373,14 @@ def _prompts(given: EverydayOptions[str | Client], skeletons: Client, points: Cl
     if prompts is None and isinstance(points.prompts, OpeningPrompts):
         return PROMPTS["instruction"]  # worked examples and partial answers are for a model of our own
     return chosen
+
+
+def _open(model: str | Client, base_url: str | None, dtype: str, options: Options) -> Client:
+    if isinstance(model, str):
+        return open_client(model, base_url=base_url, dtype=dtype, prompt_cache=options.prompt_cache)
+    for name, value, default in (("base_url", base_url, None), ("dtype", dtype, "auto")):
+        if value != default:
+            raise ConfigurationError(
+                f"{name} is {value!r}, and {model.name!r} is open already; leave it out."
+            )
+    return model

@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from skeleton_of_thought.asking import Asker
 from skeleton_of_thought.clients import open_client
+from skeleton_of_thought.decoding.dtypes import DTYPES
 from skeleton_of_thought.events import AnswerText, Event
 from skeleton_of_thought.prompts import Prompts, get_prompts
 from sot_command.choices import ROUTERS, RouteChoice, chosen
@@ -25,6 +26,7 @@ Model = Annotated[
     str, typer.Option("--model", "-m", help="local, hf:FOLDER_OR_HUB_ID, openai:NAME or anthropic:NAME.")
 ]
 BaseUrl = Annotated[str | None, typer.Option(help="Address of an API server, with openai: or anthropic:.")]
+Dtype = Annotated[str, typer.Option(help=f"What a local model's weights are kept in: {', '.join(DTYPES)}.")]
 MaxPoints = Annotated[
     int | None,
     typer.Option(min=2, help="Most points of the answer.", show_default="what the prompts ask for"),
@@ -50,6 +52,7 @@ def ask(
     *,
     model: Model = "local",
     base_url: BaseUrl = None,
+    dtype: Dtype = "auto",
     route: Annotated[
         RouteChoice,
         typer.Option(help="auto lets a hosted model decide, and asks the lexical router for a local one."),
@@ -69,6 +72,7 @@ def ask(
             docs,
             model=model,
             base_url=base_url,
+            dtype=dtype,
             route=route,
             max_points=max_points,
             prompts=own if isinstance(own, Prompts) else None,
@@ -78,7 +82,7 @@ def ask(
     console = Console()
     live = console.is_terminal and not as_json
     with console.status("Loading the model ...") if live else nullcontext():
-        client = open_client(model, base_url=base_url)
+        client = open_client(model, base_url=base_url, dtype=dtype)
     asker = Asker(client, router=ROUTERS[route], prompts=prompts, max_points=max_points)
     decision = chosen(route)
     if as_json:

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from sot_command.ask import BaseUrl, Question
+from sot_command.ask import BaseUrl, Dtype, Question
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -126,6 +126,7 @@ def explain(
         typer.Option("--model", "-m", help="Time this model, and say what a skeleton would save with it."),
     ] = None,
     base_url: BaseUrl = None,
+    dtype: Dtype = "auto",
     as_json: JsonOption = False,
 ) -> None:
     """Show which features of a question decided, with the default router, and what a skeleton would save."""
@@ -134,7 +135,7 @@ def explain(
     from skeleton_of_thought.routing.gain import PlainLength
     from skeleton_of_thought.routing.lexical import LexicalRouter
 
-    expected = None if model is None else _saving(question, model, base_url)
+    expected = None if model is None else _saving(question, model, base_url, dtype)
     words = round(PlainLength.shipped().words(Asked(question)))
     found = LexicalRouter(threshold=threshold, share=share).explain([Message("user", question)])
     features = {item.feature: round(item.log_odds, 3) for item in found.contributions}
@@ -233,7 +234,7 @@ def train(
         console.print(f"On {test.name}: {_line(result.scores)}, ECE {result.ece:.3f}")
 
 
-def _saving(question: str, model: str, base_url: str | None) -> Saving:
+def _saving(question: str, model: str, base_url: str | None, dtype: str) -> Saving:
     """What a skeleton would save with a model, which is timed for that."""
     from skeleton_of_thought.clients import open_client
     from skeleton_of_thought.errors import SkeletonOfThoughtError
@@ -242,7 +243,7 @@ def _saving(question: str, model: str, base_url: str | None) -> Saving:
 
     console = Console(stderr=True)
     with console.status("Timing the model ...") if console.is_terminal else nullcontext():
-        report = probe(open_client(model, base_url=base_url), only_times=True)
+        report = probe(open_client(model, base_url=base_url, dtype=dtype), only_times=True)
     expected = report.saving(Asked(question))
     if expected is None:
         raise SkeletonOfThoughtError(

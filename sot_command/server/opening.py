@@ -15,6 +15,7 @@ def open_service(
     model: str = "local",
     *,
     base_url: str | None = None,
+    dtype: str = "auto",
     router: str = "auto",
     api_key: str | None = None,
     max_points: int | None = None,
@@ -34,6 +35,7 @@ def open_service(
     Args:
         model: As `open_client` takes it.
         base_url: Address of an API, for a server that speaks OpenAI's or Anthropic's language.
+        dtype: Of a local model's weights.
         router: As `get_router` takes it; asked where the caller forces no route.
         api_key: What callers have to send as a bearer token; None lets everybody in.
         max_points: Most points of an answer.
@@ -66,7 +68,7 @@ def open_service(
         if limited
         else None
     )
-    upstream = open_upstream(model, base_url=base_url, prompt_cache=prompt_cache)
+    upstream = open_upstream(model, base_url=base_url, dtype=dtype, prompt_cache=prompt_cache)
     settings = RunSettings(
         max_points=max_points,
         retries=retries,
