@@ -39,6 +39,7 @@ INSTEAD: dict[str, dict[str, str]] = {
     "callback_manager": {"LangChain": '`config={"callbacks": ...}`'},
     "output_cls": {"LangChain": BASE_CLASS},
     "base_url": {"LangChain": "an option of the model", "LlamaIndex": "an option of the LLM"},
+    "dtype": {"LangChain": "an option of `ChatTransformers`", "LlamaIndex": "an option of `TransformersLLM`"},
     "route": {
         "LangChain": '`router`; per call `config={"configurable": {"sot_route": ...}}`',
         "LlamaIndex": "`router`",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from functools import partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_core.callbacks import adispatch_custom_event, dispatch_custom_event
@@ -15,7 +15,7 @@ from langchain_sot.models import answers_in_blocks, form_of, quirks, speeds
 from langchain_sot.output import Rendering, custom_events
 from langchain_sot.prompt_cache import PromptCaching
 from langchain_sot.reporting import ModelRuns, Steps
-from langchain_sot.route import adecide, child_config, decide, decided, for_router, is_chosen
+from langchain_sot.route import as_router, child_config, decided, for_router, is_chosen
 from skeleton_of_thought.drivers import aanswer_all, answer_all, astream, stream
 from skeleton_of_thought.drivers.turns import Turns
 from skeleton_of_thought.method import SkeletonOfThought
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from skeleton_of_thought.answer import Answer
     from skeleton_of_thought.messages import Message
     from skeleton_of_thought.request import Reply, Request
+    from skeleton_of_thought.routing.decision import Router
 
 
 class Execution:
@@ -131,7 +132,7 @@ class Execution:
         if self._kind == "steps" and calls_tools(self._messages):
             return Decision("direct", 1.0, "the conversation calls tools")
         chosen = decided(self._router, self._config)
-        aware = self._settings.options.load_aware and not is_chosen(self._config)
+        aware = self._settings.everyday().load_aware and not is_chosen(self._config)
         return (self._speeds.decide(self._settings.load()) if aware else None) or chosen
 
     def _learned(self) -> Answer:
@@ -145,11 +146,16 @@ class Execution:
         """Whether nothing waits for the router; one that is not asked has nothing to race against."""
         return self._settings.race and self._router is not None
 
+    @cached_property
+    def _asked(self) -> Router:
+        config, load = self._route_config, self._settings.load
+        return as_router(self._router, config, speeds=self._speeds, load=load)
+
     def _decide(self) -> Decision:
-        return decide(self._router, self._to_route, self._route_config)
+        return self._asked.route(self._to_route)
 
     async def _adecide(self) -> Decision:
-        return await adecide(self._router, self._to_route, self._route_config)
+        return await self._asked.aroute(self._to_route)
 
     def _prepare(self, decision: Decision | None) -> None:
         """Set up the run, now that it is known which way it goes; None lets it find out in a race."""
@@ -169,8 +175,8 @@ class Execution:
             self._kwargs,
             turns=self._turns,
             caching=caching,
-            route=partial(decide, self._router, self._to_route, self._route_config),
-            aroute=partial(adecide, self._router, self._to_route, self._route_config),
+            route=self._decide,
+            aroute=self._adecide,
         )
         self._whole = self._calls.call, self._calls.acall
         if leads is not None:  # a point that goes first is heard at its first token

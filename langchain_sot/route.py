@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from langchain_core.callbacks import AsyncCallbackManagerForChainRun, CallbackManagerForChainRun
     from langchain_core.runnables import RunnableConfig
 
+    from skeleton_of_thought.speeds import Speeds
+
 RouterLike = Any
 """A name such as `"lexical"`, a `Router`, a chat model, or a runnable from messages to "sot" or "direct"."""
 
@@ -54,23 +56,22 @@ def check_router(router: RouterLike | None) -> None:
         )
 
 
-def decide(router: RouterLike, messages: Sequence[Message], config: RunnableConfig) -> Decision:
-    """What the router says, or the lexical one where it fails; `decided` knows where none has to be asked."""
-    return FallbackRouter(_as_router(router, config)).route(messages)
+def as_router(
+    router: RouterLike, config: RunnableConfig, *, speeds: Speeds, load: Callable[[], float]
+) -> Router:
+    """What was given as a router as one that answers even where it fails, in a run of its own.
 
-
-async def adecide(router: RouterLike, messages: Sequence[Message], config: RunnableConfig) -> Decision:
-    """Like `decide`, with asyncio."""
-    return await FallbackRouter(_as_router(router, config)).aroute(messages)
-
-
-def _as_router(router: RouterLike, config: RunnableConfig) -> Router:
-    """A chat model, a runnable or a name as the router it stands for, in a run of its own."""
+    Args:
+        router: A chat model, a runnable, a name or a router; `decided` knows where none has to be asked.
+        config: Of the router's run.
+        speeds: What is known of the model that writes the points.
+        load: Share of what the points may use that is in use.
+    """
     if is_chat_model(router):
-        return _prompting(router, config)
+        return FallbackRouter(_prompting(router, config))
     if isinstance(router, Runnable):
-        return _RunnableRouter(router, config)
-    return get_router(router)
+        return FallbackRouter(_RunnableRouter(router, config))
+    return FallbackRouter(get_router(router, speeds=speeds, load=load))
 
 
 class _RunnableRouter:

@@ -17,8 +17,8 @@ class SkeletonOfThoughtRouter(SkeletonOfThoughtChain):
 
     Attributes:
         router: `"lexical"` (under a millisecond, no dependency; the choice of None for a model that does not decide
-            by itself), `"embedding"`, any other name of `get_router`, a `Router`, a chat model, which is asked for
-            one letter (`race=True` hides the time that takes), or a runnable that returns "sot" or "direct".
+            by itself), `"embedding"`, `"gain"`, any other name of `get_router`, a `Router`, a chat model, which is
+            asked for one letter (`race=True` hides the time that takes), or a runnable that returns "sot" or "direct".
 
     Example:
         ```python

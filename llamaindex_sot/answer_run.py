@@ -14,8 +14,8 @@ from skeleton_of_thought.events import AnswerText
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 
+    from llamaindex_sot.everyday import Everyday
     from skeleton_of_thought.answer import Answer
-    from skeleton_of_thought.drivers.turns import Turns
     from skeleton_of_thought.method import SkeletonOfThought
     from skeleton_of_thought.request import Delta, Request
 
@@ -25,9 +25,8 @@ class AnswerRun:
 
     Args:
         run: Decides what is sent.
+        everyday: The options that say how; the answer tells them what it says of the LLM's speed.
         empty: What to say instead of nothing at all.
-        max_concurrency: Most requests at once; None for all.
-        turns: What every request waits for.
         describe: What the metadata says of a finished answer.
 
     Attributes:
@@ -39,15 +38,15 @@ class AnswerRun:
         self,
         run: SkeletonOfThought,
         *,
+        everyday: Everyday,
         empty: str,
-        max_concurrency: int | None,
-        turns: Turns,
         describe: Callable[[Answer], dict[str, Any]],
     ) -> None:
         self._run = run
         self._empty = empty
-        self._limit = max_concurrency
-        self._turns = turns
+        self._limit = everyday.max_concurrency
+        self._turns = everyday.turns()
+        self._speeds = everyday.speeds
         self._describe = describe
         self._span = active_span_id.get()
         self._written = False
@@ -92,4 +91,5 @@ class AnswerRun:
         if not self._written:
             yield self._empty
         self._answer = self._run.answer
+        self._speeds.observe(self._answer)
         self.describe()

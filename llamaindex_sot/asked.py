@@ -43,9 +43,8 @@ class Asked:
         self.node_ids: list[str] = []
         self.answer_run = AnswerRun(
             run,
+            everyday=everyday,
             empty=empty,
-            max_concurrency=everyday.max_concurrency,
-            turns=everyday.turns(),
             describe=self._describe,
         )
 

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from llamaindex_sot.calls import LLMCalls
 from llamaindex_sot.llms.transformers_llm import TransformersLLM
-from llamaindex_sot.model_defaults import is_local, kind_of, max_stops, quirks
+from llamaindex_sot.model_defaults import is_local, kind_of, max_stops, quirks, speeds
 from skeleton_of_thought.drivers.turns import Turns
 from skeleton_of_thought.errors import ConfigurationError
 from skeleton_of_thought.method import SkeletonOfThought
 from skeleton_of_thought.prompts import Prompts, family_for
-from skeleton_of_thought.routing.combining import no_room
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from skeleton_of_thought.prompts import AnyPrompts
     from skeleton_of_thought.request import Stage
     from skeleton_of_thought.routing.decision import Decision, Router
+    from skeleton_of_thought.speeds import Speeds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +42,8 @@ class Everyday:
         race: Whether router, skeleton and direct answer start together.
         limiter: What every request has to pass.
         prices: Money per token, by stage.
-        load_aware: Whether answers are direct while there is no room for points.
+        speeds: What is known of the LLM that writes the points.
+        load_aware: Whether answers are direct while no gain is to be expected of a skeleton.
         settings: What a run decides by.
         max_concurrency: Most requests at once.
         llm_kwargs: Passed to every call.
@@ -56,6 +57,7 @@ class Everyday:
     race: bool
     limiter: Limiter | None
     prices: Mapping[Stage, Price | None] | None
+    speeds: Speeds
     load_aware: bool
     settings: RunSettings
     max_concurrency: int | None
@@ -70,8 +72,17 @@ class Everyday:
         *,
         max_concurrency: int | None,
         llm_kwargs: Mapping[str, Any],
+        from_sources: bool = False,
     ) -> Everyday:
         """Resolve what a constructor was given.
+
+        Args:
+            llm: Answers.
+            prompts: Of the opening or the skeleton.
+            given: The options.
+            max_concurrency: Most requests at once.
+            llm_kwargs: Passed to every call.
+            from_sources: Whether answers come from chunks.
 
         Raises:
             ConfigurationError: An option is wrong.
@@ -89,19 +100,21 @@ class Everyday:
             "point": points,
             "direct": llm,
         }
+        known = speeds(points, from_sources=from_sources)
         stops = [most for each in (skeletons, points) if (most := max_stops(each)) is not None]
         return cls(
             llm=llm,
             skeleton_llm=skeletons,
             point_llm=points,
-            router=given.chosen_router(),
+            router=given.chosen_router(known, lambda: _load(points, given.limiter)),
             decides_itself=given.decides_itself(prompts),
             race=given.race and given.router != "always",
             limiter=given.limiter,
             prices=given.stage_prices(
                 {stage: each.metadata.model_name.rpartition(":")[2] for stage, each in stages.items()}
             ),
-            load_aware=options.load_aware,
+            speeds=known,
+            load_aware=given.load_aware,
             settings=given.settings(max_stops=min(stops, default=None)),
             max_concurrency=max_concurrency,
             llm_kwargs=llm_kwargs,
@@ -129,8 +142,9 @@ class Everyday:
 
     def known(self) -> tuple[Decision | None, bool]:
         """The decision for which no router has to be asked, and whether there is nobody to ask."""
-        full = no_room(self.load) if self.load_aware else None
-        return full, full is not None or self.decides_itself or self.race
+        load = _load(self.point_llm, self.limiter)
+        plain = self.speeds.decide(load) if self.load_aware else None
+        return plain, plain is not None or self.decides_itself or self.race
 
     def decide(self, messages: Sequence[Message]) -> Decision | None:
         """What is decided before the run; None where the model or a race decides."""
@@ -141,12 +155,6 @@ class Everyday:
         """Like `decide`, with asyncio."""
         decision, final = self.known()
         return decision if final else await self.router.aroute(messages)
-
-    @property
-    def load(self) -> float:
-        """Share of what the points may use that is in use: of the local engine's batch, of the limiter's places."""
-        local = self.point_llm.occupancy if isinstance(self.point_llm, TransformersLLM) else 0.0
-        return max(local, 0.0 if self.limiter is None else self.limiter.load)
 
     def run(
         self, messages: Sequence[Message], prompts: AnyPrompts, decision: Decision | None
@@ -170,6 +178,12 @@ class Everyday:
             route=lambda: self.router.route(messages),
             aroute=lambda: self.router.aroute(messages),
         )
+
+
+def _load(points: LLM, limiter: Limiter | None) -> float:
+    """Share of what the points may use that is in use: of the local engine's batch, of the limiter's places."""
+    local = points.occupancy if isinstance(points, TransformersLLM) else 0.0
+    return max(local, 0.0 if limiter is None else limiter.load)
 
 
 def family(llm: LLM, given: EverydayOptions[LLM]) -> str:

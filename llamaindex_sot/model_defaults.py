@@ -9,8 +9,10 @@ from llama_index.core.settings import Settings
 from llamaindex_sot.llms.client_llm import ClientLLM
 from llamaindex_sot.llms.langchain_llm import LangChainLLM
 from llamaindex_sot.llms.transformers_llm import LOCAL, TransformersLLM
-from skeleton_of_thought.clients import open_client
+from skeleton_of_thought.clients import open_client, without_password
+from skeleton_of_thought.clients.opening import kind_and_name
 from skeleton_of_thought.provider_errors import Quirks, quirks_of
+from skeleton_of_thought.speeds import Speeds, speeds_of
 
 if TYPE_CHECKING:
     from llama_index.core.llms import LLM
@@ -24,21 +26,22 @@ def default_llm() -> LLM:
         return TransformersLLM()
 
 
-def named_llm(model: str, *, base_url: str | None = None) -> LLM:
+def named_llm(model: str, *, base_url: str | None = None, dtype: str = "auto") -> LLM:
     """The LLM for a model as the command names it.
 
     Args:
         model: `"local"`, `"hf:FOLDER_OR_HUB_ID"`, `"openai:NAME"` or `"anthropic:NAME"`.
         base_url: Address of an API server.
+        dtype: Of a local model's weights.
 
     Raises:
         ConfigurationError: No such kind of model, or something it needs is not set.
         MissingExtraError: The package for it is not installed.
     """
-    kind, _, name = model.partition(":")
-    if base_url is None and (model == LOCAL or (kind == "hf" and name)):
-        return TransformersLLM(model=name or LOCAL)
-    return ClientLLM(open_client(model, base_url=base_url))
+    kind, name = kind_and_name(model, base_url, dtype)
+    if kind == "local":
+        return TransformersLLM(model=name, dtype=dtype)
+    return ClientLLM(open_client(model, base_url=base_url, dtype=dtype))
 
 
 def is_local(llm: LLM) -> bool:
@@ -84,6 +87,28 @@ def max_stops(llm: LLM) -> int | None:
     return 4 if "openai" in llm.class_name().lower() else 0
 
 
+_SERVERS = ("api_base", "base_url", "azure_endpoint")
+"""Attributes in which integrations keep their server's address."""
+
+
+def identity(llm: LLM) -> str:
+    """What identifies an LLM and its server in this process."""
+    if isinstance(llm, ClientLLM):
+        return llm.identity
+    server = next((value for key in _SERVERS if isinstance(value := getattr(llm, key, None), str)), None)
+    return f"{llm.class_name()} {llm.metadata.model_name} {without_password(server) or ''}".rstrip()
+
+
 def quirks(llm: LLM) -> Quirks:
     """What is known of the LLM in this process."""
-    return quirks_of(f"{llm.class_name()} {llm.metadata.model_name}")
+    return quirks_of(identity(llm))
+
+
+def speeds(llm: LLM, *, from_sources: bool = False) -> Speeds:
+    """What the LLM's points cost, as far as answers in this process have told.
+
+    Args:
+        llm: Writes the points.
+        from_sources: Whether it answers from chunks, which it reads first: that has times of its own.
+    """
+    return speeds_of(f"{identity(llm)}{' from sources' if from_sources else ''}")

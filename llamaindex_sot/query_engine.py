@@ -119,9 +119,8 @@ class SkeletonOfThoughtQueryEngine(BaseQueryEngine):
         prompts = self._templates.prompts(self._llm, {})
         return AnswerRun(
             self._everyday.run([question], prompts, decision),
+            everyday=self._everyday,
             empty="Empty Response",
-            max_concurrency=self._everyday.max_concurrency,
-            turns=self._everyday.turns(),
             describe=lambda answer: answer.to_dict(self._everyday.prices),
         )
 

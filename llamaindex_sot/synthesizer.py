@@ -181,6 +181,7 @@ class SkeletonOfThoughtSynthesizer(BaseSynthesizer):
                 **sampling(llm, retelling=self._from_sources and self._per_point),
                 **(llm_kwargs or {}),
             },
+            from_sources=True,
         )
         self._streams: WeakKeyDictionary[Any, Asked] = WeakKeyDictionary()
 

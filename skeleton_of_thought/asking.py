@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from skeleton_of_thought import drivers
 from skeleton_of_thought.answer import Answer
-from skeleton_of_thought.clients import open_client
+from skeleton_of_thought.clients import identity, open_client
 from skeleton_of_thought.drivers.turns import Turns
 from skeleton_of_thought.errors import ConfigurationError
 from skeleton_of_thought.events import AnswerText
@@ -21,8 +21,8 @@ from skeleton_of_thought.method import SkeletonOfThought
 from skeleton_of_thought.prompts import PROMPTS, AnyPrompts, OpeningPrompts, get_prompts
 from skeleton_of_thought.provider_errors import quirks_of
 from skeleton_of_thought.request import Delta, Request, Stage
-from skeleton_of_thought.routing.combining import no_room
 from skeleton_of_thought.routing.decision import Decision
+from skeleton_of_thought.speeds import speeds_of
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -50,6 +50,7 @@ class AskOptions(EverydayParameters["str | Client"], total=False):
     """The options of `ask`, `aask`, `stream` and `astream`, as `Asker` explains them."""
 
     base_url: str | None
+    dtype: str
     max_concurrency: int | None
 
 
@@ -59,6 +60,8 @@ class Asker:
     Args:
         model: Answers: what `open_client` takes, or a client.
         base_url: Address of an API, where `model` is a name.
+        dtype: What the weights are kept in, where `model` is a local one's name: `"auto"`, `"int4"`, `"int8"`,
+            `"float32"`, `"bfloat16"`, `"float16"`.
         max_concurrency: Most requests of an answer at once.
         everyday: The options every face has, `EverydayOptions`; a `skeleton_model` and a `point_model` are given as
             `model` is.
@@ -74,14 +77,15 @@ class Asker:
         model: str | Client = "local",
         *,
         base_url: str | None = None,
+        dtype: str = "auto",
         max_concurrency: int | None = None,
         **everyday: Unpack[EverydayParameters[str | Client]],
     ) -> None:
         given: EverydayOptions[str | Client] = EverydayOptions(**everyday)
         options = given.options
-        self.client = self._open(model, base_url, options)
+        self.client = _open(model, base_url, dtype, options)
         skeletons, points = (
-            self.client if other is None else self._open(other, None, options)
+            self.client if other is None else _open(other, None, "auto", options)
             for other in (given.skeleton_model, given.point_model)
         )
         self._clients: dict[Stage, Client] = {
@@ -92,10 +96,11 @@ class Asker:
         }
         self._prompts = _prompts(given, skeletons, points)
         self._decides_itself = given.decides_itself(self._prompts)
-        self._router = given.chosen_router()
-        self._load_aware = options.load_aware
-        self._race = given.race and not given.opens(self._prompts)
         self._limiter = given.limiter
+        self._speeds = speeds_of(identity(points))
+        self._router = given.chosen_router(self._speeds, self._load)
+        self._load_aware = given.load_aware
+        self._race = given.race and not given.opens(self._prompts)
         self._prices = given.stage_prices(
             {stage: client.name.rpartition(":")[2] for stage, client in self._clients.items()}
         )
@@ -162,7 +167,7 @@ class Asker:
             decision = self._known() if self._race else self.decide(messages)
         run = self._run(messages, decision)
         yield from drivers.stream(run, send, max_concurrency=self._max_concurrency, turns=self._turns())
-        yield replace(run.answer, prices=self._prices)
+        yield self._learned(run)
 
     async def _arunning(
         self, messages: Sequence[Message], decision: Decision | None
@@ -184,33 +189,32 @@ class Asker:
         async with aclosing(driven) as happenings:
             async for seen in happenings:
                 yield seen
-        yield replace(run.answer, prices=self._prices)
+        yield self._learned(run)
 
     def _run(self, messages: Sequence[Message], decision: Decision | None) -> SkeletonOfThought:
         known: Decision | None = decision
         if known is None and not self._race:
             known = _MODEL_DECIDES
-        quirks = {stage: quirks_of(client.name) for stage, client in self._clients.items()}
+        quirks = {stage: quirks_of(identity(client)) for stage, client in self._clients.items()}
         return SkeletonOfThought(messages, self._prompts, self._settings, decision=known, quirks=quirks)
+
+    def _learned(self, run: SkeletonOfThought) -> Answer:
+        """The answer; what it says of the model's speed is kept for those to come."""
+        answer = run.answer
+        self._speeds.observe(answer)
+        return replace(answer, prices=self._prices)
 
     def _turns(self) -> Turns:
         return Turns(*(() if self._limiter is None else (self._limiter,)))
 
-    def _open(self, model: str | Client, base_url: str | None, options: Options) -> Client:
-        if isinstance(model, str):
-            return open_client(model, base_url=base_url, prompt_cache=options.prompt_cache)
-        if base_url is not None:
-            raise ConfigurationError(
-                f"base_url is {base_url!r}, and {model.name!r} is open already; leave it out."
-            )
-        return model
-
     def _known(self) -> Decision | None:
-        """The decision for which nobody has to be asked: while there is no room for points, answers are direct."""
-        if not self._load_aware:
-            return None
+        """The decision for which nobody has to be asked: while no gain is to be expected, answers are direct."""
+        return self._speeds.decide(self._load()) if self._load_aware else None
+
+    def _load(self) -> float:
+        """Share of what the points may use that is in use: of the model's room, of the limiter's places."""
         limited = 0.0 if self._limiter is None else self._limiter.load
-        return no_room(max(self._clients["point"].load, limited))
+        return max(self._clients["point"].load, limited)
 
 
 @takes(Asker)
@@ -369,3 +373,14 @@ def _prompts(given: EverydayOptions[str | Client], skeletons: Client, points: Cl
     if prompts is None and isinstance(points.prompts, OpeningPrompts):
         return PROMPTS["instruction"]  # worked examples and partial answers are for a model of our own
     return chosen
+
+
+def _open(model: str | Client, base_url: str | None, dtype: str, options: Options) -> Client:
+    if isinstance(model, str):
+        return open_client(model, base_url=base_url, dtype=dtype, prompt_cache=options.prompt_cache)
+    for name, value, default in (("base_url", base_url, None), ("dtype", dtype, "auto")):
+        if value != default:
+            raise ConfigurationError(
+                f"{name} is {value!r}, and {model.name!r} is open already; leave it out."
+            )
+    return model

@@ -15,7 +15,7 @@ from skeleton_of_thought.options import Options, RunSettings
 from skeleton_of_thought.prices import Prices
 from skeleton_of_thought.prompts import AnyPrompts, OpeningPrompts
 from skeleton_of_thought.routing.fallback import FALLBACK, FallbackRouter
-from skeleton_of_thought.routing.registry import get_router
+from skeleton_of_thought.routing.registry import get_router, weighs_gain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from skeleton_of_thought.prices import Price
     from skeleton_of_thought.request import Request, Stage
     from skeleton_of_thought.routing.decision import Router
+    from skeleton_of_thought.speeds import Speeds
 
 Model = TypeVar("Model")
 """What a face calls a model: a LlamaIndex LLM, a LangChain runnable, a client or its name."""
@@ -45,7 +46,9 @@ class EverydayOptions(Generic[Model]):
         router: Decides per question whether a skeleton pays: `"lexical"`, another name of `get_router`, or a
             `Router`. `"self"` lets the model decide in the request that also opens and plans the answer, `"always"`
             gives every question a skeleton, `"never"` none. None chooses by the model: `"self"` for a large hosted
-            one, else `"lexical"`. A router that fails is replaced by `"lexical"` for that question.
+            one, else `"lexical"`. `"gain"` asks `"lexical"` too, and answers plainly where a skeleton would not be
+            faster, by the length a plain answer is expected to have and the speeds of the model's answers so far. A
+            router that fails is replaced by `"lexical"` for that question.
         prompts: A family of `PROMPTS` (`"opening"`, `"instruction"`, `"partial"`, ...), a JSON file in the format of
             the paper's code, `Prompts` or `OpeningPrompts`. None chooses by the model.
         skeleton_model: Writes the skeleton, or the opening and the plan, instead of the model.
@@ -123,15 +126,23 @@ class EverydayOptions(Generic[Model]):
             )
         return opens and (self.router is None or self.router == SELF)
 
-    def chosen_router(self) -> Router:
+    def chosen_router(self, speeds: Speeds, load: Callable[[], float]) -> Router:
         """The router, or the default one; it answers even where it fails.
+
+        Args:
+            speeds: What is known of the model that writes the points.
+            load: Share of what the points may use that is in use.
 
         Raises:
             ConfigurationError: No router has that name, or the object is none.
         """
-        return FallbackRouter(
-            get_router(FALLBACK if self.router is None or self.router == SELF else self.router)
-        )
+        chosen = FALLBACK if self.router is None or self.router == SELF else self.router
+        return FallbackRouter(get_router(chosen, speeds=speeds, load=load))
+
+    @property
+    def load_aware(self) -> bool:
+        """Whether no router is asked while no gain is to be expected; the gain router weighs that per question."""
+        return self.options.load_aware and not weighs_gain(self.router)
 
     def stage_prices(self, models: Mapping[Stage, str | None]) -> dict[Stage, Price | None] | None:
         """What each stage costs by the name of its model; None if nobody asked.

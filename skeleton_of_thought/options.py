@@ -31,8 +31,8 @@ class Options:
         prompt_cache: Mark the prefix all requests of a question share for the provider's prompt cache (Anthropic's
             `cache_control`, OpenAI's `prompt_cache_key`), where it is long enough to be kept.
         load_aware: Answer directly while no gain is to be expected: the local engine's batch or the limiter is full, or
-            the model's last points came one after another. Worth it with a server that answers one request at a time;
-            elsewhere points pay even under load, so it is off.
+            the model's last points came one after another; `router="gain"` weighs that per question. Worth it with a
+            server that answers one request at a time; elsewhere points pay even under load, so it is off.
         longest_wait: Seconds an answer waits in all for a provider that refuses requests (429, 529), beyond the
             limits a limiter sets itself; then the provider's own error counts. What is waited for is logged.
 

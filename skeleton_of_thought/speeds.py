@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from skeleton_of_thought.routing.combining import no_room
 from skeleton_of_thought.routing.decision import Decision
 
 if TYPE_CHECKING:
@@ -173,21 +174,32 @@ class Speeds:
         Args:
             load: Share of what the points may use that is in use, waiting requests included: 1 is full.
         """
-        if load >= 1:
-            return Decision("direct", 1.0, f"no room for more requests: load {load:.2f}, limit 1.00")
+        if full := no_room(load):
+            return full
         expected = self.expected(load)
-        if expected is None or expected.gain >= _MARGIN:
-            with self._lock:
-                self._plain, self._wait = 0, _WAIT
+        gain = math.inf if expected is None else expected.gain
+        if self.tries(pays=gain >= _MARGIN):
             return None
+        return Decision("direct", 1.0, f"no gain to expect: {gain:.2f} times as fast as a plain answer")
+
+    def tries(self, *, pays: bool) -> bool:
+        """Whether a skeleton is to be written: where it pays, and now and then where it does not.
+
+        Only a skeleton tells that points are written at once again, so one is tried after some plain answers, and
+        after twice as many if that did not pay either.
+
+        Args:
+            pays: Whether it is expected to be faster than a plain answer.
+        """
         with self._lock:
+            if pays:
+                self._plain, self._wait = 0, _WAIT
+                return True
             self._plain += 1
-            if self._plain > self._wait:
-                self._plain, self._wait = 0, min(2 * self._wait, _LONGEST_WAIT)
-                return None
-        return Decision(
-            "direct", 1.0, f"no gain to expect: {expected.gain:.2f} times as fast as a plain answer"
-        )
+            if self._plain <= self._wait:
+                return False
+            self._plain, self._wait = 0, min(2 * self._wait, _LONGEST_WAIT)
+            return True
 
 
 def _pace_of_one(points: Sequence[tuple[float, int]], lasted: float) -> float:

@@ -12,6 +12,7 @@ from rich.markup import escape
 
 from skeleton_of_thought.asking import Asker
 from skeleton_of_thought.clients import open_client
+from skeleton_of_thought.decoding.dtypes import DTYPES
 from skeleton_of_thought.events import AnswerText, Event
 from skeleton_of_thought.prompts import Prompts, get_prompts
 from sot_command.choices import ROUTERS, RouteChoice, chosen
@@ -24,6 +25,7 @@ Model = Annotated[
     str, typer.Option("--model", "-m", help="local, hf:FOLDER_OR_HUB_ID, openai:NAME or anthropic:NAME.")
 ]
 BaseUrl = Annotated[str | None, typer.Option(help="Address of an API server, with openai: or anthropic:.")]
+Dtype = Annotated[str, typer.Option(help=f"What a local model's weights are kept in: {', '.join(DTYPES)}.")]
 MaxPoints = Annotated[
     int | None,
     typer.Option(min=2, help="Most points of the answer.", show_default="what the prompts ask for"),
@@ -49,6 +51,7 @@ def ask(
     *,
     model: Model = "local",
     base_url: BaseUrl = None,
+    dtype: Dtype = "auto",
     route: Annotated[
         RouteChoice,
         typer.Option(help="auto lets a hosted model decide, and asks the lexical router for a local one."),
@@ -68,6 +71,7 @@ def ask(
             docs,
             model=model,
             base_url=base_url,
+            dtype=dtype,
             route=route,
             max_points=max_points,
             prompts=own if isinstance(own, Prompts) else None,
@@ -77,7 +81,7 @@ def ask(
     console = Console()
     live = console.is_terminal and not as_json
     with console.status("Loading the model ...") if live else nullcontext():
-        client = open_client(model, base_url=base_url)
+        client = open_client(model, base_url=base_url, dtype=dtype)
     asker = Asker(client, router=ROUTERS[route], prompts=prompts, max_points=max_points)
     decision = chosen(route)
     if as_json:

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from skeleton_of_thought.asking import Asker, splitting_router
 from skeleton_of_thought.clients import open_client, warm_up
-from sot_command.ask import AsJson, BaseUrl, MaxPoints, Model, PromptsFile, Question
+from sot_command.ask import AsJson, BaseUrl, Dtype, MaxPoints, Model, PromptsFile, Question
 from sot_command.terminal import Console, plain
 
 if TYPE_CHECKING:
@@ -21,12 +21,13 @@ def compare(
     *,
     model: Model = "local",
     base_url: BaseUrl = None,
+    dtype: Dtype = "auto",
     max_points: MaxPoints = None,
     prompts: PromptsFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Answer a question plainly and by Skeleton-of-Thought, one after the other, and print the speed-up."""
-    client = open_client(model, base_url=base_url)
+    client = open_client(model, base_url=base_url, dtype=dtype)
     splitting = splitting_router(client, prompts)
     by_skeleton = Asker(client, router=splitting, prompts=prompts, max_points=max_points)
     plainly = Asker(client, router="never")

@@ -13,7 +13,7 @@ import typer
 from skeleton_of_thought.clients import open_client
 from skeleton_of_thought.engines import ENGINES, EngineProfile, engine_of
 from skeleton_of_thought.probing import Report, probe
-from sot_command.ask import AsJson, BaseUrl, Model
+from sot_command.ask import AsJson, BaseUrl, Dtype, Model
 from sot_command.terminal import Console, say
 
 if TYPE_CHECKING:
@@ -29,17 +29,19 @@ _WORDS: Final[dict[str, str]] = {
 }
 
 
-def doctor(*, model: Model = "local", base_url: BaseUrl = None, as_json: AsJson = False) -> None:
+def doctor(
+    *, model: Model = "local", base_url: BaseUrl = None, dtype: Dtype = "auto", as_json: AsJson = False
+) -> None:
     """Ask a model's server a dozen small things: is it reachable, are points written at once, what is to be gained."""
     console = Console(stderr=True)
     owner, names = listed(base_url) if base_url else (None, ())
     engine = engine_of(owner)
     with console.status("Asking ...") if console.is_terminal and not as_json else nullcontext():
-        client = open_client(model, base_url=base_url)
+        client = open_client(model, base_url=base_url, dtype=dtype)
         report = probe(client, engine=engine.name if engine else None)
     name = model.partition(":")[2]
     listed_there = None if not names else name in names
-    line = chain_line(model, base_url, report)
+    line = chain_line(model, base_url, report, dtype=dtype)
     if as_json:
         print(json.dumps({**report.to_dict(), "listed": listed_there, "chain": line}))
     else:
@@ -131,7 +133,7 @@ def _abilities(report: Report, engine: EngineProfile | None) -> list[str]:
     return lines
 
 
-def chain_line(model: str, base_url: str | None, report: Report) -> str:
+def chain_line(model: str, base_url: str | None, report: Report, *, dtype: str = "auto") -> str:
     """The line of Python that sets a chain up for what was found."""
     kind, _, name = model.partition(":")
     if kind == "openai":
@@ -140,7 +142,9 @@ def chain_line(model: str, base_url: str | None, report: Report) -> str:
     elif kind == "anthropic":
         inside = f'ChatAnthropic(model="{name}")'
     else:
-        inside = "ChatTransformers()" if not name else f'ChatTransformers(model="{name}")'
+        given = {"model": name or "local", "dtype": dtype}
+        own = [f'{key}="{value}"' for key, value in given.items() if value not in {"local", "auto"}]
+        inside = f"ChatTransformers({', '.join(own)})"
     options = []
     if kind == "openai" and report.partial_answers == "yes":
         options.append('prompts="partial"')

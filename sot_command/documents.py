@@ -26,6 +26,7 @@ def ask_documents(
     *,
     model: str,
     base_url: str | None,
+    dtype: str,
     route: RouteChoice,
     max_points: int | None,
     prompts: Prompts | None,
@@ -44,7 +45,7 @@ def ask_documents(
         response: Any = ask_folder(
             question,
             folder,
-            llm=named_llm(model, base_url=base_url),
+            llm=named_llm(model, base_url=base_url, dtype=dtype),
             router=_router(route),
             max_points=max_points,
             prompts=prompts,

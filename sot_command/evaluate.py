@@ -16,9 +16,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from skeleton_of_thought.clients import without_password
+from skeleton_of_thought.clients.opening import kind_and_name
 from skeleton_of_thought.errors import ConfigurationError
 from skeleton_of_thought.evaluation.work import Work, in_threads
-from sot_command.ask import AsJson, BaseUrl, MaxPoints, Model
+from sot_command.ask import AsJson, BaseUrl, Dtype, MaxPoints, Model
 from sot_command.terminal import Console, say
 
 
@@ -52,6 +53,7 @@ def speed(
     *,
     model: Model = "local",
     base_url: BaseUrl = None,
+    dtype: Dtype = "auto",
     data: Data = "own",
     limit: Limit = None,
     out: Out = Path("sot-eval"),
@@ -70,11 +72,13 @@ def speed(
     from skeleton_of_thought.evaluation.summary import summarise
 
     workers = _workers(workers, ray, concurrency)
+    kind_and_name(model, base_url, dtype)  # before anything is written
     folder = ModelFolder(out, model)
     questions = Questions.survey(data, folder.speed, limit=limit)
     work = SpeedWork(
         model=model,
         base_url=base_url,
+        dtype=dtype,
         router=router,
         max_points=max_points,
         measure_memory=concurrency == 1,
@@ -85,6 +89,7 @@ def speed(
     experiment = {
         "model": model,
         "base_url": without_password(base_url),
+        "dtype": None if dtype == "auto" else dtype,  # as in results of before there was a choice
         "data": data,
         "router": router,
         "max_points": max_points or "the prompts' own",
@@ -241,6 +246,7 @@ def quality(
 def profile(
     *,
     model: Model = "local",
+    dtype: Dtype = "auto",
     out: Out = Path("sot-eval"),
     batches: Annotated[str, typer.Option(help="Batch sizes to time.")] = "1,2,4,6,8,10",
     longest: Annotated[
@@ -249,6 +255,11 @@ def profile(
     repeats: Annotated[int, typer.Option(help="How often each is timed; the median counts.")] = 3,
 ) -> None:
     """Build the paper's latency tables for a local model: seconds to read prompts and to write a token."""
+    kind, name = kind_and_name(model, None, dtype)
+    if kind != "local":
+        raise ConfigurationError(
+            f"Only a local model can be timed, local or hf:FOLDER_OR_HUB_ID, and not {model!r}."
+        )
     from skeleton_of_thought.decoding import get_engine
     from skeleton_of_thought.evaluation import ModelFolder
     from skeleton_of_thought.evaluation.machine import describe_machine
@@ -256,11 +267,6 @@ def profile(
     from skeleton_of_thought.evaluation.profiling import profile as build
     from skeleton_of_thought.evaluation.results import write_json
 
-    kind, _, name = model.partition(":")
-    if kind not in {"local", "hf"}:
-        raise ConfigurationError(
-            f"Only a local model can be timed, local or hf:FOLDER_OR_HUB_ID, and not {model!r}."
-        )
     try:
         sizes = tuple(sorted({int(size) for size in batches.split(",")}))
     except ValueError:
@@ -268,13 +274,13 @@ def profile(
             f"--batches is {batches!r}; use whole numbers with commas, such as 1,2,4,8."
         ) from None
     options = ProfileOptions(batches=sizes, longest=longest, repeats=repeats)
-    engine = get_engine(name or "local")
+    engine = get_engine(name, dtype=dtype)
     with Progress(*_COLUMNS, console=Console(stderr=True)) as bar:
         task = bar.add_task("Timing", total=None)
         tables = build(
             engine,
             options,
-            about={"model": model, **describe_machine()},
+            about={"model": model, "dtype": dtype, **describe_machine()},
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     folder = ModelFolder(out, model)

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from sot_command.ask import Question
+from sot_command.ask import BaseUrl, Dtype, Question
 from sot_command.terminal import Console
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from skeleton_of_thought.routing.decision import Router
+    from skeleton_of_thought.routing.gain import Saving
     from skeleton_of_thought.routing.labels import LabelledQuestion
     from skeleton_of_thought.routing.linear import LinearModel
     from skeleton_of_thought.routing.training.calibration import Threshold
@@ -29,7 +31,8 @@ app = typer.Typer(no_args_is_help=True, help="Routers: which questions are worth
 RouterOption = Annotated[
     str,
     typer.Option(
-        help="lexical, embedding, always, never, classifier:FOLDER, labels:FILE, lexical:FILE or prompting:MODEL."
+        help="lexical, embedding, gain, always, never, classifier:FOLDER, gain:ROUTER, labels:FILE, lexical:FILE "
+        "or prompting:MODEL."
     ),
 ]
 DataOption = Annotated[
@@ -118,14 +121,21 @@ def explain(
     threshold: ThresholdOption = None,
     share: ShareOption = None,
     *,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", "-m", help="Time this model, and say what a skeleton would save with it."),
+    ] = None,
+    base_url: BaseUrl = None,
+    dtype: Dtype = "auto",
     as_json: JsonOption = False,
 ) -> None:
-    """Show which features of a question decided, with the default router."""
+    """Show which features of a question decided, with the default router, and what a skeleton would save."""
     from skeleton_of_thought.messages import Message
     from skeleton_of_thought.routing.decision import Question as Asked
     from skeleton_of_thought.routing.gain import PlainLength
     from skeleton_of_thought.routing.lexical import LexicalRouter
 
+    expected = None if model is None else _saving(question, model, base_url, dtype)
     words = round(PlainLength.shipped().words(Asked(question)))
     found = LexicalRouter(threshold=threshold, share=share).explain([Message("user", question)])
     features = {item.feature: round(item.log_odds, 3) for item in found.contributions}
@@ -137,6 +147,8 @@ def explain(
         }
         reason = {"reason": found.decision.reason, "bias": found.bias, "features": features}
         reason["plain_words"] = words
+        if expected is not None:
+            reason["plain_seconds"], reason["sot_seconds"] = round(expected.plain, 3), round(expected.sot, 3)
         typer.echo(json.dumps(summary | reason))
         return
     console = Console()
@@ -144,6 +156,9 @@ def explain(
         f"[bold]{found.decision.route}[/bold]: probability that a skeleton pays {found.probability:.2f}, "
         f"threshold {found.threshold:.2f}; a plain answer has about {words} words",
     )
+    if expected is not None:
+        no_gain = "" if expected.pays else "; router=gain would answer plainly"
+        console.print(f"[bold]{escape(str(model))}[/bold]: {expected}{no_gain}")
     table = Table("feature", "log-odds")
     table.columns[1].justify = "right"
     for feature, log_odds in list(features.items())[:_FEATURES_SHOWN]:
@@ -217,6 +232,24 @@ def train(
     if test is not None:
         result = measure(_trained(base, out, model, device), read_questions(test))
         console.print(f"On {test.name}: {_line(result.scores)}, ECE {result.ece:.3f}")
+
+
+def _saving(question: str, model: str, base_url: str | None, dtype: str) -> Saving:
+    """What a skeleton would save with a model, which is timed for that."""
+    from skeleton_of_thought.clients import open_client
+    from skeleton_of_thought.errors import SkeletonOfThoughtError
+    from skeleton_of_thought.probing import probe
+    from skeleton_of_thought.routing.decision import Question as Asked
+
+    console = Console(stderr=True)
+    with console.status("Timing the model ...") if console.is_terminal else nullcontext():
+        report = probe(open_client(model, base_url=base_url, dtype=dtype), only_times=True)
+    expected = report.saving(Asked(question))
+    if expected is None:
+        raise SkeletonOfThoughtError(
+            f"{model} could not be timed: {report.problem}. Ask sot doctor about it."
+        )
+    return expected
 
 
 def _train_weights(base: str, questions: list[LabelledQuestion], out: Path, model: str | None) -> LinearModel:

@@ -7,13 +7,14 @@ from typing import Annotated
 import typer
 
 from skeleton_of_thought.options import OnPointError
-from sot_command.ask import BaseUrl, MaxPoints, Model
+from sot_command.ask import BaseUrl, Dtype, MaxPoints, Model
 
 
 def serve(
     *,
     model: Model = "local",
     base_url: BaseUrl = None,
+    dtype: Dtype = "auto",
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")
     ] = 8000,
@@ -63,6 +64,7 @@ def serve(
     service = open_service(
         model,
         base_url=base_url,
+        dtype=dtype,
         router=router,
         api_key=api_key,
         max_points=max_points,

@@ -10,6 +10,7 @@ from llama_index.core.bridge.pydantic import PrivateAttr
 from llamaindex_sot.llms.blocking import in_thread
 from llamaindex_sot.llms.delta_llm import SMALLEST_WINDOW, DeltaLLM
 from llamaindex_sot.messages import readable
+from skeleton_of_thought.clients import identity
 from skeleton_of_thought.errors import ConfigurationError
 from skeleton_of_thought.messages import Message
 from skeleton_of_thought.request import Request
@@ -46,6 +47,11 @@ class ClientLLM(DeltaLLM):
         """How many stop sequences a call may carry."""
         stops: int | None = self._client.max_stops
         return stops
+
+    @property
+    def identity(self) -> str:
+        """What identifies the model and its server in this process."""
+        return identity(self._client)
 
     @property
     def metadata(self) -> LLMMetadata:

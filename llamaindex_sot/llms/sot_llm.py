@@ -283,9 +283,8 @@ class _Writing:
     def _answer_run(self, decision: Any) -> AnswerRun:
         return AnswerRun(
             self._everyday.run(self._messages, self._prompts, decision),
+            everyday=self._everyday,
             empty="",
-            max_concurrency=self._everyday.max_concurrency,
-            turns=self._everyday.turns(),
             describe=self._described,
         )
 

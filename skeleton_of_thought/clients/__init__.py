@@ -6,7 +6,8 @@ are (the latter two have `keys` and `connections` in common), `routing` asks one
 
 from __future__ import annotations
 
-from skeleton_of_thought.clients.client import Client, warm_up
-from skeleton_of_thought.clients.opening import open_client, without_password
+from skeleton_of_thought.clients.client import Client, identity, warm_up
+from skeleton_of_thought.clients.keys import without_password
+from skeleton_of_thought.clients.opening import open_client
 
-__all__ = ["Client", "open_client", "warm_up", "without_password"]
+__all__ = ["Client", "identity", "open_client", "warm_up", "without_password"]

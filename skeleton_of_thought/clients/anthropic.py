@@ -46,6 +46,7 @@ class AnthropicClient:
         sdk: Any = require("anthropic", extra="anthropic", needed_for=f"The model anthropic:{model}")
         base_url, key = address_and_key("anthropic", model, base_url)
         self.name = f"anthropic:{model}"
+        self.base_url = base_url
         self.prompts: AnyPrompts = PROMPTS["opening"]
         self._model = model
         self._prompt_cache = prompt_cache

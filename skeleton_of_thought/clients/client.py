@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from skeleton_of_thought.clients.keys import without_password
 from skeleton_of_thought.messages import Message
 from skeleton_of_thought.request import Request
 
@@ -39,6 +40,18 @@ class Client(Protocol):
     def astream(self, request: Request) -> AsyncGenerator[Delta]:
         """The same with asyncio."""
         ...
+
+
+class Named(Protocol):
+    """What has a model's name, and perhaps the address of its server as `base_url`."""
+
+    name: str
+
+
+def identity(client: Named) -> str:
+    """What is learned of a model is kept under this: its name, and its server where it is not the provider's own."""
+    server = without_password(getattr(client, "base_url", None))
+    return f"{client.name} {server or ''}".rstrip()
 
 
 def warm_up(client: Client) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from urllib.parse import urlsplit, urlunsplit
 
 from skeleton_of_thought.errors import ConfigurationError
 
@@ -25,3 +26,11 @@ def address_and_key(kind: str, model: str, base_url: str | None) -> tuple[str | 
             "for a server without one."
         )
     return base_url, key
+
+
+def without_password(address: str | None) -> str | None:
+    """An address without the name and password in it, to be written down."""
+    if address is None:
+        return None
+    parts = urlsplit(address)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))

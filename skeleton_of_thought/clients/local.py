@@ -23,14 +23,15 @@ class LocalClient:
 
     Args:
         model: `"local"`, a folder, or an id on the Hub.
+        dtype: Of the weights.
     """
 
     max_stops: int | None = None
 
-    def __init__(self, model: str = "local") -> None:
+    def __init__(self, model: str = "local", *, dtype: str = "auto") -> None:
         self.name = "local" if model == "local" else f"hf:{model}"
         self.prompts: AnyPrompts = PROMPTS["partial-examples"]
-        self._engine = get_engine(model)
+        self._engine = get_engine(model, dtype=dtype)
 
     @property
     def load(self) -> float:

@@ -45,6 +45,7 @@ class OpenAIClient:
         sdk: Any = require("openai", extra="openai", needed_for=f"The model openai:{model}")
         base_url, key = address_and_key("openai", model, base_url)
         self.name = f"openai:{model}"
+        self.base_url = base_url
         self.prompts: AnyPrompts = PROMPTS["opening"]
         self._model = model
         self._prompt_cache = prompt_cache

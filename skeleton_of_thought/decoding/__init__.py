@@ -11,6 +11,7 @@ memory        keys and values of prompts and rows; prefixes finds prompts that b
 attention     the attention of one flat pass; rows is that of the rows that decode, kernels what both compute with
 view          a model as the engine runs it; fused is the fast way through blocks of the Llama family
 loading       model and tokenizer, from wherever they are; packaged and gguf_file read the formats, quiet hides the bars
+dtypes        the names of what weights are kept in
 quantized     weights in 4 or 8 bits; stored keeps them in a folder
 products      matrix products laid out for the CPU; packed and packed_groups are the layouts
 local_model   what both frameworks' local models are made of

@@ -10,6 +10,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from skeleton_of_thought.decoding import packaged
+from skeleton_of_thought.decoding.dtypes import FLOATS, QUANTISED, check_dtype
 from skeleton_of_thought.decoding.gguf_file import has_float_weights, is_gguf, read_gguf
 from skeleton_of_thought.decoding.packed_groups import has_kernel
 from skeleton_of_thought.decoding.quantized import quantize_model
@@ -25,9 +26,7 @@ if TYPE_CHECKING:
 
 LOCAL = "local"
 HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-_PRECISIONS: tuple[Precision, ...] = ("int4", "int8")
-_ALL = ", ".join(("auto", *_DTYPES, *_PRECISIONS))
+_DTYPES: dict[str, torch.dtype] = {name: getattr(torch, name) for name in FLOATS}
 
 
 def load_model(
@@ -60,7 +59,7 @@ def load_model(
     """
     target = pick_device(device)
     precision = pick_precision(dtype, target, name)
-    kind = pick_dtype("auto" if dtype in _PRECISIONS else dtype, target)
+    kind = pick_dtype("auto" if dtype in QUANTISED else dtype, target)
     extra = dict(model_kwargs or {})
 
     def load() -> tuple[Any, Any]:
@@ -84,14 +83,14 @@ def pick_precision(dtype: str | torch.dtype, device: torch.device, name: str = "
     possible = device.type == "cpu" and has_kernel()
     if dtype == "auto":
         return "file" if possible and (name == LOCAL or is_gguf(name)) else None
-    if dtype not in _PRECISIONS:
+    if dtype not in QUANTISED:
         return None
     if not possible:
         raise ConfigurationError(
             f"dtype {dtype!r} runs on a CPU, with torch's 4-bit kernel, and device is {str(device)!r}: use auto or "
             "bfloat16, or a model that was quantised for the device (torchao, bitsandbytes, AWQ, GPTQ)."
         )
-    return dtype
+    return "int4" if dtype == "int4" else "int8"
 
 
 def _read(
@@ -153,9 +152,7 @@ def pick_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:
         return dtype
     if dtype == "auto":
         return torch.bfloat16 if _computes_bfloat16(device) else torch.float32
-    if dtype not in _DTYPES:
-        raise ConfigurationError(f"dtype {dtype!r} is none of {_ALL}.")
-    return _DTYPES[dtype]
+    return _DTYPES[check_dtype(dtype)]
 
 
 def _computes_bfloat16(device: torch.device) -> bool:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
 
+from skeleton_of_thought.decoding.dtypes import check_dtype
 from skeleton_of_thought.decoding.request import GenerationRequest
 from skeleton_of_thought.errors import ConfigurationError
 
@@ -67,6 +68,11 @@ class LocalModel(BaseModel):
 
     per_call: ClassVar[tuple[str, ...]] = ("stop", *SAMPLING, *_PER_CALL)
     """What a call may be given."""
+
+    @field_validator("dtype")
+    @classmethod
+    def _known_dtype(cls, dtype: str) -> str:
+        return check_dtype(dtype)
 
     @classmethod
     def from_engine(cls, engine: Engine, *, model: str, **options: Any) -> Self:

@@ -35,6 +35,7 @@ class SpeedWork:
     Attributes:
         model: What `open_client` takes.
         base_url: Address of an API server.
+        dtype: Of a local model's weights.
         router: What `get_router` takes.
         max_points: Most points of an answer; None for what the prompts ask for.
         measure_memory: Whether the peak memory belongs to one question at a time, so that it means something.
@@ -45,6 +46,7 @@ class SpeedWork:
 
     model: str = "local"
     base_url: str | None = None
+    dtype: str = "auto"
     router: str = "auto"
     max_points: int | None = None
     measure_memory: bool = True
@@ -54,7 +56,7 @@ class SpeedWork:
 
     def open(self) -> Callable[[Task], Row]:
         """Load model and router, and answer once for nothing, so that no question pays for the first time."""
-        client = open_client(self.model, base_url=self.base_url)
+        client = open_client(self.model, base_url=self.base_url, dtype=self.dtype)
         router = get_router(self.router)
         limiter = Limiter(
             max_concurrency=self.max_concurrency,

@@ -52,6 +52,7 @@ def probe(
     sizes: Sequence[int] = (1, 4, 8),
     engine: str | None = None,
     progress: Callable[[str], None] = lambda _: None,
+    only_times: bool = False,
 ) -> Report:
     """Find out what a server does with the requests of Skeleton-of-Thought.
 
@@ -63,6 +64,7 @@ def probe(
         sizes: How many points are asked for at the same time; 1 must come first.
         engine: The engine's name, if known.
         progress: Told what is being tried.
+        only_times: Leave out what takes no part in the gain.
 
     Returns:
         The report; one of a server that cannot be reached says why.
@@ -83,6 +85,8 @@ def probe(
             progress(f"timing {size} at once")
             batches.append(_best(client, _points(client, size), _points(client, size)))
         report = dataclasses.replace(report, batches=tuple(batches))
+        if only_times:
+            return report
         progress("a shared prefix")
         in_a_row, at_once = _prefix(client)
         report = dataclasses.replace(report, shared_prefix=in_a_row, shared_at_once=at_once)

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+import math
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from skeleton_of_thought.routing.gain import CHARACTERS_A_WORD, PlainLength, Saving
+from skeleton_of_thought.usage import CHARACTERS_PER_TOKEN
+
+if TYPE_CHECKING:
+    from skeleton_of_thought.routing.decision import Question
 
 Works = Literal["yes", "no", "refused", "unknown", "not tried"]
 """Whether something works; `"no"` is without a word, `"refused"` is with an error, `"unknown"` could not be told."""
@@ -120,19 +127,31 @@ class Report:
         return batch.first_token, (batch.seconds - batch.first_token) / max(tokens, 1)
 
     def gain(self, typical: Typical | None = None) -> float | None:
-        """How many times as fast as a plain answer: the paper's formula, with what was measured for its tables.
+        """How many times as fast as a plain answer; None if too little was measured."""
+        seconds = self.seconds(typical or self.typical)
+        return None if seconds is None else seconds[0] / seconds[1]
+
+    def seconds(self, lengths: Typical) -> tuple[float, float] | None:
+        """Seconds of a plain answer and of one by skeleton: the paper's formula, with what was measured for its tables.
 
         The paper adds the skeleton's T and that of all points together, each reading and writing; the plain answer is
         one T. None if too little was measured.
         """
-        lengths = typical or self.typical
         if self.plain is None or self.skeleton is None or not self.batches:
             return None
         step = self._line(self.plain)[1]
         written = lengths.plain or lengths.points * lengths.point
         plain = self.plain.first_token + written * step
         skeleton = self.skeleton.first_token + lengths.skeleton * step
-        return plain / (skeleton + self.seconds_of_points(lengths.points, lengths.point))
+        return plain, skeleton + self.seconds_of_points(lengths.points, lengths.point)
+
+    def saving(self, question: Question) -> Saving | None:
+        """What a skeleton would save for a question, by the plain answer's predicted length; None as for `gain`."""
+        words = PlainLength.shipped().words(question)
+        tokens = words * CHARACTERS_A_WORD / CHARACTERS_PER_TOKEN
+        point = math.ceil(tokens / self.typical.points)
+        seconds = self.seconds(replace(self.typical, plain=round(tokens), point=point))
+        return None if seconds is None else Saving(words, *seconds)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""

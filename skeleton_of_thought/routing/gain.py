@@ -18,7 +18,7 @@ from skeleton_of_thought.routing.decision import Decision, Question, Router
 from skeleton_of_thought.routing.features import features
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from skeleton_of_thought.messages import Message
     from skeleton_of_thought.speeds import Speeds
@@ -113,15 +113,17 @@ class GainRouter:
         'direct'
     """
 
-    def __init__(self, inner: Router, *, speeds: Speeds) -> None:
-        """Keep both.
+    def __init__(self, inner: Router, *, speeds: Speeds, load: Callable[[], float] = lambda: 0.0) -> None:
+        """Keep them.
 
         Args:
             inner: Says whether the answer falls into points.
             speeds: Of the model that will answer; what it learns meanwhile counts at once.
+            load: Share of the model's capacity in use now: what is left is shared by the points.
         """
         self.inner = inner
         self.speeds = speeds
+        self.load = load
 
     def route(self, messages: Sequence[Message]) -> Decision:
         """The inner router's decision, "direct" where a skeleton would not be faster."""
@@ -132,9 +134,18 @@ class GainRouter:
         return await asyncio.to_thread(self._weighed, await self.inner.aroute(messages), messages)
 
     def _weighed(self, decision: Decision, messages: Sequence[Message]) -> Decision:
-        expected = saving(Question.of(messages), self.speeds) if decision.route == "sot" else None
-        if expected is None:
+        if decision.route == "direct":
             return decision
-        if expected.pays:
-            return replace(decision, reason=f"{decision.reason}; {expected}")
-        return replace(decision, route="direct", reason=f"no gain to expect: {expected}")
+        question, load = Question.of(messages), self.load()
+        expected = saving(question, self.speeds, load=load)
+        if expected is None:
+            words = PlainLength.shipped().words(question)
+            reason = f"{decision.reason}; about {words:.0f} words, and no speed of this model is known yet"
+        elif expected.pays:
+            self.speeds.tries(pays=True)
+            reason = f"{decision.reason}; {expected}"
+        elif load < 1 and self.speeds.tries(pays=False):
+            reason = f"{decision.reason}; {expected}, and is tried to see whether that still holds"
+        else:
+            return replace(decision, route="direct", reason=f"no gain to expect: {expected}")
+        return replace(decision, reason=reason)

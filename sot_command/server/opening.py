@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from skeleton_of_thought.limits import Limiter
 from skeleton_of_thought.options import OnPointError, RunSettings
-from skeleton_of_thought.routing import get_router
+from skeleton_of_thought.routing.registry import get_router, weighs_gain
+from skeleton_of_thought.speeds import speeds_of
 from sot_command.server.answering import Answerer
 from sot_command.server.application import Service
 from sot_command.server.upstreams import open_upstream
@@ -14,6 +15,7 @@ def open_service(
     model: str = "local",
     *,
     base_url: str | None = None,
+    dtype: str = "auto",
     router: str = "auto",
     api_key: str | None = None,
     max_points: int | None = None,
@@ -33,6 +35,7 @@ def open_service(
     Args:
         model: As `open_client` takes it.
         base_url: Address of an API, for a server that speaks OpenAI's or Anthropic's language.
+        dtype: Of a local model's weights.
         router: As `get_router` takes it; asked where the caller forces no route.
         api_key: What callers have to send as a bearer token; None lets everybody in.
         max_points: Most points of an answer.
@@ -65,7 +68,7 @@ def open_service(
         if limited
         else None
     )
-    upstream = open_upstream(model, base_url=base_url, prompt_cache=prompt_cache)
+    upstream = open_upstream(model, base_url=base_url, dtype=dtype, prompt_cache=prompt_cache)
     settings = RunSettings(
         max_points=max_points,
         retries=retries,
@@ -75,9 +78,13 @@ def open_service(
     )
     answerer = Answerer(
         upstream=upstream,
-        router=get_router(router),
+        router=get_router(
+            router,
+            speeds=speeds_of(upstream.identity),
+            load=lambda: 0.0 if limiter is None else limiter.load,
+        ),
         settings=settings,
         limiter=limiter,
-        load_aware=load_aware,
+        load_aware=load_aware and not weighs_gain(router),
     )
     return Service(answerer=answerer, api_key=api_key, most_answers=max_answers)

@@ -6,15 +6,22 @@ import importlib.util
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import transformers
 from transformers.utils import logging as transformers_logging
 
+from langchain_sot import ChatTransformers
+from llamaindex_sot import TransformersLLM
+from llamaindex_sot.model_defaults import named_llm
+from skeleton_of_thought.asking import Asker
+from skeleton_of_thought.clients import open_client
 from skeleton_of_thought.decoding import get_engine, load_model, packaged
 from skeleton_of_thought.decoding.loading import pick_device, pick_dtype
 from skeleton_of_thought.errors import ConfigurationError
+from sot_command.server.upstreams import open_upstream
 
 CONVERT = """
 import sys
@@ -148,6 +155,29 @@ def test_devices_and_dtypes() -> None:
         pick_device("gpu")
     with pytest.raises(ConfigurationError, match="dtype 'bf16' is none of auto, float32, bfloat16, float16"):
         pick_dtype("bf16", cpu)
+
+
+def test_a_dtype_means_the_same_in_both_faces_and_on_the_command_line(
+    tmp_path: Path, tiny_model, tokenizer
+) -> None:
+    tiny_model("llama").save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    engine = get_engine(str(tmp_path), dtype="int8", device="cpu")
+    opened: list[Any] = [
+        open_client(f"hf:{tmp_path}", dtype="int8"),
+        open_upstream(f"hf:{tmp_path}", dtype="int8"),
+        Asker(f"hf:{tmp_path}", dtype="int8").client,
+    ]
+    assert [each._engine for each in opened] == [engine] * 3
+    llm: Any = named_llm(f"hf:{tmp_path}", dtype="int8")
+    assert llm.engine is engine
+    assert ChatTransformers(model=str(tmp_path), dtype="int8").engine is engine
+    for made in (ChatTransformers, TransformersLLM, open_client):
+        with pytest.raises(ValueError, match="dtype 'bf16' is none of auto, float32"):
+            made(model="local", dtype="bf16")
+    with pytest.raises(ConfigurationError, match=r"dtype is 'int8', and .* is open already"):
+        Asker(opened[0], dtype="int8")
+    engine.close()
 
 
 def test_engines_are_shared_until_they_are_closed(tmp_path: Path, tiny_model, tokenizer) -> None:

@@ -13,8 +13,9 @@ from llama_index.core.schema import NodeWithScore, TextNode
 
 from langchain_sot import ChatSkeletonOfThought, SkeletonOfThoughtChain
 from llamaindex_sot import SkeletonOfThoughtLLM, SkeletonOfThoughtQueryEngine, SkeletonOfThoughtSynthesizer
+from skeleton_of_thought.asking import Asker
 
-from .models import ScriptedChatModel, ScriptedLLM
+from .models import ScriptedChatModel, ScriptedClient, ScriptedLLM
 from .script import PROMPTS, QUESTION, Script
 
 WAYS = ("whole", "stream", "awhole", "astream")
@@ -107,6 +108,33 @@ class LLMFace(LlamaIndexFace):
         return Answered(response.message.content or "", response.additional_kwargs["sot"])
 
 
+class PlainFace:
+    """`ask`, `stream`, `aask` and `astream`: without a framework."""
+
+    kind = Asker
+    name = "Asker"
+
+    def model(self, script: Script) -> ScriptedClient:
+        return ScriptedClient(script)
+
+    def make(self, script: Script, way: str, **options: Any) -> Asker:
+        return Asker(self.model(script), **{"router": "always", "prompts": PROMPTS, **options})
+
+    async def ask(self, script: Script, way: str, **options: Any) -> Answered:
+        asker = self.make(script, way, **options)
+        if way == "stream":
+            pieces = asker.stream(QUESTION)
+            text, answer = "".join(pieces), pieces.answer
+        elif way == "astream":
+            written = asker.astream(QUESTION)
+            text = "".join([piece async for piece in written])
+            answer = written.answer
+        else:
+            answer = asker.ask(QUESTION) if way == "whole" else await asker.aask(QUESTION)
+            text = answer.text
+        return Answered(text, answer.to_dict())
+
+
 class Sourced(SkeletonOfThoughtSynthesizer):
     """The synthesizer, asked like a query engine."""
 
@@ -123,4 +151,5 @@ FACES = (
     LlamaIndexFace(SkeletonOfThoughtQueryEngine),
     LlamaIndexFace(Sourced),
     LLMFace(SkeletonOfThoughtLLM),
+    PlainFace(),
 )

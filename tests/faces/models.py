@@ -1,4 +1,4 @@
-"""The scripted model as a LangChain chat model and as a LlamaIndex LLM; both count ten tokens in and one per word out."""
+"""The scripted model for LangChain, for LlamaIndex and as a client; all count ten tokens in and one per word out."""
 
 from __future__ import annotations
 
@@ -14,10 +14,15 @@ from llama_index.core.llms import LLM
 from llama_index.core.llms.callbacks import llm_chat_callback
 from pydantic import Field
 
+from skeleton_of_thought import Delta, Usage
+from skeleton_of_thought.prompts import PROMPTS
+
 from .script import Reply, Script
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+
+    from skeleton_of_thought import Request
 
 INPUT_TOKENS = 10
 NAME = "scripted-1"
@@ -155,3 +160,36 @@ class ScriptedLLM(LLM):
 
     async def astream_complete(self, prompt: str, formatted: bool = False, **_: Any) -> Any:
         raise NotImplementedError
+
+
+class ScriptedClient:
+    """For `ask` and `stream`."""
+
+    name = NAME
+    prompts = PROMPTS["instruction"]
+    max_stops = None
+    load = 0.0
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+
+    def _deltas(self, reply: Reply) -> Iterator[Delta]:
+        for word in words(reply):
+            yield Delta(word)
+        yield Delta(
+            usage=Usage(INPUT_TOKENS, len(words(reply))),
+            truncated=reply.finish == "length",
+            filtered=reply.finish == "content_filter",
+            other_content=reply.tool,
+        )
+
+    def stream(self, request: Request) -> Iterator[Delta]:
+        reply = self._script.answer(request.messages[-1].text)
+        self._script.wait(reply)
+        yield from self._deltas(reply)
+
+    async def astream(self, request: Request) -> AsyncGenerator[Delta]:
+        reply = self._script.answer(request.messages[-1].text)
+        await self._script.await_(reply)
+        for delta in self._deltas(reply):
+            yield delta

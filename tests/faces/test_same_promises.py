@@ -19,6 +19,7 @@ from skeleton_of_thought.limits import Limiter
 from skeleton_of_thought.options import RunSettings
 from skeleton_of_thought.prices import Price, Prices
 from skeleton_of_thought.routing import Decision
+from skeleton_of_thought.speeds import Speeds
 
 from .faces import FACES, WAYS, Answered
 from .models import INPUT_TOKENS, NAME
@@ -153,6 +154,67 @@ async def test_load_aware_answers_directly_while_there_is_no_room(make_script, f
     answered = await face.ask(make_script(), way, **options)
     assert (answered.text, answered.sot["route"]) == ("A plain answer.", "direct")
     assert (await face.ask(make_script(), way, limiter=Full())).sot["route"] == "sot"
+
+
+IN_TURN = [(300, 2.0, 3.0), (300, 2.0, 6.0), (300, 2.0, 9.0)]
+AT_ONCE = [(300, 2.0, 3.0), (310, 2.0, 3.1), (320, 2.0, 3.2)]
+
+
+@pytest.fixture
+def taught(monkeypatch):
+    """Answers as they teach a model's speed; what they would teach is replaced by what a list says of points."""
+    taught: list[str] = []
+
+    def teach(points: Any) -> list[str]:
+        def observe(self: Speeds, answer: Any, seconds: Any = None) -> None:
+            taught.append(answer.route)
+            if answer.route == "sot":
+                self.observe_points(points, ahead=2.0)
+
+        monkeypatch.setattr(Speeds, "observe", observe)
+        return taught
+
+    return teach
+
+
+async def test_load_aware_answers_directly_once_points_came_in_turn(make_script, face, way, taught):
+    routes, options = taught(IN_TURN), Options(load_aware=True)
+    first, then = [await face.ask(make_script(), way, options=options) for _ in range(2)]
+    assert (first.sot["route"], then.sot["route"]) == ("sot", "direct")
+    assert "no gain to expect" in then.sot["reason"]
+    assert (await face.ask(make_script(), way)).sot["route"] == "sot"
+    assert routes == ["sot", "direct", "sot"]
+
+
+async def test_points_at_once_go_on_being_written(make_script, face, way, taught):
+    taught(AT_ONCE)
+    answers = [await face.ask(make_script(), way, options=Options(load_aware=True)) for _ in range(3)]
+    assert [answered.sot["route"] for answered in answers] == ["sot"] * 3
+
+
+@pytest.mark.parametrize(
+    "case",
+    [(IN_TURN, "direct", "no gain to expect"), (AT_ONCE, "sot", "a skeleton saves")],
+    ids=["in turn", "at once"],
+)
+async def test_the_gain_router_weighs_length_and_speed(make_script, face, way, taught, case):
+    points, route, why = case
+    taught(points)
+    script = make_script()
+    first, then = [await face.ask(script, way, router="gain") for _ in range(2)]
+    assert first.sot["route"] == "sot"
+    assert "no speed of this model is known yet" in first.sot["reason"]
+    assert then.sot["route"] == route
+    assert why in then.sot["reason"]
+    assert re.search(r"about \d+ words", then.sot["reason"])
+
+
+async def test_a_load_aware_gain_router_tries_again(make_script, face, way, taught):
+    """Each of the two would wait for the other, if both counted plain answers."""
+    taught(IN_TURN)
+    options = {"router": "gain", "options": Options(load_aware=True)}
+    routes = [(await face.ask(make_script(), way, **options)).sot["route"] for _ in range(28)]
+    assert [place for place, found in enumerate(routes) if found == "sot"] == [0, 26]
 
 
 @pytest.mark.parametrize("route", ["sot", "direct"])

@@ -51,7 +51,7 @@ async def a_moment(_):
     return "sot"
 
 
-CASES = {
+CASES: dict[str, tuple[dict[str, object], object]] = {
     "hedged": ({"hedge_after": 0.08}, slow_points),
     "late points": ({"point_timeout": 0.25}, slow_points),
     "a late answer": ({"timeout": 0.4}, slow_points),
@@ -66,9 +66,10 @@ CASES = {
 @pytest.mark.parametrize("face", [SkeletonOfThoughtChain, ChatSkeletonOfThought])
 @pytest.mark.parametrize("case", CASES)
 async def test_calls_that_are_given_up_end(way, face, case):
-    options, pace = CASES[case]
+    given, pace = CASES[case]
+    options = dict(given, router=given.get("router", "always"))
     watch = Watch()
-    answering = face(model=FakeChat(token_seconds=pace), prompts=PROMPTS, router="always", **options)
+    answering = face(model=FakeChat(token_seconds=pace), prompts=PROMPTS, **options)
     await ask(answering, way, QUESTION, {"callbacks": [watch]})
     assert await watch.pending_at_last() == []
     assert len(watch.ended) == len(set(watch.ended)) == len(watch.names), "each ends once"

@@ -12,6 +12,7 @@ from skeleton_of_thought.clients import open_client
 from skeleton_of_thought.engines import ENGINES, engine_of
 from skeleton_of_thought.fake_server import Pace
 from skeleton_of_thought.probing import Batch, Report, Typical, probe
+from skeleton_of_thought.routing.decision import Question
 from sot_command.app import app
 from sot_command.doctor import chain_line, describe
 
@@ -82,6 +83,15 @@ def test_the_papers_formula():
     assert IN_TURN.gain() < 1
 
 
+def test_the_same_for_the_length_a_question_lets_expect():
+    question = Question("What are the main benefits of learning a second language?")
+    saving = AT_ONCE.saving(question)
+    assert saving.pays
+    assert saving.plain == pytest.approx(0.2 + round(saving.words * 1.5) * 0.02)
+    assert not IN_TURN.saving(question).pays
+    assert Report(model="m").saving(question) is None
+
+
 def test_between_the_sizes_that_were_timed_lie_straight_lines():
     six = AT_ONCE.seconds_of_points(6, 40)
     assert six == pytest.approx((AT_ONCE.seconds_of_points(4, 40) + AT_ONCE.seconds_of_points(8, 40)) / 2)
@@ -121,6 +131,16 @@ def test_json_has_every_figure(paced):
     assert [each["requests"] for each in told["batches"]] == [1, 4, 8]
     assert told["gain"] > 1
     assert told["chain"].startswith("SkeletonOfThoughtChain(")
+
+
+def test_explain_says_what_a_skeleton_would_save_there(paced):
+    there = ["--model", "openai:gpt-4o-mini", "--base-url", f"{paced.url}/v1"]
+    asked = ["router", "explain", "What are the main benefits of tea?", *there]
+    told = json.loads(CliRunner().invoke(app, [*asked, "--json"]).stdout)
+    assert told["sot_seconds"] < told["plain_seconds"]
+    assert told["plain_words"] > 100
+    gone = CliRunner().invoke(app, [*asked[:-1], "http://127.0.0.1:9/v1"])
+    assert "could not be timed" in str(gone.exception or gone.output)
 
 
 # The table of engines.

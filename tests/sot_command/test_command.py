@@ -209,6 +209,36 @@ def test_a_base_url_for_a_local_model(sot):
     assert "goes with openai:NAME or anthropic:NAME" in err
 
 
+COMMANDS = {
+    "ask": ("ask", QUESTION),
+    "compare": ("compare", QUESTION),
+    "doctor": ("doctor",),
+    "explain": ("router", "explain", QUESTION),
+    "profile": ("eval", "profile"),
+    "speed": ("eval", "speed"),
+    "serve": ("serve",),
+    "demo": ("demo",),
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_dtype_is_refused_before_anything_is_loaded_or_written(sot, tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = sot(*COMMANDS[command], "--model", "local", "--dtype", "bf16")
+    assert (code, out) == (1, "")
+    assert "dtype 'bf16' is none of auto, float32, bfloat16, float16, int4, int8." in err
+    code, out, err = sot(*COMMANDS[command], "--model", "openai:m", "--dtype", "int8")
+    assert (code, out) == (1, "")
+    assert "'openai:m'" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_documents_are_read_with_the_same_dtype(sot, tmp_path):
+    code, _, err = sot("ask", "--docs", tmp_path, QUESTION, "--dtype", "bf16")
+    assert code == 1
+    assert "dtype 'bf16' is none of auto, float32" in err
+
+
 @pytest.mark.parametrize("command", ["ask", "compare"])
 def test_an_empty_question_is_refused_before_a_model_is_loaded(sot, monkeypatch, command):
     monkeypatch.setattr(f"sot_command.{command}.open_client", lambda *_, **__: pytest.fail("loaded"))

@@ -123,6 +123,7 @@ def _conditions(experiment: Mapping[str, Any], runs: tuple[Mapping[str, Any], ..
     load = f"load {last['load']} at the start" if last["load"] is not None else ""
     parts = [
         experiment["model"],
+        experiment.get("dtype") or "",
         f"{questions} of {data}",
         f"{last['processor']}, {last['cores']} cores",
         last["accelerator"] or "",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from skeleton_of_thought.clients.anthropic import LONGEST_ANSWER, conversation, delta_of
+from skeleton_of_thought.clients.client import identity
 from skeleton_of_thought.clients.keys import address_and_key
 from skeleton_of_thought.errors import require
 from skeleton_of_thought.prompts import PROMPTS, AnyPrompts
@@ -36,7 +37,8 @@ class AnthropicUpstream:
         anthropic = require("anthropic", extra="anthropic", needed_for=f"The model anthropic:{model}")
         base_url, key = address_and_key("anthropic", model, base_url)
         self.name = f"anthropic:{model}"
-        self.identity = f"{self.name} {base_url or ''}".rstrip()
+        self.base_url = base_url
+        self.identity = identity(self)
         self._model = model
         self._prompt_cache = prompt_cache
         self._client = anthropic.AsyncAnthropic(api_key=key, base_url=base_url, max_retries=0)

@@ -22,16 +22,17 @@ class LocalUpstream:
 
     Args:
         model: `"local"`, a folder, or an id on the Hub.
+        dtype: Of the weights.
     """
 
     max_stops: int | None = None
     prompts: AnyPrompts = PROMPTS["partial-examples"]
     relays = False
 
-    def __init__(self, model: str = "local") -> None:
+    def __init__(self, model: str = "local", *, dtype: str = "auto") -> None:
         self.name = "local" if model == "local" else f"hf:{model}"
         self.identity = self.name
-        self._engine = get_engine(model)
+        self._engine = get_engine(model, dtype=dtype)
 
     async def astream(self, request: Request, fields: Mapping[str, Any]) -> AsyncGenerator[Delta]:
         """The answer to a request, as it is written."""

@@ -6,6 +6,7 @@ import contextlib
 import json
 from typing import TYPE_CHECKING, Any
 
+from skeleton_of_thought.clients.client import identity
 from skeleton_of_thought.clients.keys import address_and_key
 from skeleton_of_thought.clients.openai import cache_key
 from skeleton_of_thought.errors import SkeletonOfThoughtError, require
@@ -62,7 +63,8 @@ class OpenAIUpstream:
         openai = require("openai", extra="openai", needed_for=f"The model openai:{model}")
         base_url, key = address_and_key("openai", model, base_url)
         self.name = f"openai:{model}"
-        self.identity = f"{self.name} {base_url or ''}".rstrip()
+        self.base_url = base_url
+        self.identity = identity(self)
         self._model = model
         self._prompt_cache = prompt_cache
         # A run decides itself what is sent again.
