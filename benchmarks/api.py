@@ -42,10 +42,10 @@ from skeleton_of_thought.prompts import Prompts
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 
-PLAIN_TOKENS = 650
-"""Length of the plain answer that the opening protocol is measured against."""
-WORDS = 528
-"""The same, in the words of the fake server."""
+PLAIN_TOKENS = (650, 850)
+"""Lengths of the plain answers the opening protocol is measured against; a strong model's had 800."""
+WORDS_PER_TOKEN = 528 / 650
+"""Of the fake server."""
 UNSUITABLE = "What is the capital of Australia?"
 QUESTION = "How can a small team write good documentation?"
 PACE = Pace(first_token=0.3, per_token=0.02)
@@ -198,7 +198,7 @@ async def one_answer(server: Server, rounds: int) -> None:
     print(f"\nFirst visible text / a plain answer's: {ratio:.2f}")
 
 
-async def opening_protocol(server: Server, rounds: int) -> None:
+async def opening_protocol(server: Server, rounds: int, tokens: int) -> None:
     """One request decides, opens and plans: against a plain answer of the same length, at a hosted model's pace."""
     model = server.model()
     chains = {
@@ -215,7 +215,7 @@ async def opening_protocol(server: Server, rounds: int) -> None:
         await way.ainvoke(UNSUITABLE)  # connections are open
     for _ in range(rounds):
         for question in (QUESTION, UNSUITABLE):
-            for name, way in ways.items():
+            for name, way in ways.items() if question == QUESTION else list(ways.items())[:2]:
                 server.clear()
                 times[name, question].append(await timed("astream", way, question))
                 requests[name, question] = len(server.ledger().entries)
@@ -223,7 +223,7 @@ async def opening_protocol(server: Server, rounds: int) -> None:
         words[name] = len((await way.ainvoke(QUESTION)).text.split())
     table = Table(
         "way", "first word", "whole (least to most)", "words", "unsuitable question", "its requests",
-        title=f"Opening protocol against a plain answer of {PLAIN_TOKENS} tokens (plain = 1)",
+        title=f"Opening protocol against a plain answer of {tokens} tokens (plain = 1)",
     )  # fmt: skip
     plain = {
         question: [statistics.median(column) for column in zip(*times["plain answer", question], strict=True)]
@@ -231,15 +231,15 @@ async def opening_protocol(server: Server, rounds: int) -> None:
     }
     for name in chains:
         firsts, wholes = zip(*times[name, QUESTION], strict=True)
-        others = statistics.median(whole for _, whole in times[name, UNSUITABLE])
+        others = [whole for _, whole in times[name, UNSUITABLE]]
         least, middle, most = (each(wholes) / plain[QUESTION][1] for each in (min, statistics.median, max))
         table.add_row(
             name,
             f"{statistics.median(firsts) / plain[QUESTION][0]:.2f}",
             f"{middle:.2f} ({least:.2f} to {most:.2f})",
             f"{words[name] / words['plain answer']:.2f}",
-            f"{others / plain[UNSUITABLE][1]:.2f}",
-            str(requests[name, UNSUITABLE]),
+            f"{statistics.median(others) / plain[UNSUITABLE][1]:.2f}" if others else "the same",
+            str(requests.get((name, UNSUITABLE), "the same")),
         )
     Console(width=110).print(table)
 
@@ -430,10 +430,14 @@ async def stress(server: Server, count: int) -> None:
 async def main(options: argparse.Namespace) -> None:
     """Run everything."""
     gc.freeze()  # the modules of all these measurements are not searched for garbage during each, as in a server
-    with serving(pace=PACE, points=10) as server:
-        await one_answer(server, options.rounds)
-    with serving(pace=STEADY, words=WORDS) as server:
-        await opening_protocol(server, options.rounds)
+    if not options.opening_only:
+        with serving(pace=PACE, points=10) as server:
+            await one_answer(server, options.rounds)
+    for tokens in PLAIN_TOKENS:
+        with serving(pace=STEADY, words=round(tokens * WORDS_PER_TOKEN)) as server:
+            await opening_protocol(server, options.rounds, tokens)
+    if options.opening_only:
+        return
     for name, pace in (("a hosted model's pace", HOSTED), ("all in step, and fast", PACE)):
         title = f"{options.questions} answers of 7 points at once, {name}: wall / (skeleton + slowest point)"
         with serving(pace=pace, points=7, sentences=4) as server:
@@ -448,6 +452,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--opening-only", action="store_true", help="only the opening protocol")
     parser.add_argument("--rounds", type=int, default=3, help="repetitions of what is timed")
     parser.add_argument("--questions", type=int, default=20, help="questions at once")
     parser.add_argument("--stress", type=int, default=100, help="answers in the stress run")
