@@ -18,7 +18,7 @@ from skeleton_of_thought.decoding.prompt import PromptEncoder
 from skeleton_of_thought.decoding.sampling import Defaults, RowSampler
 from skeleton_of_thought.decoding.scheduler import Scheduler
 from skeleton_of_thought.decoding.text import TextStream
-from skeleton_of_thought.decoding.thread_tuner import ThreadTuner, threads_to_use
+from skeleton_of_thought.decoding.thread_tuner import ThreadTuner, threads_for_a_while, threads_to_use
 from skeleton_of_thought.decoding.threads import in_passing
 from skeleton_of_thought.decoding.view import ModelView
 from skeleton_of_thought.decoding.vocabulary import Vocabulary
@@ -88,7 +88,7 @@ class Engine:
         self.max_batch = max_batch
         self._pid = os.getpid()
         self._encoder = PromptEncoder(tokenizer)
-        view = in_passing(lambda: ModelView(model))
+        view = in_passing(lambda: _view(model))
         self._context = view.context
         self._vocabulary = Vocabulary(self._encoder.decoder, view.vocabulary)
         self._defaults = Defaults.of(model.generation_config)
@@ -338,6 +338,11 @@ class _Worker:
         while not self.closed and (self.arriving or len(waiting) > count) and time.monotonic() < end:
             count = len(waiting)
             self._news.wait(_GATHER_SECONDS)
+
+
+def _view(model: Any) -> ModelView:
+    with threads_for_a_while():
+        return ModelView(model)
 
 
 def _closed_early() -> EngineClosedError:

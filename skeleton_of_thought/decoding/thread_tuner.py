@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 _SLOW = 3.0  # so many times its usual time is the sign that a thread waits for one that does not run
 _TRIAL = 3  # steps with fewer threads, before they are compared
@@ -121,6 +122,20 @@ def usable_cpus() -> int:
 def threads_to_use() -> int:
     """Threads for a step on the CPU: torch's number, if the process may use so many cores."""
     return max(1, min(torch.get_num_threads(), usable_cpus()))
+
+
+@contextmanager
+def threads_for_a_while() -> Iterator[None]:
+    """Compute with one thread, if somebody else wants a core now; for work that is over before a tuner could learn."""
+    usual = torch.get_num_threads()
+    fewer = usual > 1 and _others_want_to_run()
+    if fewer:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        if fewer:
+            torch.set_num_threads(usual)
 
 
 def _quota() -> float | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import logging
+from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -21,7 +23,7 @@ from skeleton_of_thought.decoding.rows import DecodeRow
 from skeleton_of_thought.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from torch import Tensor
 
@@ -65,7 +67,8 @@ class ModelView:
         self.context = _context(model.config)
         self.vocabulary: int = model.config.get_text_config().vocab_size
         recorder = _Recorder()
-        self._logits([1, 2], [0, 1], [1], recorder)
+        with _shapes_alone(self._model):
+            self._logits([1, 2], [0, 1], [1], recorder)
         _check_layers(model, recorder)
         self.layout = Layout(recorder.shapes)
         self.windows = any(recorder.windows.values())
@@ -205,6 +208,23 @@ def _device_of(module: Any) -> torch.device:
     """Where a module's weights are, parameters or buffers."""
     device: torch.device = next(iter((*module.parameters(), *module.buffers()))).device
     return device
+
+
+@contextmanager
+def _shapes_alone(model: Any) -> Iterator[None]:
+    """Let quantised layers give zeros of the right shape: making their weights takes longer than all the rest."""
+
+    def zeros(layer: QuantizedLinear, inputs: Tensor) -> Tensor:
+        return inputs.new_zeros(*inputs.shape[:-1], layer.out_features)
+
+    layers: list[Any] = [module for module in model.modules() if isinstance(module, QuantizedLinear)]
+    for layer in layers:
+        layer.forward = partial(zeros, layer)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del layer.forward
 
 
 def _is_quantized(model: Any) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import platform
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -230,3 +232,31 @@ def test_batched_and_single_texts_are_equal_but_for_near_ties(tokenizer) -> None
             logits = model(torch.tensor([[*prompt, *first[:at]]])).logits[0, -1]
         assert abs(float(logits[first[at]] - logits[second[at]])) < 2**-6 * float(logits.abs().max())
     assert equal >= 6
+
+
+@needs_kernel
+def test_a_view_makes_the_weights_of_the_given_model_once(monkeypatch) -> None:
+    """And its own products are right afterwards: what gives zeros for the shapes is gone."""
+    model = small(tied=True)
+    quantize_model(model, "int4")
+    layers = sum(isinstance(module, QuantizedLinear) for module in model.modules())
+    passed: list[QuantizedLinear] = []
+    forward = QuantizedLinear.forward
+
+    def counted(self: QuantizedLinear, inputs: torch.Tensor) -> torch.Tensor:
+        passed.append(self)
+        return forward(self, inputs)
+
+    monkeypatch.setattr(QuantizedLinear, "forward", counted)
+    ModelView(model)  # compares itself with the model, or raises
+    assert len(passed) == layers > 0
+
+
+def test_nothing_is_collected_while_torch_is_imported_and_then_it_is_again() -> None:
+    code = (
+        "import gc, sys, skeleton_of_thought.decoding as decoding; seen = []; "
+        "decoding.require = lambda *_, **__: seen.append(gc.isenabled()); "
+        "decoding.load_model; print(seen, gc.isenabled())"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[False, False] True"

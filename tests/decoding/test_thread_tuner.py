@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from skeleton_of_thought.decoding import thread_tuner as module
-from skeleton_of_thought.decoding.thread_tuner import ThreadTuner, usable_cpus
+from skeleton_of_thought.decoding.thread_tuner import ThreadTuner, threads_for_a_while, usable_cpus
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -118,3 +118,16 @@ def test_a_process_bound_to_one_core_uses_one_thread(monkeypatch) -> None:
     monkeypatch.setattr(module, "_quota", lambda: None)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
     assert module.threads_to_use() == 1
+
+
+@pytest.mark.parametrize(("crowded", "threads"), [(True, 1), (False, 2)])
+def test_loading_takes_one_thread_while_others_want_to_run(monkeypatch, crowded: bool, threads: int) -> None:
+    monkeypatch.setattr(module, "_others_want_to_run", lambda: crowded)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with threads_for_a_while():
+            assert torch.get_num_threads() == threads
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
