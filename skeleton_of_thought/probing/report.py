@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Works = Literal["yes", "no", "refused", "unknown", "not tried"]
 """Whether something works; `"no"` is without a word, `"refused"` is with an error, `"unknown"` could not be told."""
@@ -67,6 +70,7 @@ class Report:
         shared_prefix: Whether what two requests in a row have in common is read once.
         shared_at_once: The same for requests at the same time.
         partial_answers: Whether a partial answer of the assistant is continued.
+        continue_fields: The fields of the request without which it is not; None where none are needed, or none help.
         stops: Whether stop sequences end an answer.
         schemas: Whether an answer follows a JSON schema.
         cancellation: Whether an answer nobody reads any more stops being written.
@@ -82,6 +86,7 @@ class Report:
     shared_prefix: Works = "not tried"
     shared_at_once: Works = "not tried"
     partial_answers: Works = "not tried"
+    continue_fields: Mapping[str, Any] | None = None
     stops: Works = "not tried"
     schemas: Works = "not tried"
     cancellation: Works = "not tried"
