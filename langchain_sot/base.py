@@ -18,7 +18,7 @@ from langchain_sot.route import CONFIG_KEY, QUESTION_KEY, RouterLike, check_rout
 from skeleton_of_thought.answer import AnswerFormat
 from skeleton_of_thought.everyday import EverydayOptions
 from skeleton_of_thought.limits import Limiter
-from skeleton_of_thought.options import OnPointError, Options, RunSettings
+from skeleton_of_thought.options import OnPointError, Options, RunSettings, no_fields
 from skeleton_of_thought.prices import Price, Prices
 from skeleton_of_thought.prompts import PROMPTS, AnyPrompts, OpeningPrompts, Prompts, family_for, get_prompts
 
@@ -82,8 +82,15 @@ class SkeletonOfThoughtBase(BaseModel):
         self.stage_models()
         self.stage_prompts()
         self.stage_prices()
+        self._check_fields()
         check_router(self.router)
         return self
+
+    def _check_fields(self) -> None:
+        for stage in ("skeleton", "point") if self.options.continue_fields else ():
+            model = chat_model(self.stage_models()[stage])
+            if model is not None and not hasattr(model, "extra_body"):
+                raise no_fields(self.options.continue_fields, type(model).__name__)
 
     def stage_models(self) -> dict[Stage, Runnable[Any, Any]]:
         """Which model answers a stage."""

@@ -19,7 +19,7 @@ from langchain_sot.messages import (
     was_filtered,
     was_truncated,
 )
-from langchain_sot.models import addressed, is_local, mixes_up_batches, own_stops
+from langchain_sot.models import addressed, is_local, mixes_up_batches, own_fields, own_stops
 from skeleton_of_thought.reported import ReportedPieces
 from skeleton_of_thought.request import Delta, Request
 
@@ -260,6 +260,9 @@ class Calls:
             kwargs["stop"] = [*own_stops(self._models[request.stage], kwargs), *request.stop]
         if request.max_tokens is not None:
             kwargs.setdefault("max_tokens", request.max_tokens)
+        if request.fields:
+            own = own_fields(self._models[request.stage], kwargs)
+            kwargs["extra_body"] = {**dict(request.fields), **own}
         if is_local(self._models[request.stage]):
             kwargs = {**request.steering.to_dict(), **kwargs}
         return kwargs

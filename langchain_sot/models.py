@@ -227,6 +227,16 @@ def own_stops(model: Any, kwargs: Mapping[str, Any]) -> list[str]:
     return [stops] if isinstance(stops, str) else list(stops)
 
 
+def own_fields(model: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """The `extra_body` a call without ours would have: the caller's, else the bound one, else the model's."""
+    bound = [layer.kwargs for layer in layers(model) if isinstance(layer, RunnableBindingBase)]
+    given = (
+        *(each.get("extra_body") for each in (kwargs, *bound)),
+        getattr(chat_model(model), "extra_body", None),
+    )
+    return dict(next(filter(None, given), {}))
+
+
 def is_local(model: Any) -> bool:
     """Whether every chat model in it is our own local one: it takes partial answers, any number of stops, steering."""
     kinds = {

@@ -12,7 +12,7 @@ from llama_index_instrumentation.span import active_span_id
 
 from llamaindex_sot.llms.blocking import blocks_event_loop, in_thread
 from llamaindex_sot.messages import has_other_content, to_llamaindex, usage_of, was_filtered, was_truncated
-from llamaindex_sot.model_defaults import is_local
+from llamaindex_sot.model_defaults import is_local, own_fields
 from skeleton_of_thought.reported import Reported
 from skeleton_of_thought.request import Delta, Request
 
@@ -153,6 +153,9 @@ class _Model:
             kwargs["stop"] = [*(kwargs.get("stop") or ()), *request.stop]
         if request.max_tokens is not None:
             kwargs.setdefault("max_tokens", request.max_tokens)
+        if request.fields:
+            own = kwargs.get("extra_body") or own_fields(self._llm) or {}
+            kwargs["extra_body"] = {**dict(request.fields), **own}
         if is_local(self._llm):
             kwargs = {**request.steering.to_dict(), **kwargs}
         return kwargs

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from llamaindex_sot.calls import LLMCalls
 from llamaindex_sot.llms.transformers_llm import TransformersLLM
-from llamaindex_sot.model_defaults import is_local, kind_of, max_stops, quirks, speeds
+from llamaindex_sot.model_defaults import is_local, kind_of, max_stops, own_fields, quirks, speeds
 from skeleton_of_thought.drivers.turns import Turns
 from skeleton_of_thought.errors import ConfigurationError
 from skeleton_of_thought.method import SkeletonOfThought
+from skeleton_of_thought.options import no_fields
 from skeleton_of_thought.prompts import Prompts, family_for
 
 if TYPE_CHECKING:
@@ -94,6 +95,9 @@ class Everyday:
                 "messages or the options of the LLM's class, or langchain_sot."
             )
         skeletons, points = given.skeleton_model or llm, given.point_model or llm
+        for each in (skeletons, points) if options.continue_fields else ():
+            if own_fields(each) is None:
+                raise no_fields(options.continue_fields, each.class_name())
         stages: dict[Stage, LLM] = {
             "opening": skeletons,
             "skeleton": skeletons,

@@ -99,6 +99,17 @@ def identity(llm: LLM) -> str:
     return f"{llm.class_name()} {llm.metadata.model_name} {without_password(server) or ''}".rstrip()
 
 
+def own_fields(llm: LLM) -> dict[str, Any] | None:
+    """The `extra_body` of an LLM's calls; None of one whose requests take no fields of their own."""
+    if isinstance(llm, ClientLLM):
+        return {} if llm.takes_fields else None
+    if isinstance(llm, LangChainLLM):
+        return llm.own_fields
+    if "openai" not in llm.class_name().lower():
+        return None
+    return dict(getattr(llm, "additional_kwargs", {}).get("extra_body") or {})
+
+
 def quirks(llm: LLM) -> Quirks:
     """What is known of the LLM in this process."""
     return quirks_of(identity(llm))

@@ -18,6 +18,7 @@ from skeleton_of_thought.events import AnswerText
 from skeleton_of_thought.everyday import EverydayOptions, EverydayParameters, takes
 from skeleton_of_thought.messages import Message
 from skeleton_of_thought.method import SkeletonOfThought
+from skeleton_of_thought.options import no_fields
 from skeleton_of_thought.prompts import PROMPTS, AnyPrompts, OpeningPrompts, get_prompts
 from skeleton_of_thought.provider_errors import quirks_of
 from skeleton_of_thought.request import Delta, Request, Stage
@@ -94,6 +95,9 @@ class Asker:
             "point": points,
             "direct": self.client,
         }
+        for client in (skeletons, points) if options.continue_fields else ():
+            if not getattr(client, "takes_fields", False):
+                raise no_fields(options.continue_fields, client.name)
         self._prompts = _prompts(given, skeletons, points)
         self._decides_itself = given.decides_itself(self._prompts)
         self._limiter = given.limiter

@@ -62,7 +62,8 @@ class EngineProfile:
     owner: str | None = None
 
 
-_CONTINUE: Final = (("continue_final_message", True), ("add_generation_prompt", False))
+CONTINUE_FIELDS: Final = (("continue_final_message", True), ("add_generation_prompt", False))
+"""What makes vLLM, and servers like it, go on with the last message instead of closing its turn."""
 
 ENGINES: Final[dict[str, EngineProfile]] = {
     engine.name: engine
@@ -76,7 +77,7 @@ ENGINES: Final[dict[str, EngineProfile]] = {
                 "vllm issues 51198 and 42317",
             ),
             continues="fields",
-            continue_fields=_CONTINUE,
+            continue_fields=CONTINUE_FIELDS,
             partial_answers=Fact(
                 "needs continue_final_message with add_generation_prompt false: the second is true by "
                 "default, and then "
@@ -236,7 +237,7 @@ ENGINES: Final[dict[str, EngineProfile]] = {
                 "ray 2.60 documentation",
             ),
             continues="fields",
-            continue_fields=_CONTINUE,
+            continue_fields=CONTINUE_FIELDS,
             partial_answers=Fact("as vLLM", "ray 2.60 documentation"),
             fields=Fact("as vLLM", "ray 2.60 documentation"),
             not_sent=Fact("as vLLM", "ray 2.60 documentation"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -35,6 +36,10 @@ class Options:
             server that answers one request at a time; elsewhere points pay even under load, so it is off.
         longest_wait: Seconds an answer waits in all for a provider that refuses requests (429, 529), beyond the
             limits a limiter sets itself; then the provider's own error counts. What is waited for is logged.
+        continue_fields: Fields of the request's body with which an OpenAI-compatible server goes on with a partial
+            answer, such as vLLM's `{"continue_final_message": True, "add_generation_prompt": False}`; `sot doctor`
+            finds them. They go with requests that end with one (`prompts="partial"`), and with no other: a server
+            would go on with the user's words.
 
     Raises:
         ConfigurationError: A value is out of range.
@@ -46,11 +51,13 @@ class Options:
     prompt_cache: bool = False
     load_aware: bool = False
     longest_wait: float = 60.0
+    continue_fields: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if self.early_points is not None:
             _at_least("early_points", self.early_points, 0)
         _at_least("points_per_call", self.points_per_call, 1)
+        _fields("continue_fields", self.continue_fields)
         for name in ("structured_skeleton", "prompt_cache", "load_aware"):
             _flag(name, getattr(self, name))
         _seconds("longest_wait", self.longest_wait, zero=True)
@@ -90,6 +97,7 @@ class RunSettings:
     early_points: int | None = None
     points_per_call: int = 1
     longest_wait: float = 60.0
+    continue_fields: Mapping[str, Any] | None = None
     leads: Callable[[Sequence[Request]], bool] | None = None
     max_stops: int | None = 4
 
@@ -115,9 +123,26 @@ class RunSettings:
             check_format(self.answer_format)
 
 
+def no_fields(fields: Mapping[str, Any] | None, model: str) -> ConfigurationError:
+    """The error for `continue_fields` with a model whose requests have no body to put them into."""
+    return ConfigurationError(
+        f"continue_fields is {fields!r}, which goes into the body of an OpenAI-compatible request, and {model} sends "
+        "none with fields of its own. Leave it out, or use openai:NAME, ChatOpenAI or OpenAILike."
+    )
+
+
 def _flag(name: str, value: object) -> None:
     if not isinstance(value, bool):
         raise ConfigurationError(f"{name} is {value!r}; it must be True or False.")
+
+
+def _fields(name: str, value: object) -> None:
+    named = isinstance(value, Mapping) and all(isinstance(key, str) for key in value)
+    if value is not None and not named:
+        raise ConfigurationError(
+            f"{name} is {value!r}; it must be a dictionary of fields of a request, such as "
+            '{"continue_final_message": True}, or None.'
+        )
 
 
 def _at_least(name: str, value: object, smallest: int) -> None:

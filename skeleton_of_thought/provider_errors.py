@@ -121,7 +121,9 @@ _USED_UP = {"insufficient_quota", "billing_hard_limit_reached"}
 _INVALID = {400, 422}
 _NAMES: dict[str, re.Pattern[str]] = {
     "partial answer": re.compile(
-        r"prefill|must end with a user message|last message[^.]*(?:role|assistant|user)", re.IGNORECASE
+        r"prefill|must end with a user message|last message[^.]*(?:role|assistant|user)"
+        r"|continue_final_message|add_generation_prompt",
+        re.IGNORECASE,
     ),
     "stop": re.compile(r"\bstop(?:_sequences?)?\b", re.IGNORECASE),
     "max_tokens": re.compile(r"\bmax_(?:completion_|output_)?tokens\b", re.IGNORECASE),

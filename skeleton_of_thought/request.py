@@ -60,6 +60,7 @@ class Request:
         shared: How many leading messages all requests of the run but a direct one have in common.
         common: How many leading characters of the last user message all point requests have in common.
         steering: What the local engine is told besides.
+        fields: Fields of the body, by which an OpenAI-compatible server goes on with the partial answer.
     """
 
     id: str
@@ -72,6 +73,7 @@ class Request:
     shared: int = 0
     common: int = 0
     steering: Steering = Steering()
+    fields: tuple[tuple[str, Any], ...] = ()
 
     @property
     def partial_answer(self) -> str:

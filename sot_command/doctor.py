@@ -79,7 +79,7 @@ def describe(
     if listed_there is False:
         lines.append("Its list of models does not have that name; it answers all the same.")
     lines += ["", *_timings(report)]
-    lines += ["", "What works", *_abilities(report, engine)]
+    lines += ["", "What works", *_abilities(report)]
     gain = report.gain()
     if gain is not None:
         lengths = report.typical
@@ -117,7 +117,7 @@ def start_of(engine: str | None) -> str:
     return "; or ".join(f"{ENGINES[name].start.text} ({name})" for name in ways)
 
 
-def _abilities(report: Report, engine: EngineProfile | None) -> list[str]:
+def _abilities(report: Report) -> list[str]:
     told: list[tuple[str, Works]] = [
         ("a shared prefix is read once, by requests in a row", report.shared_prefix),
         ("a shared prefix is read once, by requests at the same time", report.shared_at_once),
@@ -127,9 +127,8 @@ def _abilities(report: Report, engine: EngineProfile | None) -> list[str]:
         ("an answer nobody reads stops being written", report.cancellation),
     ]
     lines = [f"  {what}: {_WORDS[works]}" for what, works in told]
-    if report.partial_answers in {"no", "refused"} and engine is not None and engine.continue_fields:
-        fields = json.dumps(dict(engine.continue_fields))
-        lines.append(f"  ({engine.name} continues them with extra_body={fields})")
+    if report.continue_fields:
+        lines.append(f"  (with these fields alone: {json.dumps(dict(report.continue_fields))})")
     return lines
 
 
@@ -145,10 +144,14 @@ def chain_line(model: str, base_url: str | None, report: Report, *, dtype: str =
         given = {"model": name or "local", "dtype": dtype}
         own = [f'{key}="{value}"' for key, value in given.items() if value not in {"local", "auto"}]
         inside = f"ChatTransformers({', '.join(own)})"
-    options = []
+    options, rare = [], []
     if kind == "openai" and report.partial_answers == "yes":
         options.append('prompts="partial"')
+        if report.continue_fields:
+            rare.append(f"continue_fields={dict(report.continue_fields)}")
     gain = report.gain()
     if gain is not None and gain < 1.2:  # noqa: PLR2004 - within what a busy moment changes
-        options.append("options=Options(load_aware=True)")
+        rare.append("load_aware=True")
+    if rare:
+        options.append(f"options=Options({', '.join(rare)})")
     return f"SkeletonOfThoughtChain({', '.join([f'model={inside}', *options])})"

@@ -54,6 +54,11 @@ class ClientLLM(DeltaLLM):
         return identity(self._client)
 
     @property
+    def takes_fields(self) -> bool:
+        """Whether a call may carry fields of the request's body, as `extra_body`."""
+        return bool(getattr(self._client, "takes_fields", False))
+
+    @property
     def metadata(self) -> LLMMetadata:
         """What LlamaIndex plans with."""
         return LLMMetadata(
@@ -61,6 +66,7 @@ class ClientLLM(DeltaLLM):
         )
 
     def _deltas(self, messages: Sequence[ChatMessage], **options: Any) -> Iterator[Delta]:
+        fields = tuple((options.pop("extra_body", None) or {}).items()) if self.takes_fields else ()
         if unknown := sorted(options.keys() - {"stop", "max_tokens"}):
             raise ConfigurationError(f"{self._client.name} takes stop and max_tokens, not {unknown[0]!r}.")
         asked = tuple(
@@ -68,7 +74,9 @@ class ClientLLM(DeltaLLM):
             for role, blocks in readable(messages, who=str(self._client.name), kinds=(TextBlock,))
         )
         stop = tuple(options.get("stop") or ())
-        request = Request("direct", "direct", asked, stop=stop, max_tokens=options.get("max_tokens"))
+        request = Request(
+            "direct", "direct", asked, stop=stop, max_tokens=options.get("max_tokens"), fields=fields
+        )
         deltas: Iterator[Delta] = self._client.stream(request)
         return deltas
 

@@ -67,6 +67,11 @@ class LangChainLLM(DeltaLLM):
             context_window=self._window, is_chat_model=True, model_name=str(name or self._model.get_name())
         )
 
+    @property
+    def own_fields(self) -> dict[str, Any] | None:
+        """The model's own `extra_body`; None where it has no such thing."""
+        return dict(self._model.extra_body or {}) if hasattr(self._model, "extra_body") else None
+
     def _deltas(self, messages: Sequence[ChatMessage], **options: Any) -> Iterator[Delta]:
         reported = ReportedPieces()
         for chunk in self._model.stream(_conversation(messages), **options):

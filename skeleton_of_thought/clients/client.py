@@ -22,6 +22,8 @@ class Client(Protocol):
         name: The model, as the user named it.
         prompts: The prompts that suit it: `OpeningPrompts` for a model that decides, opens and plans by itself.
         max_stops: How many stop sequences a request may carry; None for no limit.
+
+    One that puts a request's `fields` into its body has a true `takes_fields` besides.
     """
 
     name: str

@@ -83,7 +83,7 @@ class OpenAIClient:
             "messages": [{"role": m.role, "content": m.content} for m in request.messages],
             "stream": True,
             "stream_options": {"include_usage": True},
-            "extra_body": dict(fields or {}),
+            "extra_body": {**dict(request.fields), **(fields or {})},
         }
         if request.max_tokens:
             sent["max_completion_tokens"] = request.max_tokens

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from skeleton_of_thought.errors import ConfigurationError
 from skeleton_of_thought.method.partial_answers import goes_on
@@ -128,6 +128,7 @@ class RequestBuilder:
             "skeleton",
             "skeleton",
             prompts.skeleton_messages(self._messages),
+            fields=self._fields(prompts.skeleton_start),
             stop=self._stops("skeleton", (f"\n{self.max_points + 1}.",)),
             max_tokens=self._limit("skeleton", prompts.skeleton_max_tokens),
             shared=prompts.shared_length(self._messages),
@@ -169,6 +170,7 @@ class RequestBuilder:
                 *(outline.points[index - 1] for index in indexes),
                 parents=parents,
             ),
+            fields=self._fields(prompts.point_start),
             stop=self._stops("point", (f"\n{point.index}. {point.title}" for point in others)),
             max_tokens=self._limit("point", longest and longest * len(indexes)),
             points=tuple(indexes),
@@ -241,6 +243,10 @@ class RequestBuilder:
         if self._quirks[stage].refuses("partial answer"):
             return self._prompts.without_partial_answers()
         return self._prompts
+
+    def _fields(self, start: str) -> tuple[tuple[str, Any], ...]:
+        """What makes the server go on with the start of an answer, where there is one."""
+        return tuple((self._settings.continue_fields or {}).items()) if start else ()
 
     def _stops(self, stage: Stage, stops: Iterable[str]) -> tuple[str, ...]:
         """Stop where one of these begins."""

@@ -8,8 +8,10 @@ import json
 import threading
 import time
 import uuid
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from skeleton_of_thought.engines import CONTINUE_FIELDS, ENGINES
 from skeleton_of_thought.messages import Message
 from skeleton_of_thought.method import SkeletonOfThought
 from skeleton_of_thought.options import RunSettings
@@ -19,7 +21,7 @@ from skeleton_of_thought.provider_errors import describe, status_of
 from skeleton_of_thought.request import Request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from skeleton_of_thought.clients import Client
 
@@ -93,7 +95,7 @@ def probe(
         progress("partial answers, stop sequences, schemas, cancellation")
         return dataclasses.replace(
             report,
-            partial_answers=_partial(client),
+            **_partial_answers(client, engine),
             stops=_stops(client),
             schemas=_schema(client),
             cancellation=_cancellation(client, report),
@@ -228,11 +230,27 @@ def _read_once(cold: _Timed, later: Sequence[_Timed]) -> Works:
     return "yes" if all((each.first or each.ended) < 0.5 * cold.first for each in later) else "no"
 
 
-def _partial(client: Client) -> Works:
-    begun = "1, 2, 3, 4,"
-    request = Request("point:1", "point", (_COUNT, Message("assistant", begun)), max_tokens=12)
+def _partial_answers(client: Client, engine: str | None) -> dict[str, Any]:
+    """Whether partial answers are continued, and with which fields where it takes some."""
+    works = _partial(client)
+    known = ENGINES[engine].continue_fields if engine in ENGINES else ()
+    if works != "yes" and getattr(client, "takes_fields", False):
+        for fields in (dict(known), dict(CONTINUE_FIELDS)):
+            if fields and _partial(client, fields) == "yes":
+                return {"partial_answers": "yes", "continue_fields": fields}
+    return {"partial_answers": works}
+
+
+def _partial(client: Client, fields: Mapping[str, Any] = MappingProxyType({})) -> Works:
+    request = Request(
+        "point:1",
+        "point",
+        (_COUNT, Message("assistant", "1, 2, 3, 4,")),
+        max_tokens=12,
+        fields=tuple(fields.items()),
+    )
     try:
-        text = _send(client, request).text.removeprefix(begun).strip()
+        text = _send(client, request).text.strip()  # a new turn begins with 1 again
     except Exception as error:
         if isinstance(status_of(error), int):
             return "refused"

@@ -10,6 +10,8 @@ from skeleton_of_thought.routing.gain import CHARACTERS_A_WORD, PlainLength, Sav
 from skeleton_of_thought.usage import CHARACTERS_PER_TOKEN
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from skeleton_of_thought.routing.decision import Question
 
 Works = Literal["yes", "no", "refused", "unknown", "not tried"]
@@ -74,6 +76,7 @@ class Report:
         shared_prefix: Whether what two requests in a row have in common is read once.
         shared_at_once: The same for requests at the same time.
         partial_answers: Whether a partial answer of the assistant is continued.
+        continue_fields: The fields of the request without which it is not; None where none are needed, or none help.
         stops: Whether stop sequences end an answer.
         schemas: Whether an answer follows a JSON schema.
         cancellation: Whether an answer nobody reads any more stops being written.
@@ -89,6 +92,7 @@ class Report:
     shared_prefix: Works = "not tried"
     shared_at_once: Works = "not tried"
     partial_answers: Works = "not tried"
+    continue_fields: Mapping[str, Any] | None = None
     stops: Works = "not tried"
     schemas: Works = "not tried"
     cancellation: Works = "not tried"

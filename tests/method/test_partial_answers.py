@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skeleton_of_thought import PROMPTS, Message, SkeletonOfThought
+from skeleton_of_thought import PROMPTS, Message, RunSettings, SkeletonOfThought
 from skeleton_of_thought.method.partial_answers import goes_on
 from skeleton_of_thought.provider_errors import Quirks
 
@@ -110,6 +110,23 @@ def test_one_slip_of_a_model_that_goes_on_is_none_of_the_servers():
     asked, _ = answered(quirks, skeleton=CLOSED["skeleton"], point=" It matters.")
     asked, _ = answered(quirks, skeleton=CLOSED["skeleton"], point=" It matters.")
     assert all(map(begins_itself, asked))
+
+
+class UnprocessableError(Exception):
+    status_code = 422
+
+
+def test_a_server_that_refuses_the_fields_gets_neither_them_nor_partial_answers():
+    fields = {"continue_final_message": True, "add_generation_prompt": False}
+    quirks = Quirks()
+    run = SkeletonOfThought(
+        QUESTION, PROMPTS["partial"], RunSettings(continue_fields=fields), quirks={"skeleton": quirks}
+    )
+    (skeleton,) = run.start()
+    assert dict(skeleton.fields) == fields
+    refused = UnprocessableError("Unexpected fields in the request: {'continue_final_message'}")
+    (again,) = run.failed("skeleton", refused)
+    assert (again.fields, again.partial_answer, again.attempt) == ((), "", 1)
 
 
 def test_a_point_that_came_back_empty_is_asked_for_without_its_beginning_once_the_server_is_known():

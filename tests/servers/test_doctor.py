@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from skeleton_of_thought.clients import open_client
 from skeleton_of_thought.engines import ENGINES, engine_of
-from skeleton_of_thought.fake_server import Pace
+from skeleton_of_thought.fake_server import FakeReply, Pace
 from skeleton_of_thought.probing import Batch, Report, Typical, probe
 from skeleton_of_thought.routing.decision import Question
 from sot_command.app import app
@@ -65,6 +65,27 @@ def test_a_server_that_refuses_partial_answers_or_closes_the_turn_is_noticed(fak
     assert probed(fake).partial_answers == "refused"
     fake.provider.faults.clear()
     assert probed(fake).partial_answers == "no"  # what the fake model writes does not go on counting
+
+
+def test_the_fields_that_keep_a_turn_open_are_found_and_stand_in_the_line_of_python(fake):
+    plausible = fake.provider.answer
+
+    def answer(request):
+        if not request.prefill:
+            return plausible(request)
+        return FakeReply(" 5, 6, 7" if request.body.get("continue_final_message") else "1, 2, 3, 4, 5")
+
+    fake.provider.answer = answer
+    report = probed(fake)
+    fields = {"continue_final_message": True, "add_generation_prompt": False}
+    assert (report.partial_answers, report.continue_fields) == ("yes", fields)
+    line = chain_line("openai:m", None, report)
+    assert line.startswith(
+        'SkeletonOfThoughtChain(model=ChatOpenAI(model="m"), prompts="partial", options=Options('
+    )
+    assert f"continue_fields={fields}" in line
+    assert '"continue_final_message": true' in told(report)
+    assert json.loads(json.dumps(report.to_dict()))["continue_fields"] == fields
 
 
 def test_a_server_that_is_not_there_is_no_traceback():
