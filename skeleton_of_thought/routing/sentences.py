@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import threading
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -49,10 +50,12 @@ class SentenceEncoder:
         extra: str,
         needed_for: str,
     ) -> None:
-        self._torch = require("torch", extra=extra, needed_for=needed_for)
-        transformers = require("transformers", extra=extra, needed_for=needed_for)
-        from skeleton_of_thought.decoding.products import pack
-        from skeleton_of_thought.decoding.quiet import quiet
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "IProgress not found")  # in Jupyter, tqdm's bars are text then
+            self._torch = require("torch", extra=extra, needed_for=needed_for)
+            transformers = require("transformers", extra=extra, needed_for=needed_for)
+            from skeleton_of_thought.decoding.products import pack
+            from skeleton_of_thought.decoding.quiet import quiet
 
         source = str(packaged_model(extra, needed_for) if model is None else model)
         try:
