@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_core.callbacks import adispatch_custom_event, dispatch_custom_event
@@ -175,8 +175,9 @@ class Execution:
             self._kwargs,
             turns=self._turns,
             caching=caching,
-            route=self._decide,
-            aroute=self._adecide,
+            # Not this object's methods: what refers to it in a circle stays until the garbage is collected.
+            route=partial(self._asked.route, self._to_route) if decision is None else None,
+            aroute=partial(self._asked.aroute, self._to_route) if decision is None else None,
         )
         self._whole = self._calls.call, self._calls.acall
         if leads is not None:  # a point that goes first is heard at its first token

@@ -51,7 +51,9 @@ async def test_all_four_give_the_same_answer(server, model, router):
     awaited = astream(QUESTION, model=model, router=router)
     assert "".join([piece async for piece in awaited]) == told.text == awaited.answer.text
     again = await aask(QUESTION, model=model, router=router)
-    assert (again.text, again.usage) == (told.text, told.usage)
+    counts = [(each.usage.input_tokens, each.usage.output_tokens) for each in (again, told)]
+    assert again.text == told.text
+    assert counts[0] == counts[1], "all but what the provider's cache had by then"
     assert len(server.ledger.entries) % 4 == 0
 
 

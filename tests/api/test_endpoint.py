@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import httpx
+import openai
 import pytest
 import uvicorn
 
@@ -35,7 +36,10 @@ def endpoint(server):
     )
     names = {}
     exec(compile(program, "README.md", "exec"), names)
-    names["model"] = ChatSkeletonOfThought(model=chat_model(server))
+    # A client of its own: LangChain shares one per address, whose connections belong to another test's event loop.
+    names["model"] = ChatSkeletonOfThought(
+        model=chat_model(server, http_async_client=openai.DefaultAsyncHttpxClient())
+    )
     web = uvicorn.Server(uvicorn.Config(names["app"], port=0, log_level="error"))
     thread = threading.Thread(target=run_alone, args=(web,))
     thread.start()

@@ -31,7 +31,17 @@ def rows_of(path):
     return {row["id"]: row for row in map(json.loads, path.read_text("utf-8").splitlines())}
 
 
-TIMES = {"seconds", "start", "timeline", "peak_memory", "sent", "first_text", "ended", "cache_read_tokens"}
+TIMES = {
+    "seconds",
+    "start",
+    "timeline",
+    "peak_memory",
+    "sent",
+    "first_text",
+    "ended",
+    "cache_read_tokens",
+    "cost",
+}
 
 
 def without_times(value):

@@ -32,7 +32,7 @@ def test_a_router_is_handed_through() -> None:
 
 def test_what_is_no_router_is_refused_with_the_names() -> None:
     with pytest.raises(
-        ConfigurationError, match=r"'lexicall' is unknown.*always, auto, embedding, lexical, never"
+        ConfigurationError, match=r"'lexicall' is unknown.*always, auto, embedding, gain, lexical, never"
     ):
         get_router("lexicall")
     with pytest.raises(ConfigurationError, match="needs the methods"):
