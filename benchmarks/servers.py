@@ -131,6 +131,10 @@ def measure(servers: dict[str, Client], questions: tuple[str, ...], points: int)
         turn = place % len(ways)
         for name, route in ways[turn:] + ways[:turn]:
             got = answer(question, route, servers[name], points)
+            print(
+                f"{question} {name}, {route}: {got.seconds.total:.1f} s, {len(got.text.split())} words",
+                flush=True,
+            )
             rows[name][-1][route] = {
                 "route": got.route,
                 "seconds": got.seconds.total,
