@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _SLOW = 3.0  # so many times its usual time is the sign that a thread waits for one that does not run
-_TRIAL = 3  # steps with fewer threads, before they are compared
+_SLOW_STEPS = 2  # in a row, since one may be a hiccup; ...
+_VERY_SLOW = 8.0  # ... unless it takes so many times its usual time
+_TRIAL = 3  # steps with fewer threads, and then with all, before they are compared by the fastest of each
 _FIRST_WAIT, _LONGEST_WAIT = 16, 512  # steps with fewer threads before more are tried again
 _DRIFT = 1.002  # the usual time of a step grows so much a step: texts grow longer
 _GROUPS, _OWN_GROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
@@ -24,10 +27,10 @@ class ThreadTuner:
 
     The threads of a kernel wait for the last of them, and a step has some hundred kernels. While a neighbour has
     one of two cores, the thread there is stopped again and again and the other waits, spinning: a step takes
-    nineteen times as long, where one thread alone would take twice. So a step that takes three times its usual
-    time is followed by some with half the threads; then one with all of them shows whether it was a hiccup. If
-    not, fewer threads are used, and all are tried again after 16 steps, then 32 and so on; before such a try, the
-    system is asked whether anybody else wants to run.
+    nineteen times as long, where one thread alone would take twice. So two steps in a row that take three times
+    their usual time, or one that takes eight times, are followed by some with half the threads, and then some with
+    all of them to compare. If fewer were faster they are used, and all are tried again after 16 steps, then 32 and
+    so on; before such a try, the system is asked whether anybody else wants to run.
 
     The first steps are a trial too, since the neighbour may have been there first.
 
@@ -45,9 +48,11 @@ class ThreadTuner:
         self._crowded = crowded or _others_want_to_run
         self._usual: dict[tuple[int, int], float] = {}
         self._begun = False  # whether the first trial was made
+        self._slow = 0  # steps in a row that were
         self._trial = 0  # steps of a trial that are left
-        self._proof = False  # whether the next step shows what all threads take now
-        self._fewest = most  # threads it is compared with
+        self._proof = 0  # steps that show what all threads take now, left of them
+        self._fewest = most  # threads they are compared with
+        self._recent: dict[tuple[int, int], deque[float]] = {}  # the last steps, by threads and rows
         self._wait = self._left = 0  # steps with fewer threads: of this time, and left of them
 
     def took(self, rows: int, seconds: float) -> None:
@@ -62,10 +67,16 @@ class ThreadTuner:
         key = self.threads, rows
         usual = self._usual.get(key)
         slow = usual is not None and seconds > _SLOW * usual
+        very_slow = usual is not None and seconds > _VERY_SLOW * usual
+        self._slow = _SLOW_STEPS if very_slow else self._slow + 1 if slow else 0
         if not slow:
             self._usual[key] = seconds if usual is None else min(seconds, usual * _DRIFT)
+        self._recent.setdefault(key, deque(maxlen=_TRIAL)).append(seconds)
         if self._proof:
-            self._judge(rows, seconds)
+            self._proof -= 1
+            fewer = self._recent.get((self._fewest, rows))
+            if not self._proof or (fewer and seconds > _SLOW * min(fewer)):
+                self._judge()
         elif self._trial:
             self._trial -= 1
             if not self._trial:
@@ -74,7 +85,7 @@ class ThreadTuner:
             self._left -= 1
             if not self._left:
                 self._try_again()
-        elif slow or (not self._begun and usual is not None):
+        elif self._slow >= _SLOW_STEPS or (not self._begun and usual is not None):
             self._begun = True
             self._fewer()
 
@@ -85,16 +96,22 @@ class ThreadTuner:
             self._trial = _TRIAL
 
     def _prove(self) -> None:
-        """One step with all threads, to compare."""
-        self._proof = True
+        """Some steps with all threads, to compare."""
+        self._proof = _TRIAL
         self._fewest = self.threads
         self.threads = self._most
+        for key in [key for key in self._recent if key[0] == self._most]:
+            del self._recent[key]
 
-    def _judge(self, rows: int, seconds: float) -> None:
+    def _judge(self) -> None:
         """Stay with all threads if they were faster than fewer; else keep to fewer for a while."""
-        self._proof = False
-        fewer = self._usual.get((self._fewest, rows))
-        if fewer is None or seconds <= fewer:
+        self._proof = 0
+        pairs = [
+            (min(seconds), min(fewer))
+            for (threads, rows), seconds in self._recent.items()
+            if threads == self._most and (fewer := self._recent.get((self._fewest, rows)))
+        ]
+        if all(every <= fewer for every, fewer in pairs):
             self._wait = 0
             return
         self.threads = self._fewest

@@ -61,12 +61,34 @@ def test_while_others_want_to_run_more_threads_are_hardly_tried() -> None:
     assert threads.count(2) <= 3
 
 
-def test_a_hiccup_costs_a_few_steps() -> None:
+def test_a_hiccup_changes_nothing() -> None:
     tuner = ThreadTuner(2, lambda: False)
     run(tuner, QUIET, 50)
-    tuner.took(1, 40.0)
-    _, threads = run(tuner, QUIET, 20)
-    assert threads[4:] == [2] * 16
+    for _ in range(20):
+        tuner.took(1, 6.0)
+        assert run(tuner, QUIET, 4)[1] == [2] * 4
+
+
+@pytest.mark.parametrize("hiccup", range(3))
+def test_a_hiccup_while_all_threads_are_tried_does_not_leave_it_with_fewer(hiccup) -> None:
+    tuner = ThreadTuner(2, lambda: False)
+    run(tuner, QUIET, 50)
+    tuner.took(1, 6.0)
+    tuner.took(1, 6.0)
+    assert run(tuner, QUIET, 3)[1] == [1] * 3
+    for step in range(3):
+        assert tuner.threads == 2
+        tuner.took(1, 1.8 if step == hiccup else 1.0)
+    assert run(tuner, QUIET, 50)[1] == [2] * 50
+
+
+def test_a_trial_while_texts_end_compares_only_what_can_be_compared() -> None:
+    tuner = ThreadTuner(2, lambda: False)
+    run(tuner, QUIET, 50, rows=8)
+    tuner.took(8, 40.0)
+    run(tuner, {1: 0.5}, 3, rows=1)
+    run(tuner, {2: 1.0}, 3, rows=8)
+    assert tuner.threads == 2
 
 
 def test_texts_that_grow_longer_are_no_sign() -> None:
