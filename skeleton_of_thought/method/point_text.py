@@ -1,9 +1,11 @@
 """The text of one point, cleaned while it is being written.
 
 A model asked for point 3 often repeats "3. Title:" first and runs on into point 4 afterwards. Both are removed
-here, piece by piece. A numbered line is another point's only if its title follows: lists and code of its own are the
-point's text: text is let through as soon as it is certain that it belongs to the point, so what was
-shown never has to be taken back, and the result is the same however the stream was cut into pieces.
+here, piece by piece. A numbered line is another point's only if its title follows, since lists and code of its own are
+the point's text. Where the model goes on with a list that the prompt began (`2. Title:`), a line with the next number
+is the next point, unless the text has counted up to there itself. Text is let through as soon as it is certain that it
+belongs to the point, so what was shown never has to be taken back, and the result is the same however the stream was
+cut into pieces.
 """
 
 from __future__ import annotations
@@ -40,6 +42,9 @@ This and the bounds in the patterns keep what is looked at per line, and so what
 lines of dashes must not be looked through for each of them.
 """
 
+_LONGEST_NUMBER = 8
+"""Characters in which a number of a list stands, with what is around it."""
+
 _SENTENCE_END = ".!?…\"')»”"
 _THINK, _END_THINK = "<think>", "</think>"
 
@@ -52,13 +57,16 @@ class PointTextCleaner:
         points: All points of the skeleton: a line that begins another one ends the text.
         strict: Whether other points are written in the same text: a line that begins with the number of one is
             that one's then, whatever follows.
+        in_list: Whether the text goes on with a list that the prompt began: the next number is the next point's.
 
     Attributes:
         ended_by: The point the text has run into; whatever follows is not this one's. None if it has not.
         rest: What came from there on, in the piece in which the other point began.
     """
 
-    def __init__(self, point: Point, points: Sequence[Point], *, strict: bool = False) -> None:
+    def __init__(
+        self, point: Point, points: Sequence[Point], *, strict: bool = False, in_list: bool = False
+    ) -> None:
         self._index = point.index
         self._title = _title(point.title)
         self._numbers = {str(number) for number in range(1, len(points) + 2)}
@@ -75,6 +83,10 @@ class PointTextCleaner:
         self._in_thought = False
         self._code = CodeFences()
         self._strict = strict
+        self._next = point.index + 1 if in_list else None
+        self._own_number = _number_at_a_start(point.index)
+        self._counts = False  # whether the text has a list of its own that has come to the point's number
+        self._before = "\n"
         self.ended_by: int | None = None
         self.rest = ""
 
@@ -102,6 +114,8 @@ class PointTextCleaner:
         self._is_blank = self._pending.isspace()
         self._code.feed(text)
         self._last = text[-1:] or self._last
+        self._counts = self._counts or bool(self._own_number.search(self._before + text))
+        self._before = (self._before + text)[-_LONGEST_NUMBER:]
         return text
 
     def _past_head(self, *, final: bool) -> bool:
@@ -122,6 +136,8 @@ class PointTextCleaner:
             if consumed is None or (not text and not final):
                 return False
             self._echoes = self._echoes + 1 if consumed else _MOST_ECHOES
+            if self._index == 1 and consumed and not any(map(str.isalpha, text[:consumed])):
+                self._counts = True  # the first item of a list
             self._pending = text[consumed:]
         if not self._past_thought():
             return False
@@ -220,7 +236,8 @@ class PointTextCleaner:
         if not after:
             return 0
         number = _number_in(text[place:after])
-        if self._strict or text[place].lower() == "p":
+        goes_on = number == self._next and not self._in_head and not self._has_counted(place)
+        if self._strict or goes_on or text[place].lower() == "p":
             return number
         title = self._titles.get(str(number))
         start = _skip(_DECORATION, text, after)
@@ -230,6 +247,14 @@ class PointTextCleaner:
         if found is None:  # the text ends within the title
             return None if not final else number
         return number if found else 0
+
+    def _has_counted(self, place: int) -> bool:
+        """Whether the text before a place has a list of its own that has come to the point's number."""
+        if not self._counts:
+            edge = self._before + self._pending[: min(place, _LONGEST_NUMBER)]
+            found = self._own_number.search(edge) or self._own_number.search(self._pending, 0, place)
+            self._counts = bool(found)
+        return self._counts
 
     def _runs_on_in_line(self, start: int, *, final: bool) -> int | None:
         """The next point if it begins in the middle of a line, by its number and its whole title; else 0, or None."""
@@ -262,6 +287,12 @@ class _Title:
 
 _title = lru_cache(maxsize=1024)(_Title)
 """Every point of a skeleton looks for the titles of all others."""
+
+
+@lru_cache(maxsize=256)
+def _number_at_a_start(number: int) -> re.Pattern[str]:
+    """The number where an item of a list may begin."""
+    return re.compile(rf"[\s(*_]{number}[{re.escape(_AFTER_NUMBER)}]")
 
 
 def _skip(pattern: re.Pattern[str], text: str, start: int) -> int:

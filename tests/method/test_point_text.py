@@ -22,9 +22,9 @@ TITLES = (
 POINTS = [Point(index, title) for index, title in enumerate(TITLES, start=1)]
 
 
-def clean(text, index=2, *, cuts=(), points=POINTS):
+def clean(text, index=2, *, cuts=(), points=POINTS, in_list=False):
     """The clean text, the stream cut into pieces at the given places."""
-    cleaner = PointTextCleaner(points[index - 1], points)
+    cleaner = PointTextCleaner(points[index - 1], points, in_list=in_list)
     places = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
     pieces = [cleaner.feed(text[a:b]) for a, b in pairwise(places)]
     return "".join([*pieces, cleaner.finish()])
@@ -202,11 +202,40 @@ HARD = st.lists(
 ).map("".join)
 
 
-@given(HARD, st.integers(1, len(POINTS)), st.lists(st.integers(0, 80), max_size=12))
-@example("3. 2. Use a calendarSet goals", 1, [])
-@example("2. Use a calendar: Yes. 3. Avoid multi-tasking: No.", 2, [1, 2, 5, 30, 33])
-def test_the_result_does_not_depend_on_the_pieces(text, index, cuts):
-    assert clean(text, index, cuts=cuts) == clean(text, index) == clean(text, index, cuts=range(len(text)))
+@given(HARD, st.integers(1, len(POINTS)), st.lists(st.integers(0, 80), max_size=12), st.booleans())
+@example("3. 2. Use a calendarSet goals", 1, [], False)
+@example("2. Use a calendar: Yes. 3. Avoid multi-tasking: No.", 2, [1, 2, 5, 30, 33], False)
+@example("Yes v1.\n2. Or (1.\n2. No", 1, [7, 8], True)
+def test_the_result_does_not_depend_on_the_pieces(text, index, cuts, in_list):
+    whole = clean(text, index, in_list=in_list)
+    assert clean(text, index, cuts=cuts, in_list=in_list) == whole
+    assert clean(text, index, cuts=range(len(text)), in_list=in_list) == whole
+
+
+@pytest.mark.parametrize("head", ["", "2. ", "2. Use a calendar: ", "**Use a calendar**\n"])
+@pytest.mark.parametrize("tail", ["\n3. Do less: it works.\n4. Rest.", "\n\n**3.** Do less", "\n3) Do less"])
+def test_a_list_that_the_prompt_began_goes_on_with_the_next_point(head, tail):
+    assert clean(head + WHOLE + tail, in_list=True) == WHOLE
+    assert clean(head + WHOLE + tail) == WHOLE + tail
+
+
+@pytest.mark.parametrize(
+    ("index", "text"),
+    [
+        (1, "Three things help:\n1. Rest.\n2. Food.\n3. Friends."),
+        (1, "Three things help: 1. rest,\n2. food."),
+        (2, "Three things help:\n\n1) Rest.\n2) Food.\n3) Friends."),
+        (2, "Three things help:\n\n**1.** Rest.\n**2.** Food.\n**3.** Friends."),
+        (3, "Run it:\n```\n4. not a point\n```\nDone."),
+        (2, "It rose by\n3.5 per cent."),
+    ],
+)
+def test_a_list_of_its_own_stays_in_a_list_that_the_prompt_began(index, text):
+    assert clean(text, index, in_list=True) == text
+
+
+def test_a_first_point_that_is_a_list_stays_one():
+    assert clean("1. Rest.\n2. Food.", 1, in_list=True) == "Rest.\n2. Food."
 
 
 @given(HARD, st.integers(1, len(POINTS)))
@@ -231,9 +260,10 @@ UNITS = [
 
 @pytest.mark.parametrize("unit", UNITS)
 @pytest.mark.parametrize("start", ["", "Word.\n", "2. ", "<think>", "**Use a calendar**"])
-def test_work_is_linear_however_the_text_comes(unit, start):
+@pytest.mark.parametrize("in_list", [False, True])
+def test_work_is_linear_however_the_text_comes(unit, start, in_list):
     def small(text):
-        cleaner = PointTextCleaner(POINTS[1], POINTS)
+        cleaner = PointTextCleaner(POINTS[1], POINTS, in_list=in_list)
         held = 0
         for place in range(0, len(text), 3):
             cleaner.feed(text[place : place + 3])
@@ -242,7 +272,7 @@ def test_work_is_linear_however_the_text_comes(unit, start):
         assert held < 600
 
     assert is_linear(lambda text: small(start + text), unit, length=600)
-    assert is_linear(lambda text: clean(start + text), unit, length=600)
+    assert is_linear(lambda text: clean(start + text, in_list=in_list), unit, length=600)
 
 
 def test_a_fence_in_pieces_is_a_fence():
