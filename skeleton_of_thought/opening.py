@@ -2,8 +2,8 @@
 
     answer  = plain | opening "OUTLINE" ( title+ note+ | part+ )
     title   = n ". " title
-    note    = n " | " what it says " | " form and length [" | after " n{", " n}]
-    part    = n ". " title " | " what it says " | " form and length [" | after " n{", " n}]
+    note    = n " | " what it says " | " length and form [" | after " n{", " n}]
+    part    = n ". " title " | " what it says " | " length and form [" | after " n{", " n}]
 
 Titles first is what our prompts ask for: the writer of the first part then knows what the others are for, however early
 it starts. What comes before the mark is let through while it is written; only a line that may still become the mark is

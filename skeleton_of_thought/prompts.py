@@ -220,6 +220,10 @@ class OpeningPrompts:
         asked = question.with_text(_fill(self.opening, "opening", {"request": question.text}))
         return (*messages[:-1], asked)
 
+    def resuming_messages(self, messages: Sequence[Message], shown: str) -> tuple[Message, ...]:
+        """The request for the rest of a reply that broke off, after so much of it was read."""
+        return (*messages, Message("assistant", shown), Message("user", _RESUME))
+
     def part_messages(
         self,
         messages: Sequence[Message],
@@ -417,43 +421,48 @@ TITLES_ONLY = Steering(suppress=(":", " -", " –", " —"))
 """Keeps a small model from explaining a point where only its title belongs."""
 
 _OPENING_NOTE = (
-    "{request}\n\n"
+    "{request}\n"
+    "\n"
     "(A note on how to reply. Most messages are best served by an ordinary answer, and then you simply give it "
     "and ignore the rest of this note: greetings and short questions, facts, anything to be calculated, derived "
-    "or debugged, code, one continuous text such as a story, a letter, an essay or a translation, an argument in "
-    "which each step needs the one before, a fixed output format, work on a text the user gave.\n\n"
+    "or debugged, code, one continuous text such as a story, a letter, an essay or a translation, an argument "
+    "in which each step needs the one before, a fixed output format, work on a text the user gave.\n"
+    "\n"
     "Only if your best answer has at least three sections that different people could write at the same moment, "
     "knowing your plan and nothing else, reply with that plan, and with nothing else. First comes the opening, "
-    "for the reader: two or three sentences, at most 50 words, in the tone a good adviser would take with this "
+    "for the reader: two or three sentences, at most 40 words, in the tone a good adviser would take with this "
     "person, which answer the question at its heart and say what cannot wait, if anything. Then a line with the "
-    "single word OUTLINE. Then the titles of 4 or 5 sections, in the order that serves this reader, so that what "
-    "comes first for them comes first; and then a line for the writer of each:\n\n"
+    "single word OUTLINE. Then the titles of 4 or 5 sections, in the order that serves this reader, so that "
+    "what comes first for them comes first; and then a line for the writer of each:\n"
+    "\n"
     "1. Title\n"
     "2. Title\n"
-    "1 | what it says | form and length\n"
-    "2 | what it says | form and length\n\n"
+    "1 | what it says | length and form\n"
+    "2 | what it says | length and form\n"
+    "\n"
     "The sections take the shape the question has: pros and cons stand as pros and cons, things to compare side "
-    "by side, a preparation in the order of time, options as options, growth in stages; whoever asked recognises "
-    "the question in the titles. What it says is a note to its writer, at most 24 words. Think of your best "
-    "ordinary answer to this person and leave nothing out that it would have: first the expected things, each in "
-    "two or three words, then what only an expert would add, at this reader's level (a newcomer gets every term "
-    "explained and few figures); the fact, the figure, the example worked through with the user's own numbers, "
-    "the words to say. Each is named in exactly one note, so precisely that no other writer would bring it up. "
-    "No section sums up, gives in a table what another gives in sentences, or collects first steps out of the "
-    "others. The last section carries little, so that its close has room: its note ends with how the whole "
-    "answer closes, with the view you take or with what to do first and why. The form is what this content asks "
-    "for (what the user is to do or to choose from as a list that can be used at once, reasons as paragraphs), "
-    'with a length that is an upper limit: "3 paragraphs, 160 words", "a paragraph, then 4 bullets, 150 words", '
-    '"table of 4 short rows, then a paragraph, 150 words", "5 numbered steps, 130 words"; not every section has '
-    "the same form. The first sections are the longest, the last has about 90 words; all together come to about "
-    "580 words, fewer where the question is narrow. All writers know the plan, so no section waits for another; "
-    'the rare one that cannot be written without the words of others ends its line with " | after 1, 2". Titles '
-    "and notes are in the user's language and tone; OUTLINE stays as it is.)"
+    "by side, a preparation in the order of time, options as options, growth in stages; whoever asked "
+    "recognises the question in the titles. What it says is a note to its writer, at most one word for every "
+    "six of the section. Think of your best ordinary answer to this person and leave nothing out that it would "
+    "have: first the expected things, each in two or three words, then what only an expert would add, at this "
+    "reader's level (a newcomer gets every term explained and few figures); the fact, the figure, the example "
+    "worked through with the user's own numbers, the words to say. Each is named in exactly one note, so "
+    "precisely that no other writer would bring it up. No section sums up, gives in a table what another gives "
+    "in sentences, or collects first steps out of the others. The last section carries little, so that its "
+    "close has room: its note ends with how the whole answer closes, with the view you take or with what to do "
+    "first and why. The length is an upper limit in words, followed by a form where the content asks for more "
+    "than paragraphs (what the user is to do or to choose from is a list that can be used at once, reasons are "
+    'paragraphs): "170 words", "140 words, the last part bullets", "110 words, table", "130 words, steps"; not '
+    "every section has the same form. A writer starts when the line is complete, so every section is clearly "
+    "shorter than the one before: five of about 170, 145, 115, 85 and 60 words, four of about 190, 160, 125 and "
+    "75; fewer where the question is narrow. All writers know the plan, so no section waits for another; the "
+    'rare one that cannot be written without the words of others ends its line with " | after 1, 2". Titles and '
+    "notes are in the user's language and tone; OUTLINE stays as it is.)"
 )
 _PART = (
     'Now write section {point} of your plan: "{point_outline}".\n'
     "It says: {notes}\n"
-    "Form and length: {form}\n\n"
+    "Length and form: {form}\n\n"
     "The reader has your opening in front of them and finds this text under its title; the other sections are "
     "written at the same moment by others who know the titles, so whatever belongs under another title is "
     "theirs, even as a reminder. Begin with the substance: no title, no introduction. Say everything your note "
@@ -462,6 +471,11 @@ _PART = (
     "alike, in a list too; a figure or an example only where it is sure and helps. Paragraphs stay short. Unless "
     "the note says how the answer closes, end with your last thought, not with a summary. The length is an upper "
     "limit: where the note names more than fits it well, say the first things well."
+)
+_RESUME = (
+    "The connection broke there, and the reader has all of the above. Write the rest of your answer. Begin with the "
+    "sentence or the item that was cut off, from its first word; if none was, with the next one. Do not speak of the "
+    "interruption and repeat nothing else."
 )
 _PARENTS = "These sections are written already:\n\n{texts}"
 

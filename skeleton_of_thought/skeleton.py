@@ -26,7 +26,7 @@ class Point:
         title: What the point is about: one line, without markers and markdown.
         description: What the model wrote next to the title (`Energy: save power`), often empty; in a plan, what the
             point says.
-        form: Its form and length as planned ("3 bullets, 60 words"), often empty.
+        form: Its length and form as planned ("60 words, 3 bullets"), often empty.
         after: The numbers of the points whose texts its writer must have seen.
     """
 

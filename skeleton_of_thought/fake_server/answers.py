@@ -121,10 +121,11 @@ _OPENINGS = ("It helps", "It pays off", "It matters", "It is worth the effort", 
 
 
 _SHORT_QUESTION = 6
-_PARTS, _OPENING_WORDS, _NOTE_WORDS, _PLANNED_WORDS = 5, 46, 26, 500
-_SHARES = (27, 23, 20, 17, 13)
+_PARTS, _OPENING_WORDS, _PLANNED_WORDS = 5, 32, 500
+_SHARES = (30, 25, 20, 15, 10)
+_NOTE_SHARE, _SHORT_TITLE = 0.15, 2
 """What a strong model was seen to plan: five parts, each shorter than the last, their shares in per cent, an opening of
-46 words, notes of 23 under titles of six (here three, and three more in the note)."""
+31 words, notes of 0.15 words for each of their parts, under titles of five (here three, and two more in the note)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,12 +225,16 @@ class PlausibleAnswers:
         shares = [_SHARES[min(place, len(_SHARES) - 1)] for place in range(len(titles))]
         rest = (self.words or _PLANNED_WORDS) - _OPENING_WORDS
         numbered = [f"{place}. {title}" for place, title in enumerate(titles, 1)]
+        lengths = [rest * share // sum(shares) for share in shares]
         notes = (
-            f"{place} | {_as_long_as(self._sentences(draw, title), _NOTE_WORDS).rstrip('.')} | "
-            f"2 paragraphs, {rest * share // sum(shares)} words"
-            for place, (title, share) in enumerate(zip(titles, shares, strict=True), 1)
+            f"{place} | {self._note(draw, title, length)} | {length} words, list"
+            for place, (title, length) in enumerate(zip(titles, lengths, strict=True), 1)
         )
         return "\n".join([opening, "", "OUTLINE", *numbered, *notes])
+
+    def _note(self, draw: random.Random, title: str, length: int) -> str:
+        words = round(_NOTE_SHARE * length) + _SHORT_TITLE
+        return _as_long_as(self._sentences(draw, title), words).rstrip(".")
 
     def _points(self, draw: random.Random, points: tuple[tuple[int, str], ...], prefill: str) -> str:
         if len(points) == 1:

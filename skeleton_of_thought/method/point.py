@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from skeleton_of_thought.answer import SEPARATOR, AnswerFormat, PointResult, PointStatus, head
 from skeleton_of_thought.errors import PointError
+from skeleton_of_thought.method.broken_stream import CUT, SENTENCE_ENDS
 from skeleton_of_thought.method.point_text import PointTextCleaner
 from skeleton_of_thought.parsing.thoughts import ThoughtFilter
 from skeleton_of_thought.provider_errors import describe
@@ -23,11 +24,7 @@ _LOG = logging.getLogger(__name__)
 
 _FAILED = "[This point could not be written.]"
 
-_CUT = " […]"
-"""What marks a point that its length limit cut off in the middle of a sentence."""
-
 _CUT_OFF = {"length", "max_tokens"}
-_SENTENCE_ENDS = frozenset(".!?…\"')»”。！？|`")
 
 
 class PointRun:
@@ -82,23 +79,29 @@ class PointRun:
         if self._thoughts.restarts == self._restarts:
             return False
         self._restarts = self._thoughts.restarts
-        self._cleaner = PointTextCleaner(self.point, self._points, strict=self._strict)
+        self._cleaner = self._new_cleaner()
         self._pieces.clear()
         return True
 
-    def restart(self, points: Sequence[Point], *, strict: bool = False, inside: bool = False) -> None:
+    def restart(
+        self, points: Sequence[Point], *, strict: bool = False, inside: bool = False, in_list: bool = False
+    ) -> None:
         """Begin the text anew.
 
         Args:
             points: The points its text may run into; none in a plan, where a list in the text is the text.
             strict: Whether its request writes other points too.
             inside: Whether the model begins inside a thought.
+            in_list: Whether it goes on with a list that the prompt began.
         """
-        self._points, self._strict = points, strict
+        self._points, self._strict, self._in_list = points, strict, in_list
         self._thoughts = ThoughtFilter(inside=inside)
         self._restarts = 0
-        self._cleaner = PointTextCleaner(self.point, points, strict=strict)
+        self._cleaner = self._new_cleaner()
         self._pieces = []
+
+    def _new_cleaner(self) -> PointTextCleaner:
+        return PointTextCleaner(self.point, self._points, strict=self._strict, in_list=self._in_list)
 
     def open(self) -> str:
         """What stands before the text, the first time it is asked for; nothing where a function renders the point."""
@@ -196,7 +199,7 @@ class PointRun:
             self.left_out = not rendered.strip()
             return "" if self.left_out else SEPARATOR + rendered
         if result.status == "ok":
-            return _CUT if result.finish_reason in _CUT_OFF and self.text[-1:] not in _SENTENCE_ENDS else ""
+            return CUT if result.finish_reason in _CUT_OFF and self.text[-1:] not in SENTENCE_ENDS else ""
         return f" {_FAILED}" if self.has_text else self.open() + _FAILED
 
     @staticmethod
@@ -245,15 +248,23 @@ class PointGroup:
         runs: The points the request asks for, in order; their texts begin anew.
         points: All points their texts may run into.
         inside: Whether the model begins inside a thought that its prompt has opened.
+        in_list: Whether it goes on with a list that its prompt began.
     """
 
-    def __init__(self, runs: Sequence[PointRun], points: Sequence[Point], *, inside: bool = False) -> None:
+    def __init__(
+        self,
+        runs: Sequence[PointRun],
+        points: Sequence[Point],
+        *,
+        inside: bool = False,
+        in_list: bool = False,
+    ) -> None:
         self.runs = tuple(runs)
         self._points = points
         self._left = {run.point.index: run for run in runs[1:]}
         self._current: PointRun | None = runs[0]
         for run in runs:
-            run.restart(points, strict=len(runs) > 1, inside=inside)
+            run.restart(points, strict=len(runs) > 1, inside=inside, in_list=in_list)
 
     def feed(self, delta: str) -> Iterator[Piece]:
         """Take what the model wrote."""

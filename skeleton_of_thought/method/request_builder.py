@@ -58,6 +58,7 @@ class RequestBuilder:
         self._quirks = {stage: quirks.get(stage, Quirks()) for stage in get_args(Stage)}
         self._opened: OpeningPrompts | None = None
         self._opening = ""
+        self._broken_off = ""
         self.titles: tuple[str, ...] = ()
         if isinstance(prompts, Prompts):
             self._prompts = prompts
@@ -87,8 +88,16 @@ class RequestBuilder:
     def opening(self) -> Request:
         """The request for the plain answer, or an opening and a plan."""
         assert self._opened is not None
+        if self._broken_off:
+            return Request(
+                "opening", "opening", self._opened.resuming_messages(self._messages, self._broken_off)
+            )
         messages = self._opened.opening_messages(self._messages)
         return Request("opening", "opening", messages, shared=self._opened.shared_length(self._messages))
+
+    def broke_off(self, shown: str) -> None:
+        """The reply to the opening request broke off, after so much of it was read: it is gone on with."""
+        self._broken_off = shown
 
     def opened_with(self, opening: str) -> None:
         """The opening is written; the parts are asked for behind it."""
@@ -106,6 +115,11 @@ class RequestBuilder:
     def begins_in_thought(self) -> bool:
         """Whether the model that writes points begins inside a thought: its prompt has opened it."""
         return self._quirks["point"].begins_in_thought
+
+    @property
+    def goes_on_with_list(self) -> bool:
+        """Whether the prompt for a point ends with the start of its answer, a list's `2. Title:`."""
+        return bool(self._prompts_for("point").point_start)
 
     def note_thought(self, point: PointRun) -> None:
         """Remember whether a point's text began inside a thought."""

@@ -39,6 +39,7 @@ from skeleton_of_thought.events import (
 from skeleton_of_thought.given_outline import given_outline
 from skeleton_of_thought.method.accounting import Accounting
 from skeleton_of_thought.method.answer_stream import AnswerStream
+from skeleton_of_thought.method.broken_stream import RestOfReply, seam
 from skeleton_of_thought.method.outstanding import Outstanding
 from skeleton_of_thought.method.plan import MIN_POINTS, Outline
 from skeleton_of_thought.method.point import Piece, PointGroup, PointRun, begin, shown_plain
@@ -121,6 +122,7 @@ class SkeletonOfThought:
         self._outstanding = Outstanding()
         self._gives_up = False  # the provider refuses requests for longer than anybody waits
         self._opening = OpeningReader(self._messages[-1].text)
+        self._rest: RestOfReply | None = None  # of an opening reply that broke off
         self._chosen = False
         self._outline = Outline(self._builder.max_points)
         self._unsent: list[tuple[int, ...]] = []
@@ -395,6 +397,8 @@ class SkeletonOfThought:
             run.finish_reason = finish_reason
         if not pieces and (again := self._without_losing_a_retry(request, error)):
             return (again,)
+        if request.stage == "opening" and pieces and (rest := self._rest_of_opening(request, error)):
+            return (rest,)
         if request.stage == "point":
             return self._request_for_points_failed(request, error)
         # What was shown cannot be taken back; a piece without text may be a tool call.
@@ -403,6 +407,18 @@ class SkeletonOfThought:
         if not shown and not started and self._may_retry(request, error):
             return (self._send(replace(request, attempt=request.attempt + 1)),)
         return self._failed_for_good(request, error)
+
+    def _rest_of_opening(self, request: Request, error: BaseException) -> Request | None:
+        """The request for the rest of a reply that broke off; None if it had planned points, or cannot be gone on with.
+
+        What was read stays: it is the beginning of a plain answer now.
+        """
+        between = None if self._points or self._late or self._opening.points else seam(self._stream.text)
+        if between is None or not self._may_retry(request, error):
+            return None
+        self._rest = RestOfReply(between)
+        self._builder.broke_off(self._stream.text)
+        return self._send(replace(self._builder.opening(), attempt=request.attempt + 1))
 
     def _failed_for_good(self, request: Request, error: BaseException) -> Sequence[Request]:
         """A request that is not for a point has failed, and is not sent again."""
@@ -421,7 +437,7 @@ class SkeletonOfThought:
             self._choose("direct", f"the {request.stage} request was refused: {describe(error)}")
             return self._direct_failed(error)
         if request.stage == "opening":
-            if self._opening.opening or isinstance(error, EmptyAnswerError) or not may_pass(error):
+            if self._stream.text or isinstance(error, EmptyAnswerError) or not may_pass(error):
                 self._choose("direct", "the model decided")
                 return self._direct_failed(error)
             return self._answer_directly(f"the opening request failed: {describe(error)}")
@@ -446,6 +462,9 @@ class SkeletonOfThought:
     # The opening protocol: one reply is the plain answer, or an opening and a plan.
 
     def _opening_grew(self, request: Request, delta: str, *, whole: bool) -> Sequence[Request]:
+        if self._rest is not None:
+            self._stream.show(self._rest.feed(delta))
+            return ()
         before = self._opening.marked
         self._stream.show(self._opening.feed(delta))
         if not self._opening.marked:
@@ -457,6 +476,9 @@ class SkeletonOfThought:
         return self._planned_early(request) if "\n" in delta and not whole else ()
 
     def _opening_done(self, *, truncated: bool) -> Sequence[Request]:
+        if self._rest is not None:
+            self._choose("direct", "the model's reply broke off, and was gone on with")
+            return ()
         shown, plan = self._opening.finish(truncated=truncated)
         if not plan.managed:
             self._builder.opening_not_managed()
@@ -577,7 +599,8 @@ class SkeletonOfThought:
     def _new_group(self, runs: Sequence[PointRun]) -> PointGroup:
         """The texts of some points, from their beginning; in a plan nobody runs on into other points."""
         points = () if self._builder.opens else self._outline.points
-        return PointGroup(runs, points, inside=self._builder.begins_in_thought)
+        builder = self._builder
+        return PointGroup(runs, points, inside=builder.begins_in_thought, in_list=builder.goes_on_with_list)
 
     # Points.
 

@@ -32,6 +32,13 @@ def words(reply: Reply) -> list[str]:
     return re.findall(r"\s*\S+", reply.text)
 
 
+def written(reply: Reply) -> Iterator[str]:
+    for place, word in enumerate(words(reply)):
+        if place == reply.breaks:
+            raise ConnectionError
+        yield word
+
+
 class ScriptedChatModel(BaseChatModel):
     """For LangChain."""
 
@@ -43,7 +50,7 @@ class ScriptedChatModel(BaseChatModel):
         return "scripted"
 
     def _chunks(self, reply: Reply) -> Iterator[ChatGenerationChunk]:
-        for word in words(reply):
+        for word in written(reply):
             yield ChatGenerationChunk(message=AIMessageChunk(content=word))
         count = len(words(reply))
         calls = [{"name": "look_up", "args": "{}", "id": "1", "index": 0}] if reply.tool else []
@@ -107,7 +114,7 @@ class ScriptedLLM(LLM):
 
     def _responses(self, reply: Reply) -> Iterator[ChatResponse]:
         text = ""
-        for word in words(reply):
+        for word in written(reply):
             text += word
             yield ChatResponse(message=ChatMessage(role="assistant", content=text), delta=word)
         usage = {"prompt_tokens": INPUT_TOKENS, "completion_tokens": len(words(reply))}
@@ -174,7 +181,7 @@ class ScriptedClient:
         self._script = script
 
     def _deltas(self, reply: Reply) -> Iterator[Delta]:
-        for word in words(reply):
+        for word in written(reply):
             yield Delta(word)
         yield Delta(
             usage=Usage(INPUT_TOKENS, len(words(reply))),

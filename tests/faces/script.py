@@ -28,6 +28,7 @@ class Reply:
         tool: Whether it calls a tool besides.
         late: Whether it writes nothing before the test is over.
         after: A stage that must have been asked for before it writes.
+        breaks: After so many words the connection breaks; None for never.
     """
 
     text: str
@@ -35,6 +36,7 @@ class Reply:
     tool: bool = False
     late: bool = False
     after: str | None = None
+    breaks: int | None = None
 
 
 @dataclass
@@ -42,8 +44,8 @@ class Script:
     """Answers requests by their stage, and keeps them.
 
     Attributes:
-        replies: What it writes instead of the usual, by stage (`"skeleton"`, `"point:2"`, `"direct"`): one reply or
-            error, or a list of which each serves one request.
+        replies: What it writes instead of the usual, by stage (`"skeleton"`, `"point:2"`, `"direct"`, `"rest"`): one
+            reply or error, or a list of which each serves one request.
         asked: The stages asked for, in order.
         over: Set when the test is over.
     """
@@ -75,6 +77,8 @@ class Script:
             if point
             else "skeleton"
             if text.rpartition("\n\n")[2].startswith("SKELETON")
+            else "rest"
+            if text.startswith("The connection broke")
             else "direct"
         )
         with self.lock:

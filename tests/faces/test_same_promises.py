@@ -43,7 +43,12 @@ def make_script():
 WHOLE = "\n\n".join(f"{n}. {title}: Text {n}, word by word." for n, title in enumerate(TITLES, start=1))
 
 
-@pytest.fixture(params=FACES, ids=lambda face: face.name)
+# `make quick` asks one face of each framework, and the one without.
+QUICK = {"SkeletonOfThoughtChain", "Sourced", "Asker"}
+PARAMETERS = [pytest.param(face, marks=[] if face.name in QUICK else pytest.mark.slow) for face in FACES]
+
+
+@pytest.fixture(params=PARAMETERS, ids=lambda face: face.name)
 def face(request):
     return request.param
 
@@ -67,6 +72,16 @@ async def test_the_answer_and_its_bill(make_script, face, way):
     assert statuses(answered) == ["ok"] * 3
     assert answered.sot["usage"]["input_tokens"] == 4 * INPUT_TOKENS
     assert json.loads(json.dumps(answered.sot)) == answered.sot
+
+
+async def test_a_reply_that_breaks_off_while_it_is_read_is_gone_on_with(make_script, face, way):
+    script = make_script({"direct": [Reply("One. Two and half", breaks=3)], "rest": "Two and a half."})
+    answered = await face.ask(script, way, prompts="opening", router="self")
+    gone_on_with = "One. Two and […]\n\nTwo and a half."
+    if way in {"stream", "astream"}:
+        assert answered.text == gone_on_with
+    assert answered.text in {gone_on_with, "A plain answer."}, "what nobody has read is asked for again"
+    assert answered.sot["bill"]["calls"] == 2
 
 
 async def test_a_filtered_point_has_failed(make_script, face, way):

@@ -201,6 +201,69 @@ def test_a_request_that_fails_before_anything_was_shown_is_sent_again():
         _ = run.answer
 
 
+@pytest.mark.parametrize(
+    ("shown", "held_back", "between"),
+    [
+        ("Half an ans", "", " […]\n\n"),
+        ("A whole sentence.", " ", "\n\n"),
+        ("A whole sentence.", "\n\nOUT", "\n\n"),
+        ("- an item\n- half an it", "", " […]\n\n"),
+        ("- an item.", "\n- ", "\n\n"),
+        (OPENING, "\n\nOUTLINE\n1. Light | dark", "\n\n"),
+    ],
+)
+def test_a_reply_that_breaks_off_while_it_is_read_is_gone_on_with(shown, held_back, between):
+    run = begin()
+    run.text("opening", shown)
+    run.text("opening", held_back)
+    (rest,) = run.failed("opening", FakeError("reset"), Usage(50, 5))
+    assert (rest.id, rest.attempt) == ("opening", 2)
+    assert [message.role for message in rest.messages] == ["user", "assistant", "user"]
+    assert rest.messages[0] == QUESTION[0]
+    assert rest.messages[1].text == shown
+    for delta in ("\n", " Half", " an answer\nOUTLINE\n1. A", " and the rest."):
+        run.text("opening", delta)
+    run.done("opening", usage=Usage(60, 9), finish_reason="stop")
+    answer = run.answer
+    assert answer.text == shown + between + "Half an answer\nOUTLINE\n1. A and the rest."
+    assert text_of(run) == answer.text
+    assert (answer.route, answer.finish_reason) == ("direct", "stop")
+    assert "broke off" in answer.reason
+    assert answer.usage == Usage(110, 14)
+
+
+def test_the_rest_may_break_off_too():
+    run = begin(retries=2)
+    run.text("opening", "One. Tw")
+    (rest,) = run.failed("opening", FakeError("reset"))
+    run.text("opening", "Two. Thr")
+    (rest,) = run.failed("opening", FakeError("reset"))
+    assert rest.messages[1].text == "One. Tw […]\n\nTwo. Thr"
+    run.text("opening", "Three.")
+    assert run.failed("opening", FakeError("reset")) == ()
+    with pytest.raises(FakeError):
+        _ = run.answer
+
+
+def test_a_block_of_code_is_not_gone_on_with():
+    run = begin()
+    run.text("opening", "Run:\n```\nx = 1")
+    assert run.failed("opening", FakeError("reset")) == ()
+    with pytest.raises(FakeError):
+        _ = run.answer
+
+
+def test_an_error_that_would_come_again_ends_a_reply_that_is_read():
+    class RefusedError(Exception):
+        status_code = 400
+
+    run = begin()
+    run.text("opening", "Half an ans")
+    assert run.failed("opening", RefusedError()) == ()
+    with pytest.raises(RefusedError):
+        _ = run.answer
+
+
 def test_an_empty_reply_is_asked_for_again():
     run = begin()
     (again,) = run.done("opening", "")
