@@ -1,3 +1,6 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
 from skeleton_of_thought.routing.training.near_duplicates import near_duplicates
 
 
@@ -27,3 +30,31 @@ def test_pairs_come_once_and_the_closest_first() -> None:
 def test_short_and_empty_texts_are_no_trouble() -> None:
     assert near_duplicates(["", "a"], ["b"]) == []
     assert len(near_duplicates(["hi"], ["Hi!"])) == 1
+
+
+WORDS = st.lists(
+    st.sampled_from(["how", "can", "we", "bake", "good", "bread", "at", "home", "now"]), max_size=7
+).map(" ".join)
+
+
+@given(
+    st.lists(WORDS, max_size=8),
+    st.none() | st.lists(WORDS, max_size=8),
+    st.sampled_from([0.3, 0.5, 0.6, 0.9, 1]),
+)
+def test_no_pair_is_missed(texts, others, threshold) -> None:
+    def shingles(text: str) -> set[str]:
+        return {text[start : start + 5] for start in range(max(1, len(text) - 4))}
+
+    second = texts if others is None else others
+    alike = {
+        (place, other)
+        for place, text in enumerate(texts)
+        for other, compared in enumerate(second)
+        if (others is not None or other > place)
+        and (common := shingles(text) & shingles(compared))
+        and len(common) / len(shingles(text) | shingles(compared)) >= threshold
+    }
+    found = near_duplicates(texts, others, threshold=threshold)
+    assert {(pair.first, pair.second) for pair in found} == alike
+    assert len(found) == len(alike)

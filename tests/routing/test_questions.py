@@ -41,6 +41,7 @@ def test_every_row_is_labelled_with_a_category_a_language_and_a_reason() -> None
     assert len({row["language"] for row in rows}) >= 10
 
 
+@pytest.mark.slow
 def test_no_question_is_there_twice(questions: list[LabelledQuestion]) -> None:
     pairs = near_duplicates([question.request for question in questions], threshold=0.6)
     alike = [(questions[pair.first], questions[pair.second]) for pair in pairs]
@@ -52,6 +53,7 @@ def test_the_shipped_weights_were_trained_on_them(questions: list[LabelledQuesti
     assert LinearModel.shipped("embedding").about["questions"] == len(questions)
 
 
+@pytest.mark.slow
 def test_the_default_router_has_learnt_them(questions: list[LabelledQuestion]) -> None:
     measured = evaluate(LexicalRouter(), questions)
     assert measured.scores.accuracy > 0.85

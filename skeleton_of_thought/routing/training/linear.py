@@ -48,7 +48,7 @@ class LinearOptions:
     seed: int = 0
 
 
-EMBEDDING_OPTIONS: Final = LinearOptions(strength=0.05)
+EMBEDDING_OPTIONS: Final = LinearOptions(strength=0.05, part_weight=0.25)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 _SHINGLE: Final = 5
+_ROUNDING = 1e-9
 _NOT_A_LETTER = re.compile(r"[\W_]+")
 
 
@@ -44,20 +46,33 @@ def near_duplicates(
         others: To compare with; default: the texts among themselves, each pair once.
         threshold: Least Jaccard index. At one half, a pair shares two thirds of its wording.
     """
-    second = [_shingles(text) for text in (texts if others is None else others)]
+    first = [_shingles(text) for text in texts]
+    second = first if others is None else [_shingles(text) for text in others]
+    counts = Counter(shingle for each in (first if others is None else (*first, *second)) for shingle in each)
     where: defaultdict[str, list[int]] = defaultdict(list)
     for position, shingles in enumerate(second):
-        for shingle in shingles:
+        for shingle in _rarest(shingles, counts, threshold):
             where[shingle].append(position)
     found = []
-    for position, text in enumerate(texts):
-        shingles = _shingles(text)
-        shared = Counter(other for shingle in shingles for other in where[shingle])
-        for other, common in shared.items():
+    for position, shingles in enumerate(first):
+        candidates = {other for shingle in _rarest(shingles, counts, threshold) for other in where[shingle]}
+        for other in candidates:
+            if others is None and other <= position:
+                continue
+            common = len(shingles & second[other])
             similarity = common / (len(shingles) + len(second[other]) - common)
-            if similarity >= threshold and (others is not None or other > position):
+            if similarity >= threshold:
                 found.append(NearDuplicate(position, other, similarity))
-    return sorted(found, key=lambda pair: -pair.similarity)
+    return sorted(found, key=lambda pair: (-pair.similarity, pair.first, pair.second))
+
+
+def _rarest(shingles: frozenset[str], counts: Mapping[str, int], threshold: float) -> list[str]:
+    """So many of the rarest that two texts above the threshold have one of them in common.
+
+    They share at least `threshold` of either's shingles, so not all of them can be outside these.
+    """
+    rarest = sorted(shingles, key=lambda shingle: (counts[shingle], shingle))
+    return rarest[: len(rarest) - math.ceil(threshold * len(rarest) - _ROUNDING) + 1]
 
 
 def _shingles(text: str) -> frozenset[str]:
