@@ -15,6 +15,7 @@ from llama_index.core.base.llms.types import (
     CompletionResponseGen,
     LLMMetadata,
     MessageRole,
+    TextBlock,
 )
 from llama_index.core.bridge.pydantic import ConfigDict, PrivateAttr, SerializeAsAny
 from llama_index.core.llms import LLM  # noqa: TC002 - pydantic reads it
@@ -303,8 +304,12 @@ class _Writing:
         own = run.direct if self._answer.route == "direct" else None
         sot = {"sot": run.metadata}
         if isinstance(own, ChatResponse):
-            kept = {**own.additional_kwargs, **sot}
-            return own.model_copy(update={"delta": "", "additional_kwargs": kept})
+            changed: dict[str, Any] = {"delta": "", "additional_kwargs": {**own.additional_kwargs, **sot}}
+            if (own.message.content or "") != self._answer.text:  # it holds the rest of a text that broke off
+                others = [block for block in own.message.blocks if not isinstance(block, TextBlock)]
+                blocks = [TextBlock(text=self._answer.text), *others]
+                changed["message"] = own.message.model_copy(update={"blocks": blocks})
+            return own.model_copy(update=changed)
         raw = reported(self._answer.usage) or None
         return ChatResponse(message=self._message(), delta="", raw=raw, additional_kwargs=sot)
 

@@ -10,7 +10,7 @@ from .ways import ask
 
 PLAIN = "What is the capital of Australia, and since when?"
 PLANNED = "How can I sleep better when I work at night?"
-BROKEN = {"stage": "opening", "times": 1, "after_tokens": 12}
+BROKEN = {"stage": "opening", "times": 1, "after_tokens": 7}
 
 
 @pytest.mark.parametrize("kind", ["reset", "stream_error"])
@@ -42,6 +42,13 @@ async def test_an_outline_that_has_begun_is_used(server, model, way):
 @pytest.mark.parametrize("way", ["stream", "astream"])
 async def test_without_retries_the_error_is_the_models(server, model, way):
     server.faults.add("reset", **BROKEN)
-    with pytest.raises(Exception, match=r"(?i)connection|closed|peer|incomplete"):
+    with pytest.raises(Exception) as raised:  # noqa: PT011 - a different one with every client
         await ask(way, SkeletonOfThoughtChain(model=model, prompts="opening", retries=0), PLAIN)
+    assert type(raised.value).__module__.partition(".")[0] in {
+        "httpx",
+        "httpx2",
+        "openai",
+        "anthropic",
+        "langchain_openai",
+    }
     assert len(server.ledger.entries) == 1
