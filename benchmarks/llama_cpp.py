@@ -1,14 +1,19 @@
-"""llama.cpp over the same file, with the same threads, as one more way of `decoding.py`.
+"""llama.cpp over the same file, with the same threads, as one more way of `decoding.py` and `servers.py`.
 
 Needs `xllamacpp`, which carries llama.cpp's server; without it, or for a model that is no GGUF file, the way is
-left out.
+left out. The server runs in a process of its own, as this file: beside torch's threads in one process it would take
+three times as long.
 """
 
 from __future__ import annotations
 
+import atexit
 import importlib.util
 import itertools
 import json
+import subprocess
+import sys
+import threading
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,6 +26,38 @@ _CONTEXT = 4096  # tokens a slot has room for
 _SLOTS = 16
 
 
+def address_of(file: Path, threads: int, slots: int, context: int) -> str:
+    """The address of a new server, which ends with this process."""
+    command = [sys.executable, __file__, str(file), str(threads), str(slots), str(context)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)  # noqa: S603
+    atexit.register(process.kill)
+    assert process.stdout is not None
+    address = process.stdout.readline().strip()
+    if not address:
+        raise SystemExit("llama.cpp's server did not start. Is it there? Run: pip install xllamacpp")
+    return address
+
+
+def serve(file: str, threads: int, slots: int, context: int) -> None:
+    """Serve a file until the process is killed, and print the address."""
+    import xllamacpp
+
+    params = xllamacpp.CommonParams()
+    params.model.path = file
+    params.model_alias = {Path(file).stem}
+    params.port = 0
+    params.n_parallel = slots
+    params.n_ctx = context
+    params.kv_unified = True
+    params.use_jinja = True
+    params.verbosity = -1
+    for each in (params.cpuparams, params.cpuparams_batch):
+        each.n_threads = threads
+    server = xllamacpp.Server(params)
+    print(server.listening_address, flush=True)
+    threading.Event().wait()
+
+
 class LlamaCpp:
     """llama.cpp's server on a port of this machine, its prefix cache on.
 
@@ -31,19 +68,7 @@ class LlamaCpp:
     """
 
     def __init__(self, file: Path, threads: int, slots: int = _SLOTS) -> None:
-        import xllamacpp
-
-        params = xllamacpp.CommonParams()
-        params.model.path = str(file)
-        params.port = 0
-        params.n_parallel = slots
-        params.n_ctx = _CONTEXT * slots
-        params.kv_unified = True
-        params.use_jinja = True
-        params.verbosity = -1
-        for each in (params.cpuparams, params.cpuparams_batch):
-            each.n_threads = threads
-        self._server = xllamacpp.Server(params)
+        self.address = address_of(file, threads, slots, _CONTEXT * slots)
         self._slots = slots
         self._round = itertools.count(2)
 
@@ -84,7 +109,7 @@ class LlamaCpp:
 
     def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         request = urllib.request.Request(  # noqa: S310 (an address of this machine)
-            self._server.listening_address + path,
+            self.address + path,
             json.dumps(body).encode(),
             {"Content-Type": "application/json"},
         )
@@ -104,3 +129,7 @@ def llama_cpp_for(model: str, threads: int) -> LlamaCpp | None:
     else:
         files = [Path(model)] if model.lower().endswith(".gguf") else []
     return LlamaCpp(files[0], threads) if files else None
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1], *map(int, sys.argv[2:]))

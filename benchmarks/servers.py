@@ -19,14 +19,18 @@ import subprocess
 import sys
 import time
 import urllib.request
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from llama_cpp import address_of
 from rich.console import Console
 from rich.table import Table
 
 from skeleton_of_thought import PROMPTS, Message, RunSettings, SkeletonOfThought
 from skeleton_of_thought.clients import open_client
+from skeleton_of_thought.clients.openai import OpenAIClient
 from skeleton_of_thought.drivers import stream
 from skeleton_of_thought.evaluation.machine import describe_machine
 from skeleton_of_thought.probing import Typical, probe
@@ -37,6 +41,8 @@ if TYPE_CHECKING:
 
     from skeleton_of_thought.answer import Answer
     from skeleton_of_thought.clients import Client
+    from skeleton_of_thought.drivers import Delta
+    from skeleton_of_thought.request import Request
 
 QUESTIONS = (
     "What are the benefits of learning to play an instrument as an adult?",
@@ -55,6 +61,9 @@ QUESTIONS = (
 PROMPT_FAMILY = "partial-examples"
 """What suits this model; the same for every server."""
 
+LONGEST = 512
+"""Tokens of a plain answer, at most: what the local engine stops at, and a server may not."""
+
 _PATIENCE = 120
 
 
@@ -66,23 +75,17 @@ def packaged_weights() -> Path:
     return next(Path(spec.submodule_search_locations[0]).glob("*.gguf"))
 
 
-@contextlib.contextmanager
-def llama_cpp(slots: int) -> Iterator[Client]:
-    """llama.cpp's server in this process."""
-    import xllamacpp
+def llama_cpp(slots: int) -> Client:
+    """llama.cpp's server."""
+    address = address_of(packaged_weights(), threads=2, slots=slots, context=8192)
+    return served("smollm2", f"{address}/v1")
 
-    params = xllamacpp.CommonParams()
-    params.model.path = str(packaged_weights())
-    params.model_alias = {"smollm2"}
-    params.n_parallel = slots
-    params.n_ctx = 8192
-    params.kv_unified = True
-    params.use_jinja = True
-    params.cpuparams.n_threads = 2
-    params.verbosity = 0
-    server = xllamacpp.Server(params)
-    yield open_client("openai:smollm2", base_url=f"{server.listening_address}/v1")
-    del server
+
+def served(name: str, address: str) -> Client:
+    """The client of a server, asked as the local engine is."""
+    client = open_client(f"openai:{name}", base_url=address)
+    client.prompts = PROMPTS[PROMPT_FAMILY]
+    return client
 
 
 @contextlib.contextmanager
@@ -106,17 +109,26 @@ def transformers_serve() -> Iterator[Client]:
                 if time.monotonic() > until or process.poll() is not None:
                     raise SystemExit("transformers serve did not start.")
                 time.sleep(1)
-            yield open_client(f"openai:{folder}", base_url=f"http://127.0.0.1:{port}/v1")
+            yield served(str(folder), f"http://127.0.0.1:{port}/v1")
         finally:
             process.terminate()
 
 
 def answer(question: str, route: str, client: Client, points: int) -> Answer:
-    """One answer."""
+    """One answer, written greedily everywhere: the local engine's default, and not that of the servers."""
     settings = RunSettings(max_points=points, max_stops=client.max_stops)
+    greedy = (
+        partial(client.stream, fields={"temperature": 0})
+        if isinstance(client, OpenAIClient)
+        else client.stream
+    )
+
+    def ask(request: Request) -> Iterator[Delta]:
+        return greedy(replace(request, max_tokens=request.max_tokens or LONGEST))
+
     decision = Decision("sot" if route == "sot" else "direct", 1.0, "benchmark")
     run = SkeletonOfThought([Message("user", question)], PROMPTS[PROMPT_FAMILY], settings, decision=decision)
-    for _ in stream(run, client.stream):
+    for _ in stream(run, ask):
         pass
     return run.answer
 
@@ -184,6 +196,7 @@ def lengths(row: dict[str, Any]) -> Typical:
     return Typical(
         points=len(points),
         point=max(points),
+        average=statistics.mean(points),
         skeleton=row["sot"]["skeleton"],
         plain=row["direct"]["output_tokens"],
     )
@@ -212,8 +225,8 @@ def main() -> None:
     given = parser.parse_args()
     openings: dict[str, contextlib.AbstractContextManager[Client]] = {
         "local engine": contextlib.nullcontext(open_client("local")),
-        "llama.cpp, 8 slots": llama_cpp(8),
-        "llama.cpp, 1 slot": llama_cpp(1),
+        "llama.cpp, 8 slots": contextlib.nullcontext(llama_cpp(8)),
+        "llama.cpp, 1 slot": contextlib.nullcontext(llama_cpp(1)),
     }
     if given.transformers:
         openings["transformers serve"] = transformers_serve()

@@ -88,6 +88,8 @@ def describe(
             f"To expect from Skeleton-of-Thought: {gain:.1f} times as fast as a plain answer,",
             f"for {lengths.points} points of {lengths.point} tokens (the paper's formula).",
         ]
+        if gain < 1:
+            lines.append("A plain answer is faster there.")
     if report.problem:
         lines += ["", f"The probe ended early: {report.problem}"]
     return [*lines, "", "In Python:", f"  {line}"]

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _TOKENS = 40
 """Of each timed answer: long enough to tell writing from reading, short enough for a slow machine."""
+_PLAIN_TOKENS = 120
+"""Of a plain one, which is one long text: the longer a text, the longer its next token takes."""
 
 _TITLES = (
     "Better sleep at night",
@@ -106,7 +108,7 @@ def probe(
 
 def _plain(number: int) -> Request:
     question = Message("user", f"Why is it good to walk {number + 1} miles every day?")
-    return Request("direct", "direct", (question,), max_tokens=_TOKENS)
+    return Request("direct", "direct", (question,), max_tokens=_PLAIN_TOKENS)
 
 
 def _run(client: Client) -> tuple[SkeletonOfThought, Request]:
@@ -205,6 +207,7 @@ def _batch(client: Client, requests: Sequence[Request]) -> Batch:
         last_first_token=max(firsts),
         tokens=sum(each.tokens for each in seen),
         longest=max(each.tokens for each in seen),
+        ended_before_last=sum(each.ended <= max(firsts) for each in seen),
     )
 
 

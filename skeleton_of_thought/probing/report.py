@@ -10,12 +10,14 @@ from skeleton_of_thought.routing.gain import CHARACTERS_A_WORD, PlainLength, Sav
 from skeleton_of_thought.usage import CHARACTERS_PER_TOKEN
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from skeleton_of_thought.routing.decision import Question
 
 Works = Literal["yes", "no", "refused", "unknown", "not tried"]
 """Whether something works; `"no"` is without a word, `"refused"` is with an error, `"unknown"` could not be told."""
+
+_IN_TURN = 0.7  # of the others must have been answered before the last one begins
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,7 @@ class Batch:
         last_first_token: Seconds until every one had its first token.
         tokens: Tokens of all answers.
         longest: Tokens of the longest.
+        ended_before_last: Requests that were answered when the last one got its first token.
     """
 
     requests: int
@@ -37,6 +40,7 @@ class Batch:
     last_first_token: float
     tokens: int
     longest: int
+    ended_before_last: int = 0
 
     @property
     def tokens_per_second(self) -> float:
@@ -51,12 +55,14 @@ class Typical:
     Attributes:
         points: Points of the answer.
         point: Of the longest point.
+        average: Of a point on average; None for as many as the longest.
         skeleton: Of the skeleton.
         plain: Of the plain answer; None for as many as all points together.
     """
 
     points: int = 6
     point: int = 60
+    average: float | None = None
     skeleton: int = 40
     plain: int | None = None
 
@@ -103,32 +109,38 @@ class Report:
         """Whether requests at the same time are answered one after another; None if that was not measured."""
         if len(self.batches) < 2:  # noqa: PLR2004 - one alone and several
             return None
-        one, most = self.batches[0], self.batches[-1]
-        # Answered in turn, the last begins after all the others; written together, they begin within a prefill each.
-        return (
-            most.seconds
-            > 0.8
-            * most.requests
-            * (one.seconds - one.first_token)
-            * most.tokens
-            / (most.requests * one.tokens)
-            and most.last_first_token > 0.6 * most.seconds
-        )
+        most = self.batches[-1]
+        return most.ended_before_last > _IN_TURN * (most.requests - 1)
 
-    def seconds_of_points(self, points: int, tokens: float) -> float:
-        """T(points): so many points of so many tokens at the same time, on the lines between what was measured."""
-        measured = [(batch.requests, *self._line(batch)) for batch in self.batches]
-        below = [line for line in measured if line[0] <= points][-1]
-        above = next((line for line in measured if line[0] >= points), measured[-1])
-        share = 0.0 if above[0] == below[0] else (points - below[0]) / (above[0] - below[0])
-        first, step = (low + share * (high - low) for low, high in zip(below[1:], above[1:], strict=True))
-        rounds = max(1.0, points / measured[-1][0])
-        return (first + step * tokens) * rounds
+    def seconds_of_points(self, points: int, longest: float, average: float | None = None) -> float:
+        """T(points): so many points at the same time, on the lines between what was measured.
 
-    def _line(self, batch: Batch) -> tuple[float, float]:
-        """Seconds to the first token, and for each token of the longest answer after it."""
-        tokens = batch.tokens / batch.requests if self.in_turn else batch.longest
-        return batch.first_token, (batch.seconds - batch.first_token) / max(tokens, 1)
+        Args:
+            points: How many.
+            longest: Tokens of the longest.
+            average: Tokens of a point on average; None for as many as the longest. The batch grows smaller as the
+                shorter ones end, and one after another they cost what all of them have.
+        """
+        average = longest if average is None else average
+        if self.in_turn:
+            one, most = self.batches[0], self.batches[-1]
+            step = (one.seconds - one.first_token) / max(one.longest, 1)
+            reading = max(0.0, most.seconds - step * most.tokens) / most.requests
+            return points * (reading + step * average)
+        running = max(1.0, points * average / max(longest, 1))
+        reading = self._at(points, [batch.last_first_token for batch in self.batches])
+        writing = [(each.seconds - each.last_first_token) / max(each.longest, 1) for each in self.batches]
+        return reading + self._at(running, writing) * longest
+
+    def _at(self, requests: float, measured: Sequence[float]) -> float:
+        """What was measured of every batch, for so many requests; more than the most come in rounds."""
+        sizes = [batch.requests for batch in self.batches]
+        below = max(place for place, size in enumerate(sizes) if size <= requests)
+        above = min(below + 1, len(sizes) - 1)
+        if below == above:
+            return measured[below] * requests / sizes[below]
+        share = (requests - sizes[below]) / (sizes[above] - sizes[below])
+        return measured[below] + share * (measured[above] - measured[below])
 
     def gain(self, typical: Typical | None = None) -> float | None:
         """How many times as fast as a plain answer; None if too little was measured."""
@@ -143,11 +155,11 @@ class Report:
         """
         if self.plain is None or self.skeleton is None or not self.batches:
             return None
-        step = self._line(self.plain)[1]
+        step = (self.plain.seconds - self.plain.first_token) / max(self.plain.longest, 1)
         written = lengths.plain or lengths.points * lengths.point
         plain = self.plain.first_token + written * step
         skeleton = self.skeleton.first_token + lengths.skeleton * step
-        return plain, skeleton + self.seconds_of_points(lengths.points, lengths.point)
+        return plain, skeleton + self.seconds_of_points(lengths.points, lengths.point, lengths.average)
 
     def saving(self, question: Question) -> Saving | None:
         """What a skeleton would save for a question, by the plain answer's predicted length; None as for `gain`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,8 +29,8 @@ def probed(fake):
     return probe(open_client("openai:gpt-4o-mini", base_url=f"{fake.url}/v1"))
 
 
-def batch(requests, seconds, first, last_first, each=40):
-    return Batch(requests, seconds, first, last_first, requests * each, each)
+def batch(requests, seconds, first, last_first, *, ended=0):
+    return Batch(requests, seconds, first, last_first, requests * 40, 40, ended)
 
 
 AT_ONCE = Report(
@@ -42,7 +43,7 @@ IN_TURN = Report(
     model="openai:m",
     plain=batch(1, 1.0, 0.2, 0.2),
     skeleton=batch(1, 1.0, 0.2, 0.2),
-    batches=(batch(1, 1.0, 0.2, 0.2), batch(4, 4.0, 0.2, 3.2), batch(8, 8.0, 0.2, 7.2)),
+    batches=(batch(1, 1.0, 0.2, 0.2), batch(4, 4.0, 0.2, 3.2, ended=3), batch(8, 8.0, 0.2, 7.2, ended=7)),
 )
 
 
@@ -117,6 +118,20 @@ def test_between_the_sizes_that_were_timed_lie_straight_lines():
     six = AT_ONCE.seconds_of_points(6, 40)
     assert six == pytest.approx((AT_ONCE.seconds_of_points(4, 40) + AT_ONCE.seconds_of_points(8, 40)) / 2)
     assert AT_ONCE.seconds_of_points(16, 40) == pytest.approx(2 * AT_ONCE.seconds_of_points(8, 40))
+
+
+def test_points_that_end_early_make_room_for_the_others():
+    assert AT_ONCE.seconds_of_points(8, 40, average=20) == pytest.approx(0.5 + 40 * 0.8 / 40)
+    assert IN_TURN.seconds_of_points(8, 40, average=20) == pytest.approx(8 * (0.2 + 20 * 0.02))
+
+
+def test_prompts_that_are_read_one_after_another_do_not_make_answers_come_in_turn():
+    reading = replace(AT_ONCE, batches=(batch(1, 1.4, 0.7, 0.7), batch(8, 10.7, 0.8, 6.7)))
+    assert reading.in_turn is False
+    assert reading.seconds_of_points(8, 80) == pytest.approx(6.7 + 80 * 4.0 / 40)
+    assert "8 at once take 7.6 times as long as one." in told(reading)
+    assert "A plain answer is faster there." in told(reading)
+    assert "A plain answer is faster there." not in told(AT_ONCE)
 
 
 def told(report, engine=None):
