@@ -15,19 +15,19 @@ def test_profile_and_estimate_of_the_packaged_model(sot, tmp_path):
     pytest.importorskip("torch")
     out = tmp_path / "out"
     code, printed, err = sot(
-        "eval", "profile", "--out", out, "--batches", "1,3", "--longest", 400, "--repeats", 1
+        "eval", "profile", "--out", out, "--batches", "1,3", "--longest", 200, "--repeats", 1
     )
     assert code == 0, err
     assert "profile.json" in printed
     content = json.loads((out / "local" / "profile.json").read_text())
     tables = LatencyTables.from_dict(content)
     assert list(tables.prefill) == [1, 3]
-    assert list(tables.prefill[1]) == list(range(1, 401, 10))
-    assert list(tables.decode[3]) == list(range(1, 401))
+    assert list(tables.prefill[1]) == list(range(1, 201, 10))
+    assert list(tables.decode[3]) == list(range(1, 201))
     assert content["about"]["model"] == "local"
-    assert 0 < tables.request(20, 10) < tables.request(300, 60)
+    assert 0 < tables.request(20, 10) < tables.request(140, 60)
     # Three prompts at once take longer than one, and less than one after the other.
-    assert tables.request(300, 40) < tables.request(300, 40, 3) < 3 * tables.request(300, 40)
+    assert tables.request(150, 40) < tables.request(150, 40, 3) < 3 * tables.request(150, 40)
 
     code, _, err = sot("eval", "estimate", "--out", out)
     assert code == 1

@@ -41,6 +41,7 @@ def test_the_own_set_has_ten_labelled_questions_of_nine_categories():
     assert [question.category for question in read("own", limit=9)] == CATEGORIES
 
 
+@pytest.mark.slow
 def test_no_own_question_is_near_one_the_routers_were_trained_on():
     texts = [question.request for question in read("own")]
     trained_on = [question.request for question in read_questions(shipped_questions())]

@@ -39,7 +39,7 @@ def folder(shared_server, tmp_path_factory):
     """A run with everything in it: two models, judges, latency tables, a fault and a fallback."""
     patch = pytest.MonkeyPatch()
     provider = shared_server.provider
-    provider.answer, provider.pace = replies, Pace(first_token=0.01, per_token=0.0005)
+    provider.answer, provider.pace = replies, Pace(first_token=0.005, per_token=0.0001)
     provider.faults.clear()
     patch.setenv("OPENAI_BASE_URL", f"{shared_server.url}/v1")
     patch.setenv("OPENAI_API_KEY", "fake")

@@ -67,6 +67,7 @@ for row in on_ray(Work(), [{"id": "a"}, {"id": "b"}]):
 """
 
 
+@pytest.mark.slow
 def test_a_local_cluster_listens_on_this_machine_only():
     pytest.importorskip("ray", reason="Ray is not installed: pip install 'skeleton-of-thought[ray]'")
     pytest.importorskip("psutil")

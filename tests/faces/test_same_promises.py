@@ -112,6 +112,7 @@ async def test_policies_for_failed_points(make_script, face, way):
     assert [point.status for point in raised.value.answer.points].count("ok") == 2
 
 
+@pytest.mark.slow
 async def test_timeout_returns_what_is_there(make_script, face, way):
     answered = await face.ask(make_script({"point:2": Reply("Late.", late=True)}), way, timeout=2.0)
     assert statuses(answered) == ["ok", "failed", "ok"]

@@ -13,6 +13,8 @@ from langchain_sot import ChatSkeletonOfThought, SkeletonOfThoughtChain
 
 from .fakes import PROMPTS, QUESTION, FakeChat, ask
 
+pytestmark = pytest.mark.slow  # what is given up is waited for
+
 
 class Watch(BaseCallbackHandler):
     def __init__(self):

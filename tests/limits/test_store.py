@@ -32,6 +32,7 @@ def url(tmp_path):
     return f"{sqlite_storage.SqliteStorage.STORAGE_SCHEME[0]}://{tmp_path}/counters.db"
 
 
+@pytest.mark.slow
 def test_processes_share_the_window(url):
     folder = str(Path(sqlite_storage.__file__).parent)
     command = [sys.executable, "-c", WORKER, folder, url]

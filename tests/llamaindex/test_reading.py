@@ -69,6 +69,7 @@ def test_an_encoding_nobody_can_tell_is_named_not_guessed(tmp_path, caplog, data
     assert "a.txt cannot be read and is left out" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_long_path_is_neither_split_nor_embedded_nor_printed(tmp_path, capsys):
     deep = tmp_path
     for name in (
@@ -293,6 +294,7 @@ def test_a_file_that_cannot_be_read_says_why(tmp_path, caplog, monkeypatch):
     assert "b.pdf cannot be read" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_very_long_text_is_split_in_pieces_and_its_end_left_out(tmp_path, caplog, monkeypatch):
     monkeypatch.setattr("llamaindex_sot.documents.reading._LONGEST_TEXT", 60_000)
     (tmp_path / "a.txt").write_text("Slugs hide. " * 10_000)

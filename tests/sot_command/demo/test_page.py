@@ -14,7 +14,7 @@ from operator import gt
 
 import pytest
 
-from skeleton_of_thought.clients import open_client
+from skeleton_of_thought.clients import local, open_client
 from skeleton_of_thought.decoding import get_engine
 from skeleton_of_thought.fake_server import FakeServer, Pace, PlausibleAnswers
 
@@ -27,7 +27,7 @@ PATIENCE = 150_000  # milliseconds: a busy machine
 @pytest.fixture(scope="module")
 def provider():
     with FakeServer(
-        answer=PlausibleAnswers(points=4, words=400), pace=Pace(first_token=0.1, per_token=0.01)
+        answer=PlausibleAnswers(points=4, words=200), pace=Pace(first_token=0.1, per_token=0.01)
     ) as started:
         yield started
 
@@ -164,11 +164,12 @@ def test_a_model_of_no_known_kind_is_an_error_before_the_page_is_served():
 
 
 @pytest.fixture
-def local_page():
+def local_page(monkeypatch):
     import uvicorn
 
     from sot_command.demo import application, listen
 
+    monkeypatch.setattr(local, "LONGEST_ANSWER", 150)
     listening = listen("127.0.0.1", 0)
     config = uvicorn.Config(application(open_client("local"), max_points=3), log_level="warning")
     server = uvicorn.Server(config)
