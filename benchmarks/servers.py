@@ -1,8 +1,9 @@
 """Plain and skeleton answers over the servers people run: same weights, same questions, one run.
 
 The packaged model behind the local engine, llama.cpp's server with eight slots and with one (`pip install xllamacpp`),
-and `transformers serve` (with --transformers; needs `transformers[serving]`). Every server is first asked what
-`sot doctor` asks, so that the gain predicted from that stands beside the one that was measured.
+and `transformers serve` (with --transformers; needs `transformers[serving]`). Every server is asked
+what `sot doctor` asks, too, so that the gain predicted from that, for the lengths the answers had, stands beside the
+one that was measured.
 
     python benchmarks/servers.py --questions 10 --json benchmarks/results/servers.json
 """
@@ -20,7 +21,6 @@ import sys
 import time
 import urllib.request
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,8 @@ from llama_cpp import address_of
 from rich.console import Console
 from rich.table import Table
 
-from skeleton_of_thought import PROMPTS, Message, RunSettings, SkeletonOfThought
+from skeleton_of_thought import PROMPTS, Message, Options, RunSettings, SkeletonOfThought
+from skeleton_of_thought.asking import Asker
 from skeleton_of_thought.clients import open_client
 from skeleton_of_thought.clients.openai import OpenAIClient
 from skeleton_of_thought.drivers import stream
@@ -37,7 +38,7 @@ from skeleton_of_thought.probing import Typical, probe
 from skeleton_of_thought.routing import Decision
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import AsyncGenerator, Iterable, Iterator
 
     from skeleton_of_thought.answer import Answer
     from skeleton_of_thought.clients import Client
@@ -114,23 +115,56 @@ def transformers_serve() -> Iterator[Client]:
             process.terminate()
 
 
+class Greedy:
+    """A client that writes greedily and no plain answer longer than the local engine's, whose default both are not."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self.name, self.prompts, self.max_stops = client.name, client.prompts, client.max_stops
+        self._fields = {"fields": {"temperature": 0}} if isinstance(client, OpenAIClient) else {}
+
+    @property
+    def load(self) -> float:
+        """The client's own."""
+        return self._client.load
+
+    def stream(self, request: Request) -> Iterator[Delta]:
+        """The answer to a request, as it is written."""
+        limited = replace(request, max_tokens=request.max_tokens or LONGEST)
+        return self._client.stream(limited, **self._fields)  # type: ignore[arg-type]
+
+    def astream(self, request: Request) -> AsyncGenerator[Delta]:
+        """Nothing here is asynchronous."""
+        raise NotImplementedError
+
+
 def answer(question: str, route: str, client: Client, points: int) -> Answer:
-    """One answer, written greedily everywhere: the local engine's default, and not that of the servers."""
+    """One answer."""
     settings = RunSettings(max_points=points, max_stops=client.max_stops)
-    greedy = (
-        partial(client.stream, fields={"temperature": 0})
-        if isinstance(client, OpenAIClient)
-        else client.stream
-    )
-
-    def ask(request: Request) -> Iterator[Delta]:
-        return greedy(replace(request, max_tokens=request.max_tokens or LONGEST))
-
     decision = Decision("sot" if route == "sot" else "direct", 1.0, "benchmark")
     run = SkeletonOfThought([Message("user", question)], PROMPTS[PROMPT_FAMILY], settings, decision=decision)
-    for _ in stream(run, ask):
+    for _ in stream(run, Greedy(client).stream):
         pass
     return run.answer
+
+
+def load_aware(client: Client, count: int) -> None:
+    """Answers of a client that answers in turn, with `load_aware=True` over plain ones: the first teaches it."""
+    asked = Greedy(client)
+    aware = Asker(asked, router="always", options=Options(load_aware=True))
+    plain = Asker(asked, router="never")
+    ratios, routes = [], []
+    for place in range(count + 1):
+        question = f"{QUESTIONS[place % len(QUESTIONS)]} Think of group {place + 1}."
+        found = {name: asker.ask(question) for name, asker in (("aware", aware), ("plain", plain))}
+        ratios.append(found["aware"].seconds.total / found["plain"].seconds.total)
+        routes.append(found["aware"].route)
+        print(f"{question} {routes[-1]}, {ratios[-1]:.2f} times the plain answer's time", flush=True)
+    after = sorted(ratios[1:])
+    print(
+        f"One slot, load_aware=True, {count} questions after the first: {statistics.median(after):.2f} times the plain "
+        f"answer's time ({after[0]:.2f} to {after[-1]:.2f}), {routes[1:].count('direct')} answered plainly."
+    )
 
 
 def measure(servers: dict[str, Client], questions: tuple[str, ...], points: int) -> list[dict[str, Any]]:
@@ -221,8 +255,14 @@ def main() -> None:
     parser.add_argument("--questions", type=int, default=10)
     parser.add_argument("--points", type=int, default=8)
     parser.add_argument("--transformers", action="store_true", help="transformers serve, too")
+    parser.add_argument(
+        "--load-aware", type=int, metavar="N", help="only this: N questions on one slot, load-aware"
+    )
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
+    if given.load_aware:
+        load_aware(llama_cpp(1), given.load_aware)
+        return
     openings: dict[str, contextlib.AbstractContextManager[Client]] = {
         "local engine": contextlib.nullcontext(open_client("local")),
         "llama.cpp, 8 slots": contextlib.nullcontext(llama_cpp(8)),

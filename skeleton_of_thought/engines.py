@@ -124,10 +124,9 @@ ENGINES: Final[dict[str, EngineProfile]] = {
                 "tried",
             ),
             at_once=Fact(
-                "as many as slots (-np), the others wait; a fixed number of slots divides the context among"
-                " them unless "
-                "--kv-unified is given",
-                "run by the tests of this project",
+                "four slots that share the context, in versions since the end of 2025; with -np as many as it "
+                "says, which divide it unless --kv-unified is given, too; the others wait",
+                "run by the tests of this project; llama.cpp pull requests 16736 and 17997",
                 "tried",
             ),
             prefix=Fact(
@@ -228,7 +227,7 @@ ENGINES: Final[dict[str, EngineProfile]] = {
         EngineProfile(
             name="Ray Serve LLM",
             start=Fact(
-                "serve run with ray.serve.llm.build_openai_app; PrefixCacheAffinityRouter as request router",
+                "deploy ray.serve.llm.build_openai_app with serve run, PrefixCacheAffinityRouter as its request router",
                 "ray 2.60 documentation",
             ),
             at_once=Fact("vLLM inside, on as many replicas as are configured", "ray 2.60 documentation"),
