@@ -64,7 +64,8 @@ def sot_serve(upstream: str) -> Iterator[str]:
 
 def body(number: int, *, route: str | None = None, stream: bool = False) -> dict[str, Any]:
     """A request; the fake server ignores the field that is ours."""
-    question = f"What are the benefits of habit number {number} for people who are busy?"
+    letters = "".join(chr(ord("a") + number // 26**place % 26) for place in range(3))  # numbers get no plan
+    question = f"What are the benefits of the habit called {letters} for people who are busy?"
     sot = {"sot": {"route": route}} if route else {}
     return {
         "model": "gpt-4o-mini",
@@ -128,6 +129,11 @@ def text_of(response: httpx.Response | Exception) -> str | None:
     return "".join(choice["delta"].get("content") or "" for chunk in chunks for choice in chunk["choices"])
 
 
+def _begins_alike(text: str, before: str) -> bool:
+    """Whether the first sentence is the same, as far as it was written before the stream broke off."""
+    return before.startswith(text.partition(" […]")[0].partition(". ")[0])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -152,9 +158,14 @@ def main() -> None:
         )
         print(f"  {seconds:.0f} s; {texts.count(None)} ended with an error,")
         same = sum(text == before for text, before in zip(texts, calm, strict=True))
-        print(
-            f"  {same} have the text they have without failures, to the letter; {calm.count(None)} failed there."
+        begin = sum(
+            text is not None and before is not None and text != before and _begins_alike(text, before)
+            for text, before in zip(texts, calm, strict=True)
         )
+        print(
+            f"  {same} have the text they have without failures, to the letter ({calm.count(None)} failed there),"
+        )
+        print(f"  {begin} begin as it does, and were gone on with after a stream had broken off.")
 
 
 if __name__ == "__main__":

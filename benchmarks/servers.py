@@ -42,8 +42,7 @@ if TYPE_CHECKING:
 
     from skeleton_of_thought.answer import Answer
     from skeleton_of_thought.clients import Client
-    from skeleton_of_thought.drivers import Delta
-    from skeleton_of_thought.request import Request
+    from skeleton_of_thought.request import Delta, Request
 
 QUESTIONS = (
     "What are the benefits of learning to play an instrument as an adult?",
@@ -131,7 +130,7 @@ class Greedy:
     def stream(self, request: Request) -> Iterator[Delta]:
         """The answer to a request, as it is written."""
         limited = replace(request, max_tokens=request.max_tokens or LONGEST)
-        return self._client.stream(limited, **self._fields)  # type: ignore[arg-type]
+        return self._client.stream(limited, **self._fields)
 
     def astream(self, request: Request) -> AsyncGenerator[Delta]:
         """Nothing here is asynchronous."""

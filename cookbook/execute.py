@@ -36,7 +36,7 @@ def execute(
     Raises:
         CellExecutionError: A cell failed.
     """
-    notebook = nbformat.read(path, as_version=4)
+    notebook: nbformat.NotebookNode = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     if model is not None:
         first = next(cell for cell in notebook.cells if SWITCH.search(cell.source))
         first.source = SWITCH.sub(f'MODEL = "{model}"', first.source)
@@ -61,7 +61,7 @@ def main() -> None:
     for path in [Path(name) for name in sys.argv[1:]] or sorted(HERE.glob("*.ipynb")):
         started = time.perf_counter()
         notebook = execute(path)
-        nbformat.write(notebook, path)
+        nbformat.write(notebook, path)  # type: ignore[no-untyped-call]
         print(f"{path.name}: {time.perf_counter() - started:.0f} s")
 
 

@@ -123,7 +123,7 @@ _OPENINGS = ("It helps", "It pays off", "It matters", "It is worth the effort", 
 _SHORT_QUESTION = 6
 _PARTS, _OPENING_WORDS, _PLANNED_WORDS = 5, 32, 500
 _SHARES = (30, 25, 20, 15, 10)
-_NOTE_SHARE, _SHORT_TITLE = 0.15, 2
+_NOTE_SHARE, _LONGEST_NOTE, _SHORT_TITLE = 0.15, 28, 2
 """What a strong model was seen to plan: five parts, each shorter than the last, their shares in per cent, an opening of
 31 words, notes of 0.15 words for each of their parts, under titles of five (here three, and two more in the note)."""
 
@@ -233,7 +233,7 @@ class PlausibleAnswers:
         return "\n".join([opening, "", "OUTLINE", *numbered, *notes])
 
     def _note(self, draw: random.Random, title: str, length: int) -> str:
-        words = round(_NOTE_SHARE * length) + _SHORT_TITLE
+        words = min(round(_NOTE_SHARE * length), _LONGEST_NOTE) + _SHORT_TITLE
         return _as_long_as(self._sentences(draw, title), words).rstrip(".")
 
     def _points(self, draw: random.Random, points: tuple[tuple[int, str], ...], prefill: str) -> str:

@@ -284,4 +284,6 @@ def _asks_for_plural(lead: list[str]) -> bool:
 
 
 def _bucket(value: int, limits: tuple[int, ...]) -> str:
+    if value == limits[0] == 0:
+        return "no"
     return next((f"up to {limit}" for limit in limits if value <= limit), f"over {limits[-1]}")
