@@ -22,7 +22,7 @@ cookbook: $(VENV)/.dev ## Run the notebooks and keep their outputs
 
 # A worker for every core, each with one thread for torch; all tests of a file go to the same worker.
 WORKERS ?= auto
-PARALLEL := -n $(WORKERS) --dist loadgroup --no-loadscope-reorder --benchmark-disable
+PARALLEL := -n $(WORKERS) --dist loadscope --no-loadscope-reorder --benchmark-disable
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL)
 
 quick: $(VENV)/.dev ## Run the tests that need no torch, server, browser or notebook

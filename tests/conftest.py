@@ -10,7 +10,12 @@ from skeleton_of_thought import provider_errors, speeds
 from .fixtures.browser import browser, page  # noqa: F401
 from .fixtures.command import sot  # noqa: F401
 from .fixtures.encoder import tiny_encoder  # noqa: F401
-from .fixtures.needs import pytest_collection_modifyitems, pytest_configure, pytest_ignore_collect  # noqa: F401
+from .fixtures.needs import (  # noqa: F401
+    pytest_collection_modifyitems,
+    pytest_configure,
+    pytest_ignore_collect,
+    pytest_xdist_make_scheduler,
+)
 from .fixtures.provider import no_keys, sdks_ask, server, shared_server  # noqa: F401
 
 # The same examples in every run; `make test ARGS=--hypothesis-profile=default` looks for new ones.

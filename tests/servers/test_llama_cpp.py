@@ -14,7 +14,7 @@ from langchain_openai import ChatOpenAI
 from langchain_sot import SkeletonOfThoughtChain
 from skeleton_of_thought import PROMPTS, Message, SkeletonOfThought
 
-pytestmark = [pytest.mark.server, pytest.mark.xdist_group("llama.cpp")]
+pytestmark = pytest.mark.server
 
 QUESTION = "What are the benefits of learning a second language?"
 COLOURS = [{"role": "user", "content": "Name three colours."}, {"role": "assistant", "content": "1. Red\n2."}]

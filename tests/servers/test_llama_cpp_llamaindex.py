@@ -15,7 +15,7 @@ from llamaindex_sot import LangChainLLM, SkeletonOfThoughtSynthesizer
 from llamaindex_sot.llms.client_llm import ClientLLM
 from skeleton_of_thought.clients import open_client
 
-pytestmark = [pytest.mark.server, pytest.mark.xdist_group("llama.cpp")]
+pytestmark = pytest.mark.server
 
 STORY = [ChatMessage(content="Write a very long story.")]
 QUESTION = "What are the benefits of learning a second language?"
