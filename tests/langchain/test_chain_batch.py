@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 import weakref
 
 import pytest
@@ -76,10 +75,8 @@ async def test_twenty_points_at_once_in_threads():
     )
     for call in ("invoke", "stream"):
         model.log.most = 0
-        started = time.perf_counter()
         assert (await ask(new_chain(model, max_points=20), call)).text == whole(titles)
         assert model.log.most == 20
-        assert time.perf_counter() - started < 2 * 6 * 0.05
 
 
 @pytest.mark.parametrize("limit", [1, 3])

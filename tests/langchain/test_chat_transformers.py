@@ -116,7 +116,7 @@ async def test_abatch_batch_and_streams_are_one_batch_and_agree(chat, batches) -
     batches.clear()
     assert texts(await chat.abatch(QUESTIONS)) == alone
     assert max(batches) == 10
-    assert len(batches) <= 14
+    assert len(batches) < 2 * 12, "fewer steps than of two batches, one after the other"
 
     batches.clear()
     assert texts(chat.batch(QUESTIONS)) == alone

@@ -24,11 +24,12 @@ COMMAND = [sys.executable, "-c", "from sot_command import main; main()", "demo",
 PATIENCE = 150_000  # milliseconds: a busy machine
 
 
+PACE = Pace(first_token=0.1, per_token=0.01)
+
+
 @pytest.fixture(scope="module")
 def provider():
-    with FakeServer(
-        answer=PlausibleAnswers(points=4, words=200), pace=Pace(first_token=0.1, per_token=0.01)
-    ) as started:
+    with FakeServer(answer=PlausibleAnswers(points=4, words=200), pace=PACE) as started:
         yield started
 
 
@@ -57,6 +58,7 @@ def demo(provider):
 @pytest.fixture(autouse=True)
 def no_faults(provider):
     provider.faults.clear()
+    provider.pace = PACE
 
 
 def ask(page, question=None):
@@ -99,7 +101,8 @@ def test_both_columns_finish_and_the_clocks_agree_with_the_metadata(page, demo):
     assert (page.outside, page.complaints) == ([], [])
 
 
-def test_points_fill_in_side_by_side(page, demo):
+def test_points_fill_in_side_by_side(page, demo, provider):
+    provider.pace = Pace(first_token=0.1, per_token=0.04)  # a browser on a busy machine looks seldom
     page.goto(demo.url)
     ask(page)
     page.locator("#sot li").nth(3).wait_for(timeout=PATIENCE)
