@@ -37,6 +37,8 @@ _FEWEST = 2
 _NOTHING_GAINED = 1.2
 """So many streams' worth of text, or less, is what one stream writes."""
 
+_NOTICED = 0.2
+"""Seconds of all points below which our own work, and not the server's, makes them come one after another."""
 _ANSWERS_TO_WARN = 2
 """Answers in a row whose points came one after another before it is said: one may have met a busy moment."""
 
@@ -130,7 +132,7 @@ class Speeds:
             self._together = _mixed(self._together, lasted / characters)
             self._ahead = _mixed(self._ahead or None, ahead)
             self._characters = _mixed(self._characters or None, characters)
-            in_turn = single * characters / lasted <= _NOTHING_GAINED
+            in_turn = lasted >= _NOTICED and single * characters / lasted <= _NOTHING_GAINED
             self._in_turn = self._in_turn + 1 if in_turn else 0
             warn = self._in_turn >= _ANSWERS_TO_WARN and not self._warned
             self._warned = self._warned or warn
