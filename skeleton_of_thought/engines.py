@@ -227,7 +227,7 @@ ENGINES: Final[dict[str, EngineProfile]] = {
         EngineProfile(
             name="Ray Serve LLM",
             start=Fact(
-                "deploy ray.serve.llm.build_openai_app with serve run, PrefixCacheAffinityRouter as its request router",
+                "ray.serve.llm.build_openai_app under serve run, PrefixCacheAffinityRouter as its request router",
                 "ray 2.60 documentation",
             ),
             at_once=Fact("vLLM inside, on as many replicas as are configured", "ray 2.60 documentation"),

@@ -39,6 +39,7 @@ _NOTHING_GAINED = 1.2
 
 _NOTICED = 0.2
 """Seconds of all points below which our own work, and not the server's, makes them come one after another."""
+
 _ANSWERS_TO_WARN = 2
 """Answers in a row whose points came one after another before it is said: one may have met a busy moment."""
 

@@ -114,8 +114,9 @@ class PointTextCleaner:
         self._is_blank = self._pending.isspace()
         self._code.feed(text)
         self._last = text[-1:] or self._last
-        self._counts = self._counts or bool(self._own_number.search(self._before + text))
-        self._before = (self._before + text)[-_LONGEST_NUMBER:]
+        if self._next is not None and not self._counts:
+            self._counts = bool(self._own_number.search(self._before + text))
+            self._before = (self._before + text)[-_LONGEST_NUMBER:]
         return text
 
     def _past_head(self, *, final: bool) -> bool:

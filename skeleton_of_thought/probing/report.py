@@ -43,6 +43,11 @@ class Batch:
     ended_before_last: int = 0
 
     @property
+    def step(self) -> float:
+        """Seconds for each token of the longest, once every one has its first."""
+        return (self.seconds - self.last_first_token) / max(self.longest, 1)
+
+    @property
     def tokens_per_second(self) -> float:
         """Tokens a second of all together, once the first is there."""
         return self.tokens / max(self.seconds - self.first_token, 1e-9)
@@ -124,13 +129,11 @@ class Report:
         average = longest if average is None else average
         if self.in_turn:
             one, most = self.batches[0], self.batches[-1]
-            step = (one.seconds - one.first_token) / max(one.longest, 1)
-            reading = max(0.0, most.seconds - step * most.tokens) / most.requests
-            return points * (reading + step * average)
+            reading = max(0.0, most.seconds - one.step * most.tokens) / most.requests
+            return points * (reading + one.step * average)
         running = max(1.0, points * average / max(longest, 1))
         reading = self._at(points, [batch.last_first_token for batch in self.batches])
-        writing = [(each.seconds - each.last_first_token) / max(each.longest, 1) for each in self.batches]
-        return reading + self._at(running, writing) * longest
+        return reading + self._at(running, [batch.step for batch in self.batches]) * longest
 
     def _at(self, requests: float, measured: Sequence[float]) -> float:
         """What was measured of every batch, for so many requests; more than the most come in rounds."""
@@ -155,10 +158,9 @@ class Report:
         """
         if self.plain is None or self.skeleton is None or not self.batches:
             return None
-        step = (self.plain.seconds - self.plain.first_token) / max(self.plain.longest, 1)
         written = lengths.plain or lengths.points * lengths.point
-        plain = self.plain.first_token + written * step
-        skeleton = self.skeleton.first_token + lengths.skeleton * step
+        plain = self.plain.first_token + written * self.plain.step
+        skeleton = self.skeleton.first_token + lengths.skeleton * self.plain.step
         return plain, skeleton + self.seconds_of_points(lengths.points, lengths.point, lengths.average)
 
     def saving(self, question: Question) -> Saving | None:

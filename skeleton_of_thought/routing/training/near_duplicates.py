@@ -49,14 +49,15 @@ def near_duplicates(
     first = [_shingles(text) for text in texts]
     second = first if others is None else [_shingles(text) for text in others]
     counts = Counter(shingle for each in (first if others is None else (*first, *second)) for shingle in each)
+    rare = [_rarest(shingles, counts, threshold) for shingles in first]
+    rare_second = rare if others is None else [_rarest(shingles, counts, threshold) for shingles in second]
     where: defaultdict[str, list[int]] = defaultdict(list)
-    for position, shingles in enumerate(second):
-        for shingle in _rarest(shingles, counts, threshold):
+    for position, rarest in enumerate(rare_second):
+        for shingle in rarest:
             where[shingle].append(position)
     found = []
     for position, shingles in enumerate(first):
-        candidates = {other for shingle in _rarest(shingles, counts, threshold) for other in where[shingle]}
-        for other in candidates:
+        for other in {other for shingle in rare[position] for other in where[shingle]}:
             if others is None and other <= position:
                 continue
             common = len(shingles & second[other])
