@@ -129,11 +129,6 @@ def text_of(response: httpx.Response | Exception) -> str | None:
     return "".join(choice["delta"].get("content") or "" for chunk in chunks for choice in chunk["choices"])
 
 
-def _begins_alike(text: str, before: str) -> bool:
-    """Whether the first sentence is the same, as far as it was written before the stream broke off."""
-    return before.startswith(text.partition(" […]")[0].partition(". ")[0])
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -158,14 +153,13 @@ def main() -> None:
         )
         print(f"  {seconds:.0f} s; {texts.count(None)} ended with an error,")
         same = sum(text == before for text, before in zip(texts, calm, strict=True))
-        begin = sum(
-            text is not None and before is not None and text != before and _begins_alike(text, before)
-            for text, before in zip(texts, calm, strict=True)
+        mixed_up = sum(
+            text in calm for text, before in zip(texts, calm, strict=True) if text not in {before, None}
         )
         print(
             f"  {same} have the text they have without failures, to the letter ({calm.count(None)} failed there),"
         )
-        print(f"  {begin} begin as it does, and were gone on with after a stream had broken off.")
+        print(f"  {mixed_up} have the text of another question; the rest was answered in another way.")
 
 
 if __name__ == "__main__":
