@@ -50,7 +50,7 @@ class Rendering:
         self._id = None if run_id is None else f"lc_run--{run_id}"
         self._shown_id: str | None = None
         self._reported = Usage()
-        self._raw = False
+        self._raw = self._relaying = False
 
     def message(self, answer: Answer) -> Any:
         """The whole answer: a direct one is what the model returned, with the bill added if it is a message."""
@@ -83,10 +83,11 @@ class Rendering:
         """What of a streamed answer this event is worth: text of it, or a direct answer's own pieces."""
         if isinstance(event, tuple):
             request, delta = event
-            if request.stage == "opening":  # its text is told by the run, as far as it is no plan
+            if not request.relayed:
+                self._relaying = False
                 yield from self._besides_text(delta.raw)
             elif isinstance(delta.raw, AIMessageChunk):
-                self._raw = True
+                self._raw = self._relaying = True
                 self._reported += delta.usage
                 self._shown_id = self._shown_id or delta.raw.id
                 changed: dict[str, Any] = {"chunk_position": None}  # the bill comes behind it
@@ -96,9 +97,9 @@ class Rendering:
             elif not isinstance(delta.raw, (str, BaseMessage)):
                 self._calls.direct = delta.raw
                 yield delta.raw
-        elif isinstance(event, AnswerText) and not self._raw and self._is_text:
+        elif isinstance(event, AnswerText) and not self._relaying and self._is_text:
             for piece in _PIECE.findall(event.text):
-                yield AIMessageChunk(content=self._content(piece), id=self._id)
+                yield AIMessageChunk(content=self._content(piece), id=self._shown_id or self._id)
 
     def _besides_text(self, chunk: Any) -> Iterator[AIMessageChunk]:
         """What of a piece is not text, such as a thought or a call of a tool."""

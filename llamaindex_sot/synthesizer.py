@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 from weakref import WeakKeyDictionary
 
@@ -172,7 +173,7 @@ class SkeletonOfThoughtSynthesizer(BaseSynthesizer):
         self._templates = Templates.of(classic(chosen) if whole else chosen, CONTEXT)
         self._embed_model = embed_model
         self._chunks_per_point = chunks_per_point
-        self._everyday = Everyday.of(
+        decided = Everyday.of(
             llm,
             self._templates.base,
             given,
@@ -183,6 +184,8 @@ class SkeletonOfThoughtSynthesizer(BaseSynthesizer):
             },
             from_sources=True,
         )
+        # A plain answer is written by another synthesizer, whose prompt has the chunks and cannot be gone on with.
+        self._everyday = replace(decided, settings=replace(decided.settings, resumed=("opening",)))
         self._streams: WeakKeyDictionary[Any, Asked] = WeakKeyDictionary()
 
     @classmethod

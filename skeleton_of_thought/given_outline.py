@@ -1,6 +1,6 @@
 """Questions that bring their own outline: sub-questions, aspects of a comparison, things to treat one by one.
 
-Their items become the points without a skeleton request (issue 14). Nothing is asked of a model, and precision comes
+Their items become the points without a skeleton request. Nothing is asked of a model, and precision comes
 first: whatever hints that one item needs another's answer, that a text is worked on, or that one continuous text or
 one choice is wanted, leaves the question alone.
 """

@@ -13,7 +13,7 @@ from skeleton_of_thought.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from skeleton_of_thought.request import Request
+    from skeleton_of_thought.request import Request, Stage
 
 OnPointError = Literal["raise", "skip", "mark"]
 
@@ -81,6 +81,8 @@ class RunSettings:
             are sent once its answer begins. The provider then has what they share in its prompt cache; the answer
             takes one time to first token longer. None sends all at once.
         max_stops: How many stop sequences one request may carry (4 at OpenAI); None for no limit.
+        resumed: Stages whose reply is gone on with if it breaks off while it is read: those of `"opening"` and
+            `"direct"` of which somebody reads along, and which the run's own requests write.
 
     Raises:
         ConfigurationError: A value is out of range.
@@ -100,6 +102,7 @@ class RunSettings:
     continue_fields: Mapping[str, Any] | None = None
     leads: Callable[[Sequence[Request]], bool] | None = None
     max_stops: int | None = 4
+    resumed: tuple[Stage, ...] = ("opening", "direct")
 
     def __post_init__(self) -> None:
         if self.max_points is not None:

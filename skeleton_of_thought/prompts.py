@@ -220,10 +220,6 @@ class OpeningPrompts:
         asked = question.with_text(_fill(self.opening, "opening", {"request": question.text}))
         return (*messages[:-1], asked)
 
-    def resuming_messages(self, messages: Sequence[Message], shown: str) -> tuple[Message, ...]:
-        """The request for the rest of a reply that broke off, after so much of it was read."""
-        return (*messages, Message("assistant", shown), Message("user", _RESUME))
-
     def part_messages(
         self,
         messages: Sequence[Message],
@@ -472,11 +468,13 @@ _PART = (
     "the note says how the answer closes, end with your last thought, not with a summary. The length is an upper "
     "limit: where the note names more than fits it well, say the first things well."
 )
-_RESUME = (
+RESUME = (
     "The connection broke there, and the reader has all of the above. Write the rest of your answer. Begin with the "
     "sentence or the item that was cut off, from its first word; if none was, with the next one. Do not speak of the "
     "interruption and repeat nothing else."
 )
+"""Asks for the rest of a reply that broke off while it was read."""
+
 _PARENTS = "These sections are written already:\n\n{texts}"
 
 _INSTRUCTION = Prompts(skeleton=_SKELETON + _BEGIN_SKELETON, point=_POINT_TEXT_ONLY)

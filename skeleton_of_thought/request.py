@@ -61,6 +61,7 @@ class Request:
         common: How many leading characters of the last user message all point requests have in common.
         steering: What the local engine is told besides.
         fields: Fields of the body, by which an OpenAI-compatible server goes on with the partial answer.
+        resumes: Whether it asks for the rest of a reply that broke off while it was read.
     """
 
     id: str
@@ -74,6 +75,12 @@ class Request:
     common: int = 0
     steering: Steering = Steering()
     fields: tuple[tuple[str, Any], ...] = ()
+    resumes: bool = False
+
+    @property
+    def relayed(self) -> bool:
+        """Whether what comes back is the user's as it is: else the run tells the text that is to be shown of it."""
+        return self.stage == "direct" and not self.resumes
 
     @property
     def partial_answer(self) -> str:

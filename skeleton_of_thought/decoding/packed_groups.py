@@ -27,7 +27,7 @@ class PackedGroups(nn.Module):
     rows, so from some number of rows on a dense product of the same weights is faster. The layers of the packaged
     model on two cores, 1 / 4 / 8 / 16 / 32 / 64 rows: on a chip with AVX-512 but no bfloat16 5.2 / 8.8 / 17 / 30 /
     60 / 119 ms against 24 / 28 / 35 / 39 / 74 / 88 dense in float32; with AMX 7.2 / 10.6 / 17.7 / 32.5 for 1 to
-    16 rows against 26 to 29 dense in bfloat16 (issue 18).
+    16 rows against 26 to 29 dense in bfloat16.
 
     The kernel takes bfloat16 and sums in float32. Of 8 bits it sees the upper and the lower four as two columns
     with one input. Codes are carried over as they are; a group's scale and offset are rounded to bfloat16, by at

@@ -113,7 +113,7 @@ class OpenRequests:
                 finish_reason=reason,
             )
         else:
-            released = self._run.failed(request.id, error, usage)
+            released = self._run.failed(request.id, error, usage, other_content="other_content" in seen)
         if all(again.id != request.id for again in released):
             self._deadlines.end(request.id)
             self._direct_begun = (

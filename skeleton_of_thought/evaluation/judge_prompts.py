@@ -36,7 +36,7 @@ CRITERIA: Final[Mapping[str, str]] = {
     "length": "is as long as this question wants, neither thin nor padded",
     OVERALL: "which of the two this person would rather have been given",
 }
-"""What a reader compares two answers by in one reading (issue 14), and what each means."""
+"""What a reader compares two answers by in one reading, and what each means."""
 
 ONE_ANSWER_IS_RIGHT: Final = frozenset({"coding", "math"})
 """Categories with prompts of their own, and without rankings: there, only a right answer is a good one."""

@@ -8,6 +8,8 @@ from skeleton_of_thought.parsing.code import CodeFences
 CUT = " […]"
 """What marks a text that was cut off in the middle of a sentence."""
 
+_DATA_BEGINS = frozenset("{[<")
+
 SENTENCE_ENDS = frozenset(".!?…\"')»”。！？|`")
 
 
@@ -34,11 +36,12 @@ class RestOfReply:
 def seam(shown: str) -> str | None:
     """What stands between the text that was read and the rest of it, which begins with a whole sentence.
 
-    None for what cannot be joined: nothing but white space, or a block of code, whose next line nobody could place.
+    None for what cannot be joined: nothing but white space, data such as JSON, or a block of code, whose next line
+    nobody could place.
     """
     fences = CodeFences()
     fences.feed(shown)
-    if not shown.strip() or fences.fence:
+    if not shown.strip() or shown.lstrip()[0] in _DATA_BEGINS or fences.fence:
         return None
     if shown.endswith(SEPARATOR):
         return ""

@@ -7,8 +7,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, get_args
 
 from skeleton_of_thought.errors import ConfigurationError
+from skeleton_of_thought.messages import Message
 from skeleton_of_thought.method.partial_answers import goes_on
-from skeleton_of_thought.prompts import Prompts
+from skeleton_of_thought.prompts import RESUME, Prompts
 from skeleton_of_thought.provider_errors import Quirks
 from skeleton_of_thought.request import Request, Stage, Steering
 from skeleton_of_thought.skeleton import Skeleton
@@ -16,7 +17,6 @@ from skeleton_of_thought.skeleton import Skeleton
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from skeleton_of_thought.messages import Message
     from skeleton_of_thought.method.plan import Outline
     from skeleton_of_thought.method.point import PointRun
     from skeleton_of_thought.options import RunSettings
@@ -58,7 +58,6 @@ class RequestBuilder:
         self._quirks = {stage: quirks.get(stage, Quirks()) for stage in get_args(Stage)}
         self._opened: OpeningPrompts | None = None
         self._opening = ""
-        self._broken_off = ""
         self.titles: tuple[str, ...] = ()
         if isinstance(prompts, Prompts):
             self._prompts = prompts
@@ -88,16 +87,18 @@ class RequestBuilder:
     def opening(self) -> Request:
         """The request for the plain answer, or an opening and a plan."""
         assert self._opened is not None
-        if self._broken_off:
-            return Request(
-                "opening", "opening", self._opened.resuming_messages(self._messages, self._broken_off)
-            )
         messages = self._opened.opening_messages(self._messages)
         return Request("opening", "opening", messages, shared=self._opened.shared_length(self._messages))
 
-    def broke_off(self, shown: str) -> None:
-        """The reply to the opening request broke off, after so much of it was read: it is gone on with."""
-        self._broken_off = shown
+    def rest_of(self, request: Request, shown: str) -> Request | None:
+        """The request for the rest of a reply that broke off after so much of it was read, with one more attempt.
+
+        None where the reply itself went on with an answer the conversation ends with.
+        """
+        if self._messages[-1].role == "assistant":
+            return None
+        messages = (*self._messages, Message("assistant", shown), Message("user", RESUME))
+        return Request(request.id, request.stage, messages, attempt=request.attempt + 1, resumes=True)
 
     def opened_with(self, opening: str) -> None:
         """The opening is written; the parts are asked for behind it."""
@@ -224,6 +225,8 @@ class RequestBuilder:
             return replace(
                 self.points(outline, request.points, known=known, texts=texts), attempt=request.attempt
             )
+        if request.resumes:
+            return replace(request)
         asked = {"opening": self.opening, "skeleton": self.skeleton}.get(request.stage, self.direct)
         return replace(asked(), attempt=request.attempt)
 

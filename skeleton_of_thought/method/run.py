@@ -52,7 +52,7 @@ from skeleton_of_thought.prompts import PROMPTS
 from skeleton_of_thought.provider_errors import describe, is_refusal, may_pass, retry_after_of
 from skeleton_of_thought.request import twin_of
 from skeleton_of_thought.routing.decision import Decision, Route
-from skeleton_of_thought.routing.second_look import second_look
+from skeleton_of_thought.routing.second_look import is_part_of_one_work, second_look
 from skeleton_of_thought.usage import Usage
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ class SkeletonOfThought:
         self._outstanding = Outstanding()
         self._gives_up = False  # the provider refuses requests for longer than anybody waits
         self._opening = OpeningReader(self._messages[-1].text)
-        self._rest: RestOfReply | None = None  # of an opening reply that broke off
+        self._rest = RestOfReply("")  # of a reply that broke off
         self._chosen = False
         self._outline = Outline(self._builder.max_points)
         self._unsent: list[tuple[int, ...]] = []
@@ -212,11 +212,19 @@ class SkeletonOfThought:
         )
 
     def failed(
-        self, request_id: str, error: BaseException, usage: Usage | None = Usage()
+        self,
+        request_id: str,
+        error: BaseException,
+        usage: Usage | None = Usage(),
+        *,
+        other_content: bool = False,
     ) -> Sequence[Request]:
-        """A request failed, or its turn never came (usage None); returns its retry, or what the policy does instead."""
+        """A request failed, or its turn never came (usage None); returns its retry, or what the policy does instead.
+
+        `other_content` says whether something came of its answer that is not text: nothing can be put behind that.
+        """
         request, pieces = self._outstanding.take(request_id)
-        return tuple(self._ended_badly(request, pieces, error, usage))
+        return tuple(self._ended_badly(request, pieces, error, usage, other_content=other_content))
 
     def decide(self, decision: Decision) -> Sequence[Request]:
         """The router's word in a race; returns requests this releases. Said too late, it changes nothing."""
@@ -347,6 +355,8 @@ class SkeletonOfThought:
         if request.stage in {"direct", "opening"}:
             self._finish_reason = finish_reason
         if request.stage == "direct":
+            if request.resumes:
+                self._reason += "; the reply broke off, and was gone on with"
             if self._race is None:
                 return ()
             return self._direct_wins("the plain answer was complete before the router had decided")
@@ -354,10 +364,16 @@ class SkeletonOfThought:
 
     def _grew(self, request: Request, delta: str, *, whole: bool = False) -> Sequence[Request]:
         """An answer grew; `whole` if this is the rest of it, and nothing has to start early."""
+        if request.resumes:
+            self._stream.show(self._rest.feed(delta))
+            return ()
         if request.stage == "skeleton":
             self._stream.tell(SkeletonText(delta))
             self._outline.grew(request, delta)
-            return self._planned_early(request) if "\n" in delta and not whole else ()
+            released = self._planned_early(request) if "\n" in delta and not whole else ()
+            if not whole and not self._points and self._outline.second_has_begun(request):
+                self._show_first_title()
+            return released
         if request.stage == "opening":
             return self._opening_grew(request, delta, whole=whole)
         if request.stage == "direct":
@@ -370,10 +386,13 @@ class SkeletonOfThought:
     def _planned(self, request: Request, *, truncated: bool) -> Sequence[Request]:
         """The request that plans is answered."""
         self._watch.skeleton_ended()
+        if request.resumes:
+            self._choose("direct", "the model's reply broke off, and was gone on with")
+            return ()
         if request.stage == "opening":
             return self._opening_done(truncated=truncated)
         self._outline.read(request, truncated=truncated, started=len(self._points))
-        if len(self._outline) < MIN_POINTS:
+        if len(self._outline) < MIN_POINTS and not self._points:
             return self._answer_directly(
                 f"the skeleton had {'only one point' if len(self._outline) else 'no list'}"
             )
@@ -387,6 +406,7 @@ class SkeletonOfThought:
         usage: Usage | None,
         *,
         finish_reason: str | None = None,
+        other_content: bool = False,
     ) -> Sequence[Request]:
         if isinstance(error, LongWaitError) and error.__cause__ is not None:
             error, usage = error.__cause__, None  # the turn never came: what the provider said counts
@@ -397,28 +417,33 @@ class SkeletonOfThought:
             run.finish_reason = finish_reason
         if not pieces and (again := self._without_losing_a_retry(request, error)):
             return (again,)
-        if request.stage == "opening" and pieces and (rest := self._rest_of_opening(request, error)):
-            return (rest,)
         if request.stage == "point":
             return self._request_for_points_failed(request, error)
         # What was shown cannot be taken back; a piece without text may be a tool call.
         shown = request.stage in {"direct", "opening"} and bool(pieces)
-        started = request.stage == "skeleton" and bool(self._points)
+        relays_other = request.relayed and other_content
+        if shown and not relays_other and (rest := self._rest_of_reply(request, error)):
+            return (rest,)
+        started = request.stage == "skeleton" and len(self._points) >= MIN_POINTS
         if not shown and not started and self._may_retry(request, error):
             return (self._send(replace(request, attempt=request.attempt + 1)),)
         return self._failed_for_good(request, error)
 
-    def _rest_of_opening(self, request: Request, error: BaseException) -> Request | None:
+    def _rest_of_reply(self, request: Request, error: BaseException) -> Request | None:
         """The request for the rest of a reply that broke off; None if it had planned points, or cannot be gone on with.
 
         What was read stays: it is the beginning of a plain answer now.
         """
-        between = None if self._points or self._late or self._opening.points else seam(self._stream.text)
+        shown = self._stream.text
+        resumed = request.stage in self._settings.resumed and not self._points and not self._late
+        between = seam(shown) if resumed else None
         if between is None or not self._may_retry(request, error):
             return None
+        rest = self._builder.rest_of(request, shown)
+        if rest is None:
+            return None
         self._rest = RestOfReply(between)
-        self._builder.broke_off(self._stream.text)
-        return self._send(replace(self._builder.opening(), attempt=request.attempt + 1))
+        return self._send(rest)
 
     def _failed_for_good(self, request: Request, error: BaseException) -> Sequence[Request]:
         """A request that is not for a point has failed, and is not sent again."""
@@ -462,9 +487,6 @@ class SkeletonOfThought:
     # The opening protocol: one reply is the plain answer, or an opening and a plan.
 
     def _opening_grew(self, request: Request, delta: str, *, whole: bool) -> Sequence[Request]:
-        if self._rest is not None:
-            self._stream.show(self._rest.feed(delta))
-            return ()
         before = self._opening.marked
         self._stream.show(self._opening.feed(delta))
         if not self._opening.marked:
@@ -476,9 +498,6 @@ class SkeletonOfThought:
         return self._planned_early(request) if "\n" in delta and not whole else ()
 
     def _opening_done(self, *, truncated: bool) -> Sequence[Request]:
-        if self._rest is not None:
-            self._choose("direct", "the model's reply broke off, and was gone on with")
-            return ()
         shown, plan = self._opening.finish(truncated=truncated)
         if not plan.managed:
             self._builder.opening_not_managed()
@@ -503,6 +522,12 @@ class SkeletonOfThought:
             return ()
         self._add_points(self._outline.points[len(self._points) :])
         return self._release(self._early)
+
+    def _show_first_title(self) -> None:
+        """There will be a second point, whose title cannot make the outline one that is answered plainly."""
+        first = self._outline.points[:1]
+        if not is_part_of_one_work(first[0].title):
+            self._add_points(first)
 
     @property
     def _early(self) -> int:

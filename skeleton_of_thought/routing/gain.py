@@ -1,7 +1,7 @@
 """The other half of a route: not whether an answer can be written in points, but what that saves.
 
 A short plain answer is over before a skeleton is written. How long it would be is guessed from the question; how fast
-this model writes alone and in points is known from its answers so far (`skeleton_of_thought.speeds`, issue 19).
+this model writes alone and in points is known from its answers so far (`skeleton_of_thought.speeds`).
 """
 
 from __future__ import annotations

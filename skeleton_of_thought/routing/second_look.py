@@ -1,7 +1,7 @@
 """A second look at the route when the outline is there: are its titles steps of one work?
 
 `Substitute x`, `Step 2`, `Calculate the total`, `Chapter 3: The storm` are no points that can be written side by side:
-each needs what the one before arrived at. Looking costs nothing; points cost requests (issue 19).
+each needs what the one before arrived at. Looking costs nothing; points cost requests.
 """
 
 from __future__ import annotations
@@ -42,6 +42,16 @@ def second_look(question: str, titles: Sequence[str]) -> str | None:
         if len(found) >= max(_FEWEST, needed * len(titles)):
             return f"the outline is {kind}: {', '.join(found[:3])}"
     return None
+
+
+def is_part_of_one_work(title: str) -> bool:
+    """Whether a title, with others like it, would speak against its outline.
+
+    Example:
+        >>> is_part_of_one_work("Substitute x"), is_part_of_one_work("Dark room")
+        (True, False)
+    """
+    return any(kind.search(title.strip()) for _, kind, _ in _KINDS)
 
 
 def _any(pattern: str) -> re.Pattern[str]:

@@ -138,9 +138,9 @@ class ServedAnswer:
                     request, delta = event
                     if delta.truncated:
                         self._truncated.add(request.stage)
-                    if request.stage == "opening":  # its text is told by the run, as far as it is no plan
+                    relaying = request.relayed
+                    if not relaying:
                         continue
-                    relaying = True
                     if delta.raw is not None:
                         yield delta.raw
                     elif delta.text:
@@ -156,7 +156,12 @@ class ServedAnswer:
         return self._answerer.upstream.astream(request, wanted)
 
     def _new_run(self) -> SkeletonOfThought:
-        upstream, settings = self._answerer.upstream, self._answerer.settings
+        upstream = self._answerer.upstream
+        settings = self._answerer.settings
+        if (
+            not self._request.stream or self._request.plain is not None
+        ):  # nobody reads along, or it is no text alone
+            settings = dataclasses.replace(settings, resumed=())
         share = self._request.point_max_tokens
         if share is not None:
             settings = dataclasses.replace(

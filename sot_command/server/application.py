@@ -294,6 +294,7 @@ class _Exchange:
                         await self._more(writer.opening())
                 if isinstance(piece, str):
                     if piece:
+                        relayed = False
                         await self._more(writer.text(piece))
                 else:
                     relayed = True

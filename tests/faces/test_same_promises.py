@@ -74,9 +74,14 @@ async def test_the_answer_and_its_bill(make_script, face, way):
     assert json.loads(json.dumps(answered.sot)) == answered.sot
 
 
-async def test_a_reply_that_breaks_off_while_it_is_read_is_gone_on_with(make_script, face, way):
+@pytest.mark.parametrize("options", [{"prompts": "opening", "router": "self"}, {"router": "never"}])
+async def test_a_reply_that_breaks_off_while_it_is_read_is_gone_on_with(make_script, face, way, options):
     script = make_script({"direct": [Reply("One. Two and half", breaks=3)], "rest": "Two and a half."})
-    answered = await face.ask(script, way, prompts="opening", router="self")
+    if face.name == "Sourced" and options["router"] == "never" and way in {"stream", "astream"}:
+        with pytest.raises(ConnectionError):  # LlamaIndex's own synthesizer writes it
+            await face.ask(script, way, **options)
+        return
+    answered = await face.ask(script, way, **options)
     gone_on_with = "One. Two and […]\n\nTwo and a half."
     if way in {"stream", "astream"}:
         assert answered.text == gone_on_with
@@ -373,7 +378,7 @@ def test_a_misspelt_option_is_refused_with_its_name(make_script, face):
 
 
 def test_every_setting_of_a_run_is_an_option_of_the_faces():
-    shared = {"leads", "max_stops", *(name for name in dir(Options()) if not name.startswith("_"))}
+    shared = {"leads", "max_stops", "resumed", *(name for name in dir(Options()) if not name.startswith("_"))}
     settings = {name for name in RunSettings.__dataclass_fields__ if name not in shared}
     assert settings <= set(EVERYDAY)
     assert QUESTION

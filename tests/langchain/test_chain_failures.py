@@ -119,11 +119,18 @@ async def test_a_model_that_is_down_raises_its_own_error(way):
 @pytest.mark.parametrize("call", ["stream", "astream"])
 async def test_a_direct_answer_that_breaks_while_it_is_read_is_not_begun_again(call):
     chain = new_chain(
-        lambda seen: BusyError("reset") if seen.stage == "direct" else None, fault_after=3, skeleton="no"
+        lambda seen: BusyError("reset") if seen.stage == "direct" else None,
+        fault_after=3,
+        skeleton="no",
+        retries=1,
     )
     with pytest.raises(BusyError, match="reset"):
         await ask(chain, call)
-    assert len(chain.model.log.of("direct")) == 1
+    first, rest = chain.model.log.of("direct")
+    assert rest.messages[: len(first.messages)] == first.messages
+    assert rest.messages[len(first.messages)].text == "Go to bed", (
+        "what was read is the model's own beginning"
+    )
 
 
 async def test_an_empty_point_is_a_failed_point(way):

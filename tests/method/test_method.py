@@ -161,9 +161,9 @@ def test_the_events_tell_what_happened_in_order():
     run.text("skeleton", "2. B")
     run.done("skeleton")
     told = run.events()
-    assert told[:2] == [SkeletonText("1. A\n"), SkeletonText("2. B")]
-    assert isinstance(told[2], SkeletonReady)
-    assert told[3:] == [AnswerText("1. A: "), PointStarted(1, "A", 1), PointStarted(2, "B", 1)]
+    assert told[:3] == [SkeletonText("1. A\n"), SkeletonText("2. B"), AnswerText("1. A: ")]
+    assert isinstance(told[3], SkeletonReady)
+    assert told[4:] == [PointStarted(1, "A", 1), PointStarted(2, "B", 1)]
     run.text("point:2", "later words ")
     assert run.events() == [PointText(2, "later words")], "shown to who watches, not yet in the answer"
     run.text("point:1", "first words ")
@@ -232,6 +232,46 @@ def test_a_skeleton_without_points_gives_one_direct_answer(skeleton, reason):
 def test_points_beyond_the_cap_are_dropped():
     run = begin("\n".join(f"{n}. Point {n} title" for n in range(1, 15)), max_points=4)
     assert [event.index for event in run.events() if isinstance(event, PointStarted)] == [1, 2, 3, 4]
+
+
+def write_skeleton(*deltas, **options):
+    """A run whose skeleton is being written, and what is shown after each piece of it."""
+    run = SkeletonOfThought(QUESTION, PROMPTS, RunSettings(**options))
+    run.start()
+    shown = []
+    for delta in deltas:
+        assert run.text("skeleton", delta) == ()
+        shown.append("".join(event.text for event in run.events() if isinstance(event, AnswerText)))
+    return run, shown
+
+
+def test_the_first_title_is_shown_once_a_second_has_begun():
+    deltas = ["1. Dark", " room\n", "2", ". ", "No", " coffee\n", "3. Walk"]
+    run, shown = write_skeleton(*deltas)
+    assert shown == ["", "", "", "", "1. Dark room: ", "", ""]
+    assert ids(run.done("skeleton")) == ["point:1", "point:2", "point:3"]
+    run.done("point:1", "It helps.")
+    assert "".join(event.text for event in run.events() if isinstance(event, AnswerText)).startswith(
+        "It helps."
+    )
+
+
+@pytest.mark.parametrize(
+    "skeleton",
+    ["1. Dark room\n2. Dark ro", "1. Substitute x\n2. Solve", "Dark room\nNo coffee", "1. Dark room\n2. "],
+)
+def test_a_title_is_not_shown_while_the_answer_may_still_be_plain(skeleton):
+    _, shown = write_skeleton(*skeleton)
+    assert not any(shown)
+
+
+def test_a_skeleton_that_breaks_off_in_its_second_title_is_asked_for_again():
+    run, shown = write_skeleton("1. Dark room\n2. No c")
+    assert shown == ["1. Dark room: "]
+    (again,) = run.failed("skeleton", FakeRetryableError("reset"))
+    assert again.attempt == 2
+    run.done("skeleton", "1. Quiet\n2. Dark room\n3. No coffee")
+    assert [point.title for point in run.skeleton.points] == ["Dark room", "Quiet", "No coffee"]
 
 
 def test_repeated_titles_are_written_once_and_the_rest_renumbered():
@@ -407,10 +447,40 @@ def test_a_failed_direct_answer_raises_the_models_own_error():
     assert caught.value is error
 
 
-def test_a_direct_answer_that_was_already_shown_is_not_begun_again():
-    run = begin("no list", retries=1)
-    run.text("direct", "It de")
-    assert run.failed("direct", FakeRetryableError("reset")) == ()
+def test_a_direct_answer_that_breaks_off_while_it_is_read_is_gone_on_with():
+    run = SkeletonOfThought(QUESTION, decision=Decision("direct", 1.0, "a test"))
+    (request,) = run.start()
+    assert request.relayed
+    run.text("direct", "One. Tw")
+    (rest,) = run.failed("direct", FakeRetryableError("reset"), Usage(3, 4))
+    assert (rest.id, rest.attempt, rest.relayed) == ("direct", 2, False)
+    assert [message.text for message in rest.messages[:-1]] == [QUESTION[0].text, "One. Tw"]
+    run.text("direct", "Two.")
+    run.done("direct", usage=Usage(5, 6))
+    assert run.answer.text == "One. Tw […]\n\nTwo."
+    assert run.answer.reason == "a test; the reply broke off, and was gone on with"
+    assert run.answer.usage == Usage(8, 10)
+
+
+@pytest.mark.parametrize(
+    ("text", "other_content", "settings", "last"),
+    [
+        ("I look it up.", True, {}, "user"),
+        ('{"answer": "ye', False, {}, "user"),
+        ("```\nx =", False, {}, "user"),
+        ("Half an ans", False, {"resumed": ("opening",)}, "user"),
+        ("Half an ans", False, {"retries": 0}, "user"),
+        ("Half an ans", False, {}, "assistant"),
+    ],
+)
+def test_what_cannot_be_gone_on_with_raises(text, other_content, settings, last):
+    messages = [*QUESTION, Message("assistant", "Well,")] if last == "assistant" else QUESTION
+    run = SkeletonOfThought(
+        messages, settings=RunSettings(**settings), decision=Decision("direct", 1.0, "a test")
+    )
+    run.start()
+    run.text("direct", text)
+    assert run.failed("direct", FakeRetryableError("reset"), other_content=other_content) == ()
     with pytest.raises(FakeRetryableError):
         _ = run.answer
 

@@ -205,12 +205,24 @@ def test_an_upstreams_error_has_the_status_that_fits(serving, fake, kind, status
     assert response.json()["error"]["message"]
 
 
-def test_a_plain_stream_that_breaks_in_the_middle_ends_with_an_error_event(client, fake):
+@pytest.mark.parametrize("kind", ["stream_error", "reset"])
+def test_a_plain_stream_that_breaks_in_the_middle_is_gone_on_with(client, fake, kind):
+    fake.provider.faults.add(kind, times=1, after_tokens=5)
+    chunks = [chunk for chunk in ask(client, HELLO, stream=True) if chunk.choices]
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+    begun, rest = text.split(" […]\n\n")
+    assert begun
+    assert rest == fake.provider.ledger.entries[-1].text
+    assert [chunk.choices[0].finish_reason for chunk in chunks if chunk.choices[0].finish_reason] == ["stop"]
+    assert len(fake.provider.ledger.entries) == 2
+
+
+def test_a_stream_that_only_the_plain_model_can_write_ends_with_an_error_event(client, fake):
     for kind in ("stream_error", "reset"):
         fake.provider.faults.clear()
         fake.provider.faults.add(kind)
         with pytest.raises(openai.APIError):
-            list(ask(client, HELLO, stream=True))
+            list(ask(client, HELLO, stream=True, n=2))
 
 
 @pytest.mark.parametrize("kind", ["stream_error", "reset", "server_error"])
