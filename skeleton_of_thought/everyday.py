@@ -137,7 +137,7 @@ class EverydayOptions(Generic[Model]):
             ConfigurationError: No router has that name, or the object is none.
         """
         chosen = FALLBACK if self.router is None or self.router == SELF else self.router
-        return FallbackRouter(get_router(chosen, speeds=speeds, load=load))
+        return FallbackRouter(get_router(chosen, speeds=speeds, load=load), timeout=self.timeout)
 
     @property
     def load_aware(self) -> bool:

@@ -60,6 +60,7 @@ _NUMBER = re.compile(r"^[\s#>*_(]*(\d{1,2})\s*[.):、．]")
 _PLANNED = re.compile(r"^[\s#>*_(]*\d{1,2}\s*[.):、．|]")
 _WIDEST_NOTE = 45
 """Words of a planned part, on average, from which a plan holds the texts themselves."""
+_MOST_DIGITS = 3
 _WIDEST_TITLE = 14
 """Words of a line, its number included, that may be a title."""
 _MOST_TITLES = 40
@@ -324,7 +325,7 @@ def _note(line: str, titles: Sequence[str], index: int) -> tuple[int, list[str]]
     if not fields or len(line.split()) > 2 * _WIDEST_NOTE:
         return index, []
     number = first.strip("*_.):( ")
-    if number.isdecimal():
+    if number.isdecimal() and len(number) <= _MOST_DIGITS:
         return int(number), fields
     if found := _NUMBER.match(first):
         index = int(found[1])

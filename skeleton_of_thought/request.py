@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from skeleton_of_thought.usage import Usage
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from skeleton_of_thought.messages import Message
 
 Stage = Literal["opening", "skeleton", "point", "direct", "route"]
@@ -23,6 +25,11 @@ def is_hedge(request_id: str) -> bool:
 def twin_of(request_id: str) -> str:
     """The id of a request's hedge, and of a hedge's request."""
     return request_id.removesuffix(_HEDGE) if is_hedge(request_id) else request_id + _HEDGE
+
+
+def as_stops(stop: Sequence[str] | str | None) -> tuple[str, ...]:
+    """Stop sequences, of which one may have been given by itself."""
+    return (stop,) if isinstance(stop, str) else tuple(stop or ())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

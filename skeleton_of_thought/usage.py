@@ -45,6 +45,8 @@ class Usage:
         return self.input_tokens, self.output_tokens, self.cache_read_tokens, self.cache_write_tokens
 
     def __add__(self, other: Usage) -> Usage:
+        if other == NO_USAGE:  # what nearly every piece of a stream says
+            return self
         return Usage(*map(_sum, self.counts, other.counts))
 
     def __sub__(self, other: Usage) -> Usage:
@@ -76,6 +78,9 @@ def counted(count: object) -> int:
 
 _MOST = 10**12
 """More tokens than any request has; also below infinity and whatever is not a number."""
+
+NO_USAGE = Usage()
+"""Nothing used, and all of it told."""
 
 UNKNOWN = Usage(None, None, None, None)
 """What a request used whose provider did not tell."""

@@ -51,8 +51,7 @@ async def astream(
             yield event
         while not run.finished:
             try:
-                async with asyncio.timeout(requests.wait):
-                    request, news = await inbox.get()
+                request, news = await _next(inbox, requests)
             except TimeoutError:
                 start(requests.late())
             else:
@@ -67,6 +66,14 @@ async def astream(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _next(inbox: asyncio.Queue[tuple[Request, News]], requests: OpenRequests) -> tuple[Request, News]:
+    """What came next; TimeoutError if something is late."""
+    if not inbox.empty():
+        return inbox.get_nowait()
+    async with asyncio.timeout(requests.wait):
+        return await inbox.get()
 
 
 def _cancel_closed(tasks: Mapping[asyncio.Task[None], Request], requests: OpenRequests) -> None:

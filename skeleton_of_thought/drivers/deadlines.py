@@ -6,18 +6,23 @@ import time
 from typing import TYPE_CHECKING
 
 from skeleton_of_thought.errors import DeadlineError
-from skeleton_of_thought.request import is_hedge
+from skeleton_of_thought.request import is_hedge, twin_of
 
 if TYPE_CHECKING:
     from skeleton_of_thought.options import RunSettings
 
 
 class Deadlines:
-    """The deadlines of one run, which starts now; a driver asks how long to wait and who is late."""
+    """The deadlines of one run, which starts now; a driver asks how long to wait and who is late.
 
-    def __init__(self, settings: RunSettings) -> None:
+    Args:
+        settings: What they are.
+        spent: Seconds of the whole that a router took before.
+    """
+
+    def __init__(self, settings: RunSettings, *, spent: float = 0.0) -> None:
         self._settings = settings
-        self._end = None if settings.timeout is None else time.monotonic() + settings.timeout
+        self._end = None if settings.timeout is None else time.monotonic() + settings.timeout - spent
         self._points: dict[str, float] = {}
         self._silent: dict[str, float] = {}
 
@@ -35,9 +40,10 @@ class Deadlines:
         self._silent.pop(request_id, None)
 
     def end(self, request_id: str) -> None:
-        """A point is complete, or has failed for good."""
-        self._points.pop(request_id, None)
-        self._silent.pop(request_id, None)
+        """A point is complete, or has failed for good, whichever of its requests that was."""
+        point = twin_of(request_id) if is_hedge(request_id) else request_id
+        self._points.pop(point, None)
+        self._silent.pop(point, None)
 
     @property
     def wait(self) -> float | None:

@@ -6,7 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Literal
 
 from skeleton_of_thought.drivers.deadlines import Deadlines
-from skeleton_of_thought.request import Delta
+from skeleton_of_thought.request import Delta, twin_of
 from skeleton_of_thought.usage import Usage
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class OpenRequests:
 
     def __init__(self, run: SkeletonOfThought, max_concurrency: int | None) -> None:
         self._run = run
-        self._deadlines = Deadlines(run.settings)
+        self._deadlines = Deadlines(run.settings, spent=run.routed)
         self._waiting: deque[Request] = deque()
         self._open: dict[str, Request] = {}
         self._places = max_concurrency
@@ -115,7 +115,7 @@ class OpenRequests:
         else:
             released = self._run.failed(request.id, error, usage, other_content="other_content" in seen)
         if all(again.id != request.id for again in released):
-            self._deadlines.end(request.id)
+            self._end(request)
             self._direct_begun = (
                 self._direct_begun or request.stage == "direct"
             )  # empty for good, and shown so
@@ -152,7 +152,8 @@ class OpenRequests:
             self._run.expire(over, self._usage)
             return []
         released: list[Request] = []
-        for request_id, error in self._deadlines.late():
+        for point, error in self._deadlines.late():
+            request_id = point if point in self._usage else twin_of(point)  # the first one may have given way
             request = self._open.get(request_id)
             if request is None:
                 self._withdraw(request_id)
@@ -163,6 +164,11 @@ class OpenRequests:
         for request_id in self._deadlines.slow():
             released += self._run.hedge(request_id)
         return self._to_open(released)
+
+    def _end(self, request: Request) -> None:
+        """A request has ended; its point's time goes on while the other request for the point is open."""
+        if twin_of(request.id) not in self._usage:
+            self._deadlines.end(request.id)
 
     def _withdraw(self, request_id: str) -> None:
         self._waiting = deque(waiting for waiting in self._waiting if waiting.id != request_id)
@@ -175,13 +181,14 @@ class OpenRequests:
     def _to_open(self, released: Sequence[Request]) -> list[Request]:
         """Drop what the run has abandoned and queue what it released; returns those whose turn it is."""
         for request in self._run.abandoned():
-            self._deadlines.end(request.id)
+            self._end(request)
             if request.id in self._open:
                 self._leave(self._open[request.id])
                 self._dropped = True
                 self._given_up.append((request, self._usage.pop(request.id)))
             else:
                 self._withdraw(request.id)
+                self._usage.pop(request.id, None)
         if any(request.stage == "direct" for request in released):
             self._direct_begun, self._direct = False, []
         self._waiting.extend(released)

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextma
 from typing import TYPE_CHECKING
 
 from skeleton_of_thought.limits import Limiter, Patience, is_refusal, retry_after_of
-from skeleton_of_thought.usage import CHARACTERS_PER_TOKEN, Usage
+from skeleton_of_thought.usage import CHARACTERS_PER_TOKEN, NO_USAGE, Usage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
@@ -33,8 +33,10 @@ class Turn:
 
     def add(self, usage: Usage) -> None:
         """The provider reported these tokens more; a request without a report keeps its estimate."""
+        if usage == NO_USAGE:
+            return
         self._usage += usage
-        if usage != Usage() and self._usage.total_tokens:
+        if self._usage.total_tokens:
             for slot in self._slots:
                 slot.settle(self._usage)
 

@@ -19,10 +19,10 @@ MIN_POINTS = 2
 _LONGEST_EARLY = 8000
 """Characters of a skeleton from which no line is read early any more: it is none."""
 
-_LONGEST_BEGUN = 500
-"""Characters of a skeleton from which nobody looks any more whether its second line has begun."""
-
-_FOLLOWS = re.compile(r"[\s|(\[]+(?:after|nach)\s+((?:\d+[\s,&]*(?:and|und)?\s*)+)[)\]]?\s*$", re.IGNORECASE)
+_FOLLOWS = re.compile(
+    r"(?<![\s|(\[])[\s|(\[]++(?:after|nach)\s++((?:\d{1,4}+(?!\d)[\s,&]*+(?:(?:and|und)\b\s*+)?)++)[)\]]?\s*$",
+    re.IGNORECASE,
+)
 
 
 class Outline:
@@ -44,7 +44,6 @@ class Outline:
         self.notes: tuple[str, ...] = ()
         self._attempt = 0
         self._written: list[str] = []
-        self._length = 0
 
     def __len__(self) -> int:
         return len(self.points)
@@ -91,9 +90,8 @@ class Outline:
     def grew(self, request: Request, delta: str) -> None:
         """The answer to a skeleton request grew; another attempt begins anew."""
         if request.attempt != self._attempt:
-            self._attempt, self._written, self._length = request.attempt, [], 0
+            self._attempt, self._written = request.attempt, []
         self._written.append(delta)
-        self._length += len(delta)
 
     def read(self, request: Request, *, truncated: bool, started: int) -> None:
         """Take the whole answer to a skeleton request.
@@ -114,18 +112,6 @@ class Outline:
         lines, _, _ = "".join(self._written).rpartition("\n")
         if len(lines) <= _LONGEST_EARLY:
             self.plan(_points(request, lines), started=started)
-
-    def second_has_begun(self, request: Request) -> bool:
-        """Whether one line of a skeleton is complete and the second has begun: there will be two points.
-
-        A title that may still become the first one again does not count.
-        """
-        if len(self.points) != 1 or self._length > _LONGEST_BEGUN:
-            return False
-        first, *others = (point.title.casefold() for point in _points(request, "".join(self._written)))
-        return first == self.points[0].title.casefold() and any(
-            re.match(r"\W*\w", second) and not first.startswith(second) for second in others
-        )
 
     def complete(self) -> None:
         """No more points will come: unknown numbers and circles are taken out of what points follow."""

@@ -52,7 +52,7 @@ from skeleton_of_thought.prompts import PROMPTS
 from skeleton_of_thought.provider_errors import describe, is_refusal, may_pass, retry_after_of
 from skeleton_of_thought.request import twin_of
 from skeleton_of_thought.routing.decision import Decision, Route
-from skeleton_of_thought.routing.second_look import is_part_of_one_work, second_look
+from skeleton_of_thought.routing.second_look import asks_for_one_work, second_look
 from skeleton_of_thought.usage import Usage
 
 if TYPE_CHECKING:
@@ -145,12 +145,15 @@ class SkeletonOfThought:
         if self._messages[-1].role != "user":
             self._race = None
             return self._answer_directly("the conversation does not end with a user's question")
-        if self._builder.opens:
+        if (
+            self._builder.opens
+        ):  # its plan makes better answers than the bare items of an outline the question brings
             return (self._send(self._builder.opening()),)
         if self._race is not None:
             racing = (self._builder.route(), self._builder.skeleton(), self._builder.direct())
             return tuple(map(self._send, racing))
-        if given := given_outline(self._messages[-1].text):
+        given = given_outline(self._messages[-1].text)
+        if given and len(given) <= self._builder.max_points:  # more would cost the last of them
             self._choose("sot", "the question brings its own outline")
             self._outline.plan(given, started=0)
             return tuple(self._outline_done())
@@ -286,6 +289,11 @@ class SkeletonOfThought:
         return self._settings
 
     @property
+    def routed(self) -> float:
+        """Seconds a router took before the run began."""
+        return self._decision.seconds
+
+    @property
     def finished(self) -> bool:
         """Whether nothing is outstanding, after `start`."""
         return not self._outstanding.requests
@@ -299,6 +307,11 @@ class SkeletonOfThought:
     def skeleton(self) -> Skeleton:
         """The skeleton the points are made of, as far as it is written."""
         return self._outline.skeleton
+
+    @property
+    def usage(self) -> Usage:
+        """The tokens of all requests that have ended."""
+        return self._accounting.usage
 
     @property
     def answer(self) -> Answer:
@@ -343,23 +356,25 @@ class SkeletonOfThought:
         finish_reason = finish_reason or ("length" if truncated else None)
         if not (filtered or broken or other_content or (truncated and not received)):
             self._builder.note_reply(request, received, whole=not streamed)
+        half = broken and bool(received) and not (other_content and request.stage != "point")
         if request.stage == "point":
-            if filtered or (broken and received):
-                error = FilteredError() if filtered else BrokenOffError()
-                return self._ended_badly(request, pieces, error, usage, finish_reason=finish_reason)
-            return self._points_done(request, usage, finish_reason)
+            if not (filtered or half):
+                return self._points_done(request, usage, finish_reason)
+            error = FilteredError() if filtered else BrokenOffError()
+            return self._ended_badly(request, pieces, error, usage, finish_reason=finish_reason)
         something = received or truncated or filtered or other_content
         if not something and request.stage in {"direct", "opening"}:
             return self._ended_badly(request, pieces, EmptyAnswerError(), usage)
         self._spend(request, usage)
+        if half and not filtered and (rest := self._rest_of_reply(request, BrokenOffError())):
+            return (rest,)
         if request.stage in {"direct", "opening"}:
             self._finish_reason = finish_reason
         if request.stage == "direct":
             if request.resumes:
                 self._reason += "; the reply broke off, and was gone on with"
-            if self._race is None:
-                return ()
-            return self._direct_wins("the plain answer was complete before the router had decided")
+            won = "the plain answer was complete before the router had decided"
+            return () if self._race is None else self._direct_wins(won)
         return self._now_or_decided(request, partial(self._planned, request, truncated=truncated))
 
     def _grew(self, request: Request, delta: str, *, whole: bool = False) -> Sequence[Request]:
@@ -370,10 +385,7 @@ class SkeletonOfThought:
         if request.stage == "skeleton":
             self._stream.tell(SkeletonText(delta))
             self._outline.grew(request, delta)
-            released = self._planned_early(request) if "\n" in delta and not whole else ()
-            if not whole and not self._points and self._outline.second_has_begun(request):
-                self._show_first_title()
-            return released
+            return self._planned_early(request) if "\n" in delta and not whole else ()
         if request.stage == "opening":
             return self._opening_grew(request, delta, whole=whole)
         if request.stage == "direct":
@@ -392,7 +404,7 @@ class SkeletonOfThought:
         if request.stage == "opening":
             return self._opening_done(truncated=truncated)
         self._outline.read(request, truncated=truncated, started=len(self._points))
-        if len(self._outline) < MIN_POINTS and not self._points:
+        if len(self._outline) < MIN_POINTS:
             return self._answer_directly(
                 f"the skeleton had {'only one point' if len(self._outline) else 'no list'}"
             )
@@ -415,17 +427,21 @@ class SkeletonOfThought:
         self._spend(request, usage)
         for run in self._group(request).runs if request.points else ():
             run.finish_reason = finish_reason
-        if not pieces and (again := self._without_losing_a_retry(request, error)):
+        # The first piece of a direct answer that says nothing is held back by the driver; it may be a tool call.
+        begun = bool(pieces) if request.stage == "direct" else any(pieces) or other_content
+        if not begun and (again := self._without_losing_a_retry(request, error)):
             return (again,)
         if request.stage == "point":
             return self._request_for_points_failed(request, error)
-        # What was shown cannot be taken back; a piece without text may be a tool call.
-        shown = request.stage in {"direct", "opening"} and bool(pieces)
+        # What was shown cannot be taken back; in a race nothing was.
+        shown = request.stage in {"direct", "opening"} and begun and self._race is None
         relays_other = request.relayed and other_content
         if shown and not relays_other and (rest := self._rest_of_reply(request, error)):
             return (rest,)
-        started = request.stage == "skeleton" and len(self._points) >= MIN_POINTS
+        started = request.stage == "skeleton" and bool(self._points)
         if not shown and not started and self._may_retry(request, error):
+            if self._race is not None:
+                self._race.take(request.stage)
             return (self._send(replace(request, attempt=request.attempt + 1)),)
         return self._failed_for_good(request, error)
 
@@ -455,6 +471,9 @@ class SkeletonOfThought:
 
     def _outline_failed(self, request: Request, error: BaseException) -> Sequence[Request]:
         self._watch.skeleton_ended()
+        if request.stage == "opening" and self._points:
+            _, plan = self._opening.finish(truncated=True)
+            self._outline.plan(plan.points, started=len(self._points))
         if self._points:  # it broke off: what was planned by then is the outline
             self._outline.note(f"the outline broke off: {describe(error)}")
             return self._outline_done()
@@ -518,16 +537,10 @@ class SkeletonOfThought:
             self._outline.plan(self._opening.points, started=len(self._points))
         else:
             self._outline.read_so_far(request, started=len(self._points))
-        if self._planned_points < MIN_POINTS or (not self._points and self._second_look()):
+        if self._planned_points < MIN_POINTS or (not self._points and self._may_be_one_work()):
             return ()
         self._add_points(self._outline.points[len(self._points) :])
         return self._release(self._early)
-
-    def _show_first_title(self) -> None:
-        """There will be a second point, whose title cannot make the outline one that is answered plainly."""
-        first = self._outline.points[:1]
-        if not is_part_of_one_work(first[0].title):
-            self._add_points(first)
 
     @property
     def _early(self) -> int:
@@ -548,6 +561,11 @@ class SkeletonOfThought:
     def _planned_points(self) -> int:
         """How many points the outline is sure to have."""
         return max(len(self._outline), len(self._builder.titles))
+
+    def _may_be_one_work(self) -> bool:
+        """Whether the whole outline may still turn out to be better answered plainly."""
+        asked = not self._builder.opens and asks_for_one_work(self._messages[-1].text)
+        return asked or self._second_look() is not None
 
     def _second_look(self) -> str | None:
         """Why the outline should not be written as points after all; a plan of the model's own has decided that."""

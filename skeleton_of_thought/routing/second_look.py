@@ -20,6 +20,8 @@ _SHARE_WHEN_ASKED: Final = 0.34
 
 _FEWEST: Final = 2
 
+_STEPS: Final = "numbered steps"
+
 
 def second_look(question: str, titles: Sequence[str]) -> str | None:
     """Why an outline should not be written as points; None if nothing speaks against it.
@@ -44,14 +46,16 @@ def second_look(question: str, titles: Sequence[str]) -> str | None:
     return None
 
 
-def is_part_of_one_work(title: str) -> bool:
-    """Whether a title, with others like it, would speak against its outline.
+def asks_for_one_work(question: str) -> bool:
+    """Whether a question asks for work of a kind whose outline is looked at as a whole.
+
+    Numbered steps are not: their first title tells, and much that asks how to make something is no such work.
 
     Example:
-        >>> is_part_of_one_work("Substitute x"), is_part_of_one_work("Dark room")
+        >>> asks_for_one_work("How old is Ann?"), asks_for_one_work("Is a dark room better for sleep?")
         (True, False)
     """
-    return any(kind.search(title.strip()) for _, kind, _ in _KINDS)
+    return any(asked.search(question) for kind, _, asked in _KINDS if kind != _STEPS)
 
 
 def _any(pattern: str) -> re.Pattern[str]:
@@ -78,7 +82,7 @@ _KINDS: Final = (
         ),
     ),
     (
-        "numbered steps",
+        _STEPS,
         _any(r"^(?:step|schritt|étape|paso|passo|phase) ?(?:\d+|[ivx]+\b|one|two|three|four|five)"),
         _any(
             r"\b(?:procedure|instructions?|install|how (?:do|can) i (?:set up|install|build|make|fix|connect))\b"

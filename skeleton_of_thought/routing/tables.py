@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from skeleton_of_thought.errors import ConfigurationError
+from skeleton_of_thought.messages import well_formed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +30,21 @@ def lines_of(path: Path) -> Iterator[str]:
         raise ConfigurationError(f"{path} cannot be read: {error}. Give a CSV or JSON-lines file.") from error
 
 
+def json_of(text: str) -> Any:
+    """The value of JSON, without half characters in its strings: what is written down could not be found again.
+
+    Raises:
+        ValueError: It is no JSON, or nested too deeply.
+    """
+    try:
+        value = json.loads(text)
+        if "\\ud" in text.lower():
+            value = json.loads(well_formed(json.dumps(value, ensure_ascii=False)))
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    return value
+
+
 def json_lines_of(path: Path) -> Iterator[Any]:
     """The values of a file of JSON lines; empty lines count, and are left out.
 
@@ -38,7 +54,7 @@ def json_lines_of(path: Path) -> Iterator[Any]:
     for number, line in enumerate(lines_of(path), start=1):
         if line.strip():
             try:
-                yield json.loads(line)
+                yield json_of(line)
             except ValueError as error:
                 raise ConfigurationError(
                     f"{path}, line {number} is no JSON: {error}. Mend or remove the line."

@@ -10,6 +10,7 @@ import pytest
 
 from skeleton_of_thought import Delta, Message, Prompts, Reply, RunSettings, SkeletonOfThought, Usage
 from skeleton_of_thought.drivers import aanswer_all, answer_all, astream, stream
+from skeleton_of_thought.drivers.open_requests import OpenRequests
 from skeleton_of_thought.events import AnswerText, PointText
 from skeleton_of_thought.routing.decision import Decision
 
@@ -306,6 +307,15 @@ async def test_cancelling_the_reader_cancels_every_task():
     with pytest.raises(asyncio.CancelledError):
         await reader
     assert sorted(sender.closed) == sorted(sender.opened)
+
+
+@pytest.mark.parametrize(("routed", "left"), [(40.0, (0, 10)), (50.0, (0, 0))])
+def test_the_time_a_router_took_is_time_of_the_answer(routed, left):
+    decision = Decision("sot", 1.0, "it took a while", seconds=routed)
+    run = SkeletonOfThought([Message("user", "Why?")], PROMPTS, RunSettings(timeout=50), decision=decision)
+    requests = OpenRequests(run, None)
+    requests.start()
+    assert left[0] <= requests.wait <= left[1]
 
 
 def test_threads_see_the_callers_context():

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import json
 import re
+import threading
 import time
 from dataclasses import fields
 from typing import Any
@@ -13,12 +14,12 @@ from typing import Any
 import pytest
 
 from skeleton_of_thought import ConfigurationError, EverydayOptions, Options
-from skeleton_of_thought.errors import DeadlineError, PointError
+from skeleton_of_thought.errors import DeadlineError, LongWaitError, PointError
 from skeleton_of_thought.everyday import EverydayParameters
 from skeleton_of_thought.limits import Limiter
 from skeleton_of_thought.options import RunSettings
 from skeleton_of_thought.prices import Price, Prices
-from skeleton_of_thought.routing import Decision
+from skeleton_of_thought.routing import Decision, fallback
 from skeleton_of_thought.speeds import Speeds
 
 from .faces import FACES, WAYS, Answered
@@ -159,6 +160,20 @@ async def test_a_limiter_is_passed_by_every_request(make_script, face, way):
     assert limiter.passed == 4
 
 
+class TooManyRequestsError(Exception):
+    """A provider's 429 that does not say when to come again."""
+
+    status_code = 429
+
+
+async def test_longest_wait_bounds_the_wait_for_a_provider_that_refuses(make_script, face, way, monkeypatch):
+    monkeypatch.setattr("skeleton_of_thought.limits.congestion._FIRST_PAUSE", 10.0)
+    script = make_script({"skeleton": [TooManyRequestsError()]})
+    with pytest.raises((LongWaitError, TooManyRequestsError)):
+        await face.ask(script, way, options=Options(longest_wait=1.0))
+    assert script.asked == ["skeleton"]
+
+
 async def test_prices_make_the_bill_name_money(make_script, face, way):
     prices = Prices({NAME: Price(input=1.0, output=1.0)})
     answered = await face.ask(make_script(), way, prices=prices)
@@ -271,6 +286,26 @@ async def test_a_router_that_is_down_does_not_cost_the_answer(make_script, face,
     answered = await face.ask(make_script(), way, router=Down())
     assert answered.text in {WHOLE, "A plain answer."}
     assert "the router failed" in answered.sot["reason"]
+
+
+async def test_a_router_that_is_stuck_takes_half_of_the_time_at_most(make_script, face, way, monkeypatch):
+    released = threading.Event()
+
+    class Stuck:
+        def route(self, messages: Any) -> Decision:
+            released.wait(2)
+            return Decision("direct", 1.0, "at last")
+
+        async def aroute(self, messages: Any) -> Decision:
+            async with asyncio.timeout(2):
+                await asyncio.Event().wait()
+            raise AssertionError
+
+    monkeypatch.setattr(fallback, "_SHARE", 0.001, raising=False)  # nobody has to wait for it here
+    answered = await face.ask(make_script(), way, router=Stuck(), timeout=50)
+    released.set()
+    assert answered.text in {WHOLE, "A plain answer."}
+    assert "took longer than 0.05 s" in answered.sot["reason"]
 
 
 async def test_models_for_skeleton_and_points(make_script, face, way):

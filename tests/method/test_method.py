@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+import re
 from dataclasses import replace
 
 import pytest
@@ -26,6 +27,7 @@ from skeleton_of_thought.events import (
     SkeletonReady,
     SkeletonText,
 )
+from skeleton_of_thought.prompts import PROMPTS as FAMILIES
 from skeleton_of_thought.provider_errors import Quirks
 from skeleton_of_thought.request import Steering
 
@@ -161,9 +163,9 @@ def test_the_events_tell_what_happened_in_order():
     run.text("skeleton", "2. B")
     run.done("skeleton")
     told = run.events()
-    assert told[:3] == [SkeletonText("1. A\n"), SkeletonText("2. B"), AnswerText("1. A: ")]
-    assert isinstance(told[3], SkeletonReady)
-    assert told[4:] == [PointStarted(1, "A", 1), PointStarted(2, "B", 1)]
+    assert told[:2] == [SkeletonText("1. A\n"), SkeletonText("2. B")]
+    assert isinstance(told[2], SkeletonReady)
+    assert told[3:] == [AnswerText("1. A: "), PointStarted(1, "A", 1), PointStarted(2, "B", 1)]
     run.text("point:2", "later words ")
     assert run.events() == [PointText(2, "later words")], "shown to who watches, not yet in the answer"
     run.text("point:1", "first words ")
@@ -234,44 +236,21 @@ def test_points_beyond_the_cap_are_dropped():
     assert [event.index for event in run.events() if isinstance(event, PointStarted)] == [1, 2, 3, 4]
 
 
-def write_skeleton(*deltas, **options):
-    """A run whose skeleton is being written, and what is shown after each piece of it."""
-    run = SkeletonOfThought(QUESTION, PROMPTS, RunSettings(**options))
-    run.start()
-    shown = []
-    for delta in deltas:
-        assert run.text("skeleton", delta) == ()
-        shown.append("".join(event.text for event in run.events() if isinstance(event, AnswerText)))
-    return run, shown
-
-
-def test_the_first_title_is_shown_once_a_second_has_begun():
-    deltas = ["1. Dark", " room\n", "2", ". ", "No", " coffee\n", "3. Walk"]
-    run, shown = write_skeleton(*deltas)
-    assert shown == ["", "", "", "", "1. Dark room: ", "", ""]
-    assert ids(run.done("skeleton")) == ["point:1", "point:2", "point:3"]
-    run.done("point:1", "It helps.")
-    assert "".join(event.text for event in run.events() if isinstance(event, AnswerText)).startswith(
-        "It helps."
-    )
-
-
 @pytest.mark.parametrize(
-    "skeleton",
-    ["1. Dark room\n2. Dark ro", "1. Substitute x\n2. Solve", "Dark room\nNo coffee", "1. Dark room\n2. "],
+    ("title", "follows"),
+    [
+        ("Costs (after 1)", (1,)),
+        ("Costs (after 1, 2 and 3)", (1, 2, 3)),
+        ("Costs after 1 & 2", (1, 2)),
+        ("Heat death after 1" + "0" * 40 + " years", ()),
+        ("Costs after " + "1" * 5000, ()),
+        ("Costs " + "(" * 100_000 + "b", ()),
+        ("Costs" + " after 1" * 20_000 + " x", ()),
+    ],
 )
-def test_a_title_is_not_shown_while_the_answer_may_still_be_plain(skeleton):
-    _, shown = write_skeleton(*skeleton)
-    assert not any(shown)
-
-
-def test_a_skeleton_that_breaks_off_in_its_second_title_is_asked_for_again():
-    run, shown = write_skeleton("1. Dark room\n2. No c")
-    assert shown == ["1. Dark room: "]
-    (again,) = run.failed("skeleton", FakeRetryableError("reset"))
-    assert again.attempt == 2
-    run.done("skeleton", "1. Quiet\n2. Dark room\n3. No coffee")
-    assert [point.title for point in run.skeleton.points] == ["Dark room", "Quiet", "No coffee"]
+def test_what_a_point_follows_is_read_from_any_title_at_once(title, follows):
+    run = begin(f"1. A\n2. B\n3. C\n4. {title}")
+    assert run.skeleton.points[3].after == follows
 
 
 def test_repeated_titles_are_written_once_and_the_rest_renumbered():
@@ -724,6 +703,24 @@ def test_a_stream_that_ends_without_a_reason_is_half_an_answer_if_others_gave_on
     assert "Curtains and [This point could not be written.]" in ended.run.answer.text
 
 
+@pytest.mark.parametrize("stage", ["direct", "opening"])
+def test_a_plain_answer_that_ends_without_a_reason_is_gone_on_with_if_others_gave_one(stage):
+    quirks = Quirks()
+    quirks.breaks_off("stop")
+    prompts = FAMILIES["opening"] if stage == "opening" else PROMPTS
+    decision = Decision("sot" if stage == "opening" else "direct", 1.0, "a test")
+    run = SkeletonOfThought(QUESTION, prompts, decision=decision, quirks={stage: quirks})
+    run.start()
+    run.text(stage, "One. ")
+    run.text(stage, "Tw")
+    (rest,) = run.done(stage, usage=Usage(3, 2))
+    assert rest.resumes
+    run.text(stage, "Two.")
+    run.done(stage, usage=Usage(4, 1), finish_reason="stop")
+    assert run.answer.text == "One. Tw […]\n\nTwo."
+    assert run.answer.usage == Usage(7, 3)
+
+
 def test_models_that_never_give_reasons_are_believed():
     ended = Ended()
     for index in (1, 2, 3):
@@ -782,13 +779,23 @@ def test_a_question_that_brings_its_outline_needs_no_skeleton():
     assert run.answer.bill.skeleton.calls == 0
 
 
+def test_no_item_of_an_outline_is_lost_to_the_largest_number_of_points():
+    asked = "About bees:\n" + "\n".join(f"{n}. What do bees of kind {n} do?" for n in range(1, 6))
+    run = SkeletonOfThought([Message("user", asked)], PROMPTS, RunSettings(max_points=5))
+    assert len(run.start()) == 5
+    run = SkeletonOfThought([Message("user", asked)], PROMPTS, RunSettings(max_points=4))
+    assert ids(run.start()) == ["skeleton"]
+
+
 @pytest.mark.parametrize("streamed", [False, True])
-def test_an_outline_of_steps_is_answered_plainly(streamed):
+@pytest.mark.parametrize("first", ["Set up the equation", "Known facts"])
+def test_an_outline_of_steps_is_answered_plainly(streamed, first):
     run = SkeletonOfThought([Message("user", "How old is Ann?")], PROMPTS)
     run.start()
-    outline = "1. Set up the equation\n2. Substitute\n3. Solve for x"
+    outline = f"1. {first}\n2. Substitute\n3. Solve for x"
     if streamed:
-        assert run.text("skeleton", outline + "\n") == ()
+        for delta in re.split(r"(?<=\n)", outline):
+            assert run.text("skeleton", delta) == ()
         assert not [event for event in run.events() if isinstance(event, AnswerText)]
         (direct,) = run.done("skeleton")
     else:

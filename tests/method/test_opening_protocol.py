@@ -191,6 +191,28 @@ def test_an_outline_that_breaks_off_is_used_as_far_as_it_goes():
     assert "broke off" in run.answer.plan_notes[0]
 
 
+def test_a_plan_that_breaks_off_keeps_the_parts_whose_titles_are_known():
+    run = begin(retries=0)
+    plan = "1. A\n2. B\n3. C\n1 | a | short\n2 | b"
+    assert ids(run.text("opening", f"{OPENING}\n\nOUTLINE\n{plan}")) == ["point:1"]
+    assert ids(run.failed("opening", FakeError("reset"))) == ["point:2", "point:3"]
+    for index in (1, 2, 3):
+        run.done(f"point:{index}", f"Text {index}.")
+    assert [point.title for point in run.answer.points] == ["A", "B", "C"]
+    assert "broke off" in run.answer.plan_notes[0]
+
+
+def test_a_reply_of_which_nothing_was_read_is_asked_for_again():
+    run = begin()
+    run.text("opening", "")
+    (again,) = run.failed("opening", FakeError("reset"))
+    assert (again.id, again.attempt, again.resumes) == ("opening", 2, False)
+    run = begin()
+    run.text("opening", "")
+    (again,) = run.done("opening", finish_reason="stop")
+    assert again.attempt == 2
+
+
 def test_a_request_that_fails_before_anything_was_shown_is_sent_again():
     run = begin()
     (again,) = run.failed("opening", FakeError("reset"))

@@ -270,6 +270,26 @@ def test_a_late_point_takes_its_hedge_with_it():
     assert [point.status for point in run.answer.points] == ["ok", "failed", "ok"]
 
 
+@pytest.mark.parametrize("how", ["threads", "asyncio"])
+async def test_a_hedge_that_falls_silent_is_late_like_any_point(how):
+    model = Model(point_2=30.0, point_2_hedge=0.01)
+    model.silent = "point:2:hedge"
+    run = SkeletonOfThought(QUESTION, PROMPTS, RunSettings(hedge_after=0.1, point_timeout=0.6, retries=0))
+    await drive(how, run, model)
+    assert [point.status for point in run.answer.points] == ["ok", "failed", "ok"]
+    assert "point_timeout=0.6" in (run.answer.points[1].error or "")
+
+
+def test_a_direct_answer_that_breaks_off_before_the_decision_is_asked_for_again():
+    run = race()
+    run.text("direct", "Half")
+    (again,) = run.failed("direct", ConnectionError("reset"))
+    assert again.attempt == 2
+    run.decide(DIRECT)
+    run.done("direct", "Sleep enough.")
+    assert run.answer.text == "Sleep enough."
+
+
 # With drivers.
 
 
@@ -279,6 +299,7 @@ class Model:
     def __init__(self, decision=None, **slow):
         self.decision, self.slow = decision, {key.replace("_", ":"): value for key, value in slow.items()}
         self.opened, self.ended = [], []
+        self.silent = None  # the request that stops after its first piece
         self._lock = threading.Lock()
 
     def pieces(self, request):
@@ -290,15 +311,20 @@ class Model:
         whole = whole or f"Text {request.points[0]}."
         return [Delta(whole[:6]), Delta(whole[6:], usage=Usage(5, 2))]
 
+    def pause(self, request, place):
+        if place and request.id == self.silent:
+            return 30.0
+        return 0.01 if place else self.slow.get(request.id, 0.01)
+
     def stream(self, request):
         for place, delta in enumerate(self.pieces(request)):
-            time.sleep(0.01 if place else self.slow.get(request.id, 0.01))
+            time.sleep(self.pause(request, place))
             yield delta
         self.ended.append(request.id)
 
     async def astream(self, request):
         for place, delta in enumerate(self.pieces(request)):
-            await asyncio.sleep(0.01 if place else self.slow.get(request.id, 0.01))
+            await asyncio.sleep(self.pause(request, place))
             yield delta
         self.ended.append(request.id)
 
