@@ -11,6 +11,7 @@ from langchain_core.runnables.config import ContextThreadPoolExecutor
 
 from langchain_sot.clock import Clock
 from langchain_sot.messages import (
+    as_chunk,
     end_of,
     has_other_content,
     text_of,
@@ -81,6 +82,8 @@ class Calls:
         """What the requests of batches took, each by itself."""
         self.direct: Any = NOTHING
         """The model's own message, where the answer is direct."""
+        self.relayed = True
+        """Whether that is the user's as it is, `Request.relayed`."""
         self.heard = Heard()
 
     @property
@@ -164,7 +167,8 @@ class Calls:
         messages, (model, kwargs) = self._input(request), self._addressed(request)
         reported = ReportedPieces()
         with self._reports.report(request, messages) as told, self._reports.around():
-            for chunk in model.stream(messages, told.config, **kwargs):
+            for piece in model.stream(messages, told.config, **kwargs):
+                chunk = as_chunk(piece)
                 told.grew(chunk)
                 yield self._delta(chunk, reported.added(chunk))
 
@@ -178,9 +182,18 @@ class Calls:
         reported = ReportedPieces()
         async with self._reports.report(request, messages) as told:
             with self._reports.around():
-                async for chunk in model.astream(messages, told.config, **kwargs):
+                async for piece in model.astream(messages, told.config, **kwargs):
+                    chunk = as_chunk(piece)
                     told.grew(chunk)
                     yield self._delta(chunk, reported.added(chunk))
+
+    def stream_points(self, request: Request) -> Generator[Delta]:
+        """Open the stream of a request for points; answer any other whole."""
+        return self.stream(request) if request.stage == "point" else self.call(request)
+
+    def astream_points(self, request: Request) -> AsyncGenerator[Delta]:
+        """The same with asyncio."""
+        return self.astream(request) if request.stage == "point" else self.acall(request)
 
     def _report(self, request: Request, messages: list[BaseMessage], **config: Any) -> Any:
         """What tells of one request of a batch: entered while it is under way, either kind of it."""
@@ -215,7 +228,7 @@ class Calls:
 
     def _whole(self, request: Request, output: Any) -> Delta:
         if request.stage in {"direct", "opening"}:  # an opening may turn out to be the plain answer
-            self.direct = output
+            self.direct, self.relayed = output, request.relayed
         return self._delta(output, usage_of(output))
 
     def _delta(self, chunk: Any, usage: Usage) -> Delta:

@@ -6,14 +6,17 @@ import contextlib
 import weakref
 from contextvars import ContextVar
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 from langchain_core.callbacks import AsyncCallbackManager, CallbackManager
 from langchain_core.callbacks.manager import AsyncCallbackManagerForChainRun, CallbackManagerForChainRun
+from langchain_core.language_models import BaseLanguageModel
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
-from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
+from langchain_core.runnables.base import RunnableBindingBase
 from langchain_core.runnables.config import ensure_config
 from langchain_core.utils.uuid import uuid7
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -127,6 +130,12 @@ class ChatSkeletonOfThought(SkeletonOfThoughtBase, SharedLimit, BaseChatModel):
         """What a cached answer depends on."""
         fields = (name for name in SkeletonOfThoughtBase.model_fields if name not in {"limiter", "prices"})
         return {name: _identity(getattr(self, name)) for name in fields}
+
+    def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
+        """The same question asked with other settings of a call is another one to LangChain's cache."""
+        configured = _config_now().get("configurable", {})
+        asked = {spec.id: configured[spec.id] for spec in self.config_specs if spec.id in configured}
+        return f"{super()._get_llm_string(stop=stop, **kwargs)}---{sorted(asked.items(), key=repr)}"
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         inside = chat_model(self.model)
@@ -451,5 +460,16 @@ def _identity(value: Any) -> str:
     """What tells an option from another in a cache key."""
     if not isinstance(value, Runnable):
         return repr(value)
-    params = getattr(chat_model(value), "_identifying_params", None)
-    return repr((type(value).__name__, kind_of(value), params, bound_options(value)))
+    return repr([_layer(layer) for layer in layers(value)])
+
+
+def _layer(layer: Any) -> Any:
+    """What tells one runnable from another: a model by its parameters, a function by itself."""
+    kind = type(layer).__name__
+    if isinstance(layer, BaseLanguageModel):
+        return kind, kind_of(layer), getattr(layer, "_identifying_params", None)
+    if isinstance(layer, RunnableBindingBase):
+        return kind, layer.kwargs, layer.config.get("configurable")
+    if isinstance(layer, RunnableLambda):
+        return kind, getattr(layer, "func", None), getattr(layer, "afunc", None)
+    return kind, "" if next(islice(layers(layer), 1, None), None) is not None else repr(layer)

@@ -15,7 +15,7 @@ from langchain_sot.models import answers_in_blocks, form_of, quirks, speeds
 from langchain_sot.output import Rendering, custom_events
 from langchain_sot.prompt_cache import PromptCaching
 from langchain_sot.reporting import ModelRuns, Steps
-from langchain_sot.route import as_router, child_config, decided, for_router, is_chosen
+from langchain_sot.route import as_router, decided, for_router, is_chosen
 from skeleton_of_thought.drivers import aanswer_all, answer_all, astream, stream
 from skeleton_of_thought.drivers.turns import Turns
 from skeleton_of_thought.method import SkeletonOfThought
@@ -66,7 +66,7 @@ class Execution:
         self._heard = bool(run_manager.handlers)
         self._router = settings.chosen_router()
         self._to_route = for_router(messages, settings.question, config)
-        self._route_config = child_config(config, run_manager)
+        self._reports = (ModelRuns if requests == "runs" else Steps)(config, run_manager)
         self._speeds = speeds(settings.stage_models()["point"])
         self._run: SkeletonOfThought
 
@@ -148,8 +148,10 @@ class Execution:
 
     @cached_property
     def _asked(self) -> Router:
-        config, load = self._route_config, self._settings.load
-        return as_router(self._router, config, speeds=self._speeds, load=load)
+        settings = self._settings
+        return as_router(
+            self._router, self._reports, speeds=self._speeds, load=settings.load, timeout=settings.timeout
+        )
 
     def _decide(self) -> Decision:
         return self._asked.route(self._to_route)
@@ -171,7 +173,7 @@ class Execution:
         self._turns = Turns(*limiters, longest_wait=settings.options.longest_wait)
         self._calls = Calls(
             models,
-            (ModelRuns if self._kind == "runs" else Steps)(config, run_manager),
+            self._reports,
             self._kwargs,
             turns=self._turns,
             caching=caching,
@@ -181,7 +183,7 @@ class Execution:
         )
         self._whole = self._calls.call, self._calls.acall
         if leads is not None:  # a point that goes first is heard at its first token
-            self._whole = self._calls.stream, self._calls.astream
+            self._whole = self._calls.stream_points, self._calls.astream_points
         options = settings.run_settings(self._calls.free_stops, leads)
         known = {stage: quirks(model) for stage, model in models.items()}
         prompts = settings.stage_prompts()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.callbacks import (
@@ -10,15 +12,16 @@ from langchain_core.callbacks import (
     BaseCallbackHandler,
     CallbackManager,
 )
+from langchain_core.messages import AIMessageChunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, LLMResult
 from langchain_core.tracers._streaming import _StreamingCallbackHandler, _V2StreamingCallbackHandler
 from langchain_core.tracers.base import AsyncBaseTracer, BaseTracer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 
     from langchain_core.callbacks import AsyncCallbackManagerForChainRun, CallbackManagerForChainRun
-    from langchain_core.messages import AIMessageChunk, BaseMessage
+    from langchain_core.messages import BaseMessage
 
 NAME = "answer"
 """What the run is called in which token listeners hear a chain's answer."""
@@ -90,17 +93,25 @@ class ToldAnswer:
         self._listeners = [handler for handler in run.handlers if shows_tokens(handler)]
         self._events = any(isinstance(each, _V2StreamingCallbackHandler) for each in self._listeners)
 
-    def chunks(self, chunks: Iterator[AIMessageChunk]) -> Iterator[AIMessageChunk]:
-        """The same chunks, told while they pass."""
+    def chunks(self, chunks: Iterator[Any]) -> Iterator[Any]:
+        """The same chunks, told while they pass; what a parser made of an answer is nobody's tokens."""
         if not self._listeners:
             yield from chunks
             return
+        for first in chunks:
+            if not isinstance(first, AIMessageChunk):
+                yield first
+                continue
+            yield from self._told(first, chunks)
+            return
+
+    def _told(self, first: AIMessageChunk, chunks: Iterator[AIMessageChunk]) -> Iterator[AIMessageChunk]:
         manager = self._manager(CallbackManager)
         (run,) = manager.on_chat_model_start({"name": NAME}, [self._messages], name=NAME)
         told: list[AIMessageChunk] = []
 
         def tapped() -> Iterator[ChatGenerationChunk]:
-            for chunk in chunks:
+            for chunk in itertools.chain((first,), chunks):
                 generation = ChatGenerationChunk(message=chunk)
                 run.on_llm_new_token(chunk.content, chunk=generation)
                 told.append(chunk)
@@ -123,22 +134,38 @@ class ToldAnswer:
             raise
         run.on_llm_end(_without_bill(told))
 
-    async def achunks(self, chunks: AsyncIterator[AIMessageChunk]) -> AsyncIterator[AIMessageChunk]:
+    async def achunks(self, chunks: AsyncIterator[Any]) -> AsyncIterator[Any]:
         """Like `chunks`, with asyncio."""
         if not self._listeners:
             async for chunk in chunks:
                 yield chunk
             return
+        async for first in chunks:
+            if not isinstance(first, AIMessageChunk):
+                yield first
+                continue
+            async with aclosing(self._atold(first, chunks)) as told:
+                async for chunk in told:
+                    yield chunk
+            return
+
+    async def _atold(
+        self, first: AIMessageChunk, chunks: AsyncIterator[AIMessageChunk]
+    ) -> AsyncGenerator[AIMessageChunk]:
         manager = self._manager(AsyncCallbackManager)
         (run,) = await manager.on_chat_model_start({"name": NAME}, [self._messages], name=NAME)
         told: list[AIMessageChunk] = []
 
+        async def tell(chunk: AIMessageChunk) -> ChatGenerationChunk:
+            generation = ChatGenerationChunk(message=chunk)
+            await run.on_llm_new_token(chunk.content, chunk=generation)
+            told.append(chunk)
+            return generation
+
         async def tapped() -> AsyncIterator[ChatGenerationChunk]:
+            yield await tell(first)
             async for chunk in chunks:
-                generation = ChatGenerationChunk(message=chunk)
-                await run.on_llm_new_token(chunk.content, chunk=generation)
-                told.append(chunk)
-                yield generation
+                yield await tell(chunk)
 
         try:
             if self._events:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import (
     AIMessage,
+    AIMessageChunk,
     BaseMessage,
     ChatMessage,
     HumanMessage,
@@ -85,6 +86,13 @@ def _to_langchain(message: Message) -> BaseMessage:
 def text_of(output: Any) -> str:
     """The text in what a model returned: a message, or a string behind an output parser."""
     return str(output.text) if isinstance(output, BaseMessage) else str(output)
+
+
+def as_chunk(output: Any) -> Any:
+    """A piece of a stream; models that do not stream give a whole message for one."""
+    if isinstance(output, AIMessage) and not isinstance(output, AIMessageChunk):
+        return AIMessageChunk(**{name: value for name, value in output if name != "type"})
+    return output
 
 
 def usage_of(output: Any) -> Usage:

@@ -50,7 +50,8 @@ class Rendering:
         self._id = None if run_id is None else f"lc_run--{run_id}"
         self._shown_id: str | None = None
         self._reported = Usage()
-        self._raw = self._relaying = False
+        self._raw = self._relaying = self._named = False
+        self._told: set[str] = set()
 
     def message(self, answer: Answer) -> Any:
         """The whole answer: a direct one is what the model returned, with the bill added if it is a message."""
@@ -58,8 +59,8 @@ class Rendering:
         if answer.route == "direct" and direct is not NOTHING and not isinstance(direct, str):
             if not isinstance(direct, AIMessage):
                 return direct
-            if direct.text != answer.text:  # what the model wrote around an answer without parts is not shown
-                direct = direct.model_copy(update={"content": self._content(answer.text)})
+            if not self._calls.relayed and direct.text != answer.text:  # what it wrote around an answer
+                direct = direct.model_copy(update={"content": self._with_text(direct.content, answer.text)})
             rest = answer.usage - usage_of(direct)  # unknown where the model's own message tells nothing
             usage = (
                 add_usage(direct.usage_metadata, usage_metadata(rest))
@@ -89,8 +90,12 @@ class Rendering:
             elif isinstance(delta.raw, AIMessageChunk):
                 self._raw = self._relaying = True
                 self._reported += delta.usage
-                self._shown_id = self._shown_id or delta.raw.id
+                self._told.update(delta.raw.response_metadata)
                 changed: dict[str, Any] = {"chunk_position": None}  # the bill comes behind it
+                if self._named or delta.raw.id is None:
+                    changed["id"] = self._shown_id or self._id
+                else:
+                    self._shown_id = self._shown_id or delta.raw.id
                 if delta.usage != usage_of(delta.raw):  # the provider's total so far; pieces are added up
                     changed["usage_metadata"] = usage_metadata(delta.usage)
                 yield delta.raw.model_copy(update=changed)
@@ -99,7 +104,12 @@ class Rendering:
                 yield delta.raw
         elif isinstance(event, AnswerText) and not self._relaying and self._is_text:
             for piece in _PIECE.findall(event.text):
-                yield AIMessageChunk(content=self._content(piece), id=self._shown_id or self._id)
+                yield self._own(content=self._content(piece))
+
+    def _own(self, **fields: Any) -> AIMessageChunk:
+        """A piece that is not the model's own: all have the id of the first one."""
+        self._named = self._named or not self._raw
+        return AIMessageChunk(id=self._shown_id or self._id, **fields)
 
     def _besides_text(self, chunk: Any) -> Iterator[AIMessageChunk]:
         """What of a piece is not text, such as a thought or a call of a tool."""
@@ -108,9 +118,8 @@ class Rendering:
         blocks = chunk.content if isinstance(chunk.content, list) else []
         other = [block for block in blocks if isinstance(block, dict) and block.get("type") != "text"]
         if other or chunk.tool_call_chunks or chunk.additional_kwargs:
-            yield AIMessageChunk(
-                content=other or ([] if self._blocks else ""),  # type: ignore[arg-type]
-                id=self._id,
+            yield self._own(
+                content=other or ([] if self._blocks else ""),
                 tool_call_chunks=chunk.tool_call_chunks,
                 additional_kwargs=chunk.additional_kwargs,
             )
@@ -120,10 +129,13 @@ class Rendering:
         if not self._is_text:
             return
         rest = answer.usage - self._reported
-        yield AIMessageChunk(
+        about = {} if self._relaying else self._of_a_model()
+        yield self._own(
             content=[] if self._blocks else "",
-            id=self._shown_id if self._raw else self._id,
-            response_metadata={**self._sot(answer), **({} if self._raw else self._of_a_model())},
+            response_metadata={
+                **self._sot(answer),
+                **{name: said for name, said in about.items() if name not in self._told},
+            },
             usage_metadata=None if self._raw and rest == Usage() else self._usage(rest),
             chunk_position="last",
         )
@@ -134,7 +146,17 @@ class Rendering:
         return self._calls.direct is NOTHING or isinstance(self._calls.direct, (str, BaseMessage))
 
     def _content(self, text: str) -> Any:
-        return [{"type": "text", "text": text, "index": 0}] if self._blocks else text
+        # An index no provider uses: pieces of a list are added up by it, thoughts of the model's among them.
+        return [{"type": "text", "text": text, "index": "lc_sot_text"}] if self._blocks else text
+
+    def _with_text(self, content: Any, text: str) -> Any:
+        """Content with another text; its thoughts and calls stay."""
+        blocks = content if isinstance(content, list) else []
+        other = [block for block in blocks if isinstance(block, dict) and block.get("type") != "text"]
+        place = next((place for place, block in enumerate(blocks) if block not in other), len(other))
+        return (
+            [*other[:place], {"type": "text", "text": text}, *other[place:]] if other else self._content(text)
+        )
 
     def _sot(self, answer: Answer) -> dict[str, Any]:
         free = self._calls.heard.cached is True and self._prices is not None

@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from langchain_core.messages import BaseMessage
 from langchain_core.runnables import Runnable
-from langchain_core.runnables.config import patch_config
 
 from langchain_sot.messages import text_of, to_langchain, usage_of
 from langchain_sot.models import is_chat_model
 from skeleton_of_thought.errors import ConfigurationError
 from skeleton_of_thought.messages import Message
-from skeleton_of_thought.request import Reply
+from skeleton_of_thought.request import Reply, Request
 from skeleton_of_thought.routing import FallbackRouter, get_router
 from skeleton_of_thought.routing.decision import Decision, Route, Router
 from skeleton_of_thought.routing.prompting import ANSWER_TOKENS, PromptingRouter
@@ -20,9 +19,9 @@ from skeleton_of_thought.routing.prompting import ANSWER_TOKENS, PromptingRouter
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from langchain_core.callbacks import AsyncCallbackManagerForChainRun, CallbackManagerForChainRun
     from langchain_core.runnables import RunnableConfig
 
+    from langchain_sot.reporting import ModelRuns, Steps
     from skeleton_of_thought.speeds import Speeds
 
 RouterLike = Any
@@ -57,48 +56,80 @@ def check_router(router: RouterLike | None) -> None:
 
 
 def as_router(
-    router: RouterLike, config: RunnableConfig, *, speeds: Speeds, load: Callable[[], float]
+    router: RouterLike,
+    reports: ModelRuns | Steps,
+    *,
+    speeds: Speeds,
+    load: Callable[[], float],
+    timeout: float | None = None,
 ) -> Router:
     """What was given as a router as one that answers even where it fails, in a run of its own.
 
     Args:
         router: A chat model, a runnable, a name or a router; `decided` knows where none has to be asked.
-        config: Of the router's run.
+        reports: Tells callbacks of the router as of a request.
         speeds: What is known of the model that writes the points.
         load: Share of what the points may use that is in use.
+        timeout: Seconds the answer may take.
     """
-    if is_chat_model(router):
-        return FallbackRouter(_prompting(router, config))
-    if isinstance(router, Runnable):
-        return FallbackRouter(_RunnableRouter(router, config))
-    return FallbackRouter(get_router(router, speeds=speeds, load=load))
+    if not isinstance(router, Runnable):
+        asked = get_router(router, speeds=speeds, load=load)
+    elif is_chat_model(router):
+        asked = _prompting(router, reports)
+    else:
+        asked = _RunnableRouter(_Asked(router, reports))
+    return FallbackRouter(asked, timeout=timeout)
+
+
+class _Asked:
+    """A runnable that is asked for the route: callbacks hear of it as of any request, and nobody sees its tokens."""
+
+    def __init__(self, runnable: Runnable[Any, Any], reports: ModelRuns | Steps, **kwargs: Any) -> None:
+        self._runnable = runnable
+        self._reports = reports
+        self._kwargs = kwargs
+
+    def ask(self, messages: Sequence[Message]) -> Any:
+        asked = to_langchain(messages)
+        with self._reports.report(Request("route", "route", tuple(messages)), asked) as told:
+            with self._reports.around():
+                output = self._runnable.invoke(asked, told.config, **self._kwargs)
+            told.ended(output)
+        return output
+
+    async def aask(self, messages: Sequence[Message]) -> Any:
+        asked = to_langchain(messages)
+        async with self._reports.report(Request("route", "route", tuple(messages)), asked) as told:
+            with self._reports.around():
+                output = await told.answered(self._runnable.ainvoke(asked, told.config, **self._kwargs))
+            told.ended(output)
+        return output
 
 
 class _RunnableRouter:
     """A runnable that is given the conversation, and returns a route."""
 
-    def __init__(self, runnable: Runnable[Any, Any], config: RunnableConfig) -> None:
-        self._runnable = runnable
-        self._config = config
+    def __init__(self, asked: _Asked) -> None:
+        self._asked = asked
 
     def route(self, messages: Sequence[Message]) -> Decision:
-        return _read(self._runnable.invoke(to_langchain(messages), self._config))
+        return _read(self._asked.ask(messages))
 
     async def aroute(self, messages: Sequence[Message]) -> Decision:
-        return _read(await self._runnable.ainvoke(to_langchain(messages), self._config))
+        return _read(await self._asked.aask(messages))
 
 
-def _prompting(model: Runnable[Any, Any], config: RunnableConfig) -> PromptingRouter:
+def _prompting(model: Runnable[Any, Any], reports: ModelRuns | Steps) -> PromptingRouter:
     """The router that asks a chat model for a letter; a bound model keeps the length limit it was given."""
     limited = "max_tokens" in getattr(type(model), "model_fields", {})
-    kwargs = {"max_tokens": ANSWER_TOKENS} if limited else {}
+    asked = _Asked(model, reports, **({"max_tokens": ANSWER_TOKENS} if limited else {}))
 
     def complete(messages: Sequence[Message]) -> Reply:
-        reply = model.invoke(to_langchain(messages), config, **kwargs)
+        reply = asked.ask(messages)
         return Reply(text_of(reply), usage_of(reply))
 
     async def acomplete(messages: Sequence[Message]) -> Reply:
-        reply = await model.ainvoke(to_langchain(messages), config, **kwargs)
+        reply = await asked.aask(messages)
         return Reply(text_of(reply), usage_of(reply))
 
     return PromptingRouter(complete, acomplete=acomplete)
@@ -128,13 +159,6 @@ def for_router(
     if asked is None:
         return messages
     return [*messages[:asked], Message("user", named), *messages[asked + 1 :]]
-
-
-def child_config(
-    config: RunnableConfig, run_manager: CallbackManagerForChainRun | AsyncCallbackManagerForChainRun
-) -> RunnableConfig:
-    """The config of a router that is a runnable: a child run named `route`."""
-    return patch_config(config, callbacks=run_manager.get_child("sot:route"), run_name="route")
 
 
 def is_chosen(config: RunnableConfig) -> bool:

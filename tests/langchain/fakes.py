@@ -184,6 +184,14 @@ def _result(chunks):
     return ChatResult(generations=[ChatGeneration(message=message)])
 
 
+class PrefixCachingChat(FakeChat):
+    """A model whose provider keeps marked prompts: with `prompt_cache`, one point may go before the others."""
+
+    @property
+    def _llm_type(self):
+        return "anthropic-chat"
+
+
 class BatchingChat(FakeChat):
     """A model with a batch of its own, as a local engine has."""
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from langchain_core.messages import AIMessageChunk
+from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.runnables import RunnableLambda
+from pydantic import BaseModel
 
-from langchain_sot import SkeletonOfThoughtChain, SkeletonOfThoughtRouter
-from skeleton_of_thought import Decision
+from langchain_sot import ChatSkeletonOfThought, SkeletonOfThoughtChain, SkeletonOfThoughtRouter
+from skeleton_of_thought import Decision, Options
 from skeleton_of_thought.routing import FixedRouter
 
-from .fakes import DIRECT, PROMPTS, QUESTION, FakeChat, ask, whole
+from .fakes import DIRECT, PROMPTS, QUESTION, WAYS, FakeChat, PrefixCachingChat, ask, whole
 
 TOOL = {
     "type": "function",
@@ -82,9 +83,22 @@ class RichChat(FakeChat):
             yield from super()._run(seen)
 
 
-async def test_a_direct_answer_is_the_models_own_message(way):
-    plain = await ask(RichChat(), way)
-    routed = await ask(new_chain(RichChat(), router=FixedRouter("direct")), way)
+class RichCachingChat(RichChat, PrefixCachingChat):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("model", "options"),
+    [
+        (RichChat(), {}),
+        (RichChat(disable_streaming=True), {}),
+        (RichCachingChat(), {"options": Options(prompt_cache=True)}),
+    ],
+    ids=["streaming", "not streaming", "prompt cache"],
+)
+async def test_a_direct_answer_is_the_models_own_message(way, model, options):
+    plain = await ask(model, way)
+    routed = await ask(new_chain(model, router=FixedRouter("direct"), **options), way)
     assert routed.content == plain.content
     assert (
         routed.tool_calls
@@ -95,6 +109,35 @@ async def test_a_direct_answer_is_the_models_own_message(way):
     assert routed.usage_metadata == plain.usage_metadata, "its details survive"
     assert routed.id.startswith("lc_run--") if plain.id.startswith("lc_run--") else routed.id == plain.id
     assert {**plain.response_metadata, "sot": told(routed)} == routed.response_metadata
+
+
+class Parsed(BaseModel):
+    """What a provider's client made of an answer in form."""
+
+    count: int
+
+
+async def test_what_a_models_message_carries_besides_stays_what_it_is(way):
+    said = AIMessage("1", additional_kwargs={"parsed": Parsed(count=1)})
+    message = await ask(new_chain(RunnableLambda(lambda _: said), router=FixedRouter("direct")), way)
+    assert message.additional_kwargs == {"parsed": Parsed(count=1)}
+
+
+THOUGHT = {"type": "thinking", "thinking": "Hm.", "index": 0}
+
+
+@pytest.mark.parametrize("options", [{"router": "never"}, {"router": "self", "prompts": "opening"}])
+@pytest.mark.parametrize("begins", ["", " ", "\n", "\n\n", "\n\n\n"])
+@pytest.mark.parametrize("thought", [[], [THOUGHT]], ids=["no thought", "thought"])
+@pytest.mark.parametrize("face", [SkeletonOfThoughtChain, ChatSkeletonOfThought])
+async def test_an_answer_is_the_same_in_pieces_and_whole(face, options, begins, thought):
+    written = {"type": "text", "text": f"{begins}Hello.", "index": 1}
+    model = FakeChat(direct=AIMessageChunk(content=[*thought, written] if thought else written["text"]))
+    answers = [await ask(face(**{"model": model, "prompts": PROMPTS, **options}), way) for way in WAYS]
+    assert len({str(answer.text) for answer in answers}) == 1
+    assert answers[0].text.strip() == "Hello."
+    if thought:
+        assert [answer.content[0] for answer in answers] == thought * len(WAYS)
 
 
 def test_a_streamed_direct_answer_says_once_that_it_is_complete():

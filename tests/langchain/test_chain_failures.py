@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from langchain_sot import SkeletonOfThoughtChain
+from langchain_sot import ChatSkeletonOfThought, SkeletonOfThoughtChain
 from skeleton_of_thought import PointError
 
-from .fakes import DIRECT, PROMPTS, QUESTION, SKELETON, BusyError, FakeChat, ask, outcomes, point_text, whole
+from .fakes import (
+    DIRECT,
+    PROMPTS,
+    QUESTION,
+    SKELETON,
+    BusyError,
+    FakeChat,
+    added,
+    ask,
+    outcomes,
+    point_text,
+    whole,
+)
+from .test_usage import Telling
 
 THREE = "1. Light\n2. Coffee\n3. Exercise"
 NOTE = "[This point could not be written.]"
@@ -131,6 +146,31 @@ async def test_a_direct_answer_that_breaks_while_it_is_read_is_not_begun_again(c
     assert rest.messages[len(first.messages)].text == "Go to bed", (
         "what was read is the model's own beginning"
     )
+
+
+def breaks_once(seen):
+    return BusyError("reset") if seen.stage == "direct" and len(seen.messages) == 1 else None
+
+
+@pytest.mark.parametrize("call", ["stream", "astream"])
+@pytest.mark.parametrize("face", [SkeletonOfThoughtChain, ChatSkeletonOfThought])
+async def test_a_direct_answer_that_is_gone_on_with_is_one_message(call, face):
+    model = Telling(fault=breaks_once, fault_after=3)
+    chunks = await pieces(face(model=model, prompts=PROMPTS, router="never"), call)
+    message = added(chunks)
+    assert message.text == "".join(chunk.text for chunk in chunks) == f"Go to bed […]\n\n{DIRECT}"
+    assert len({chunk.id for chunk in chunks}) == 1
+    told = message.response_metadata
+    assert {name: message.usage_metadata[name] for name in told["sot"]["usage"]} == told["sot"]["usage"]
+    assert message.usage_metadata["input_tokens"] == 20
+    assert message.usage_metadata["output_tokens"] == 2 + len(DIRECT.split())
+    assert (told["finish_reason"], told["model_name"]) == ("stop", "fake-1")
+
+
+async def pieces(chain, call):
+    if call == "stream":
+        return await asyncio.to_thread(lambda: list(chain.stream(QUESTION)))
+    return [chunk async for chunk in chain.astream(QUESTION)]
 
 
 async def test_an_empty_point_is_a_failed_point(way):

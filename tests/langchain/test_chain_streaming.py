@@ -7,11 +7,12 @@ import random
 import time
 
 import pytest
+from langchain_core.messages import AIMessageChunk
 from langchain_core.prompts import ChatPromptTemplate
 
 from langchain_sot import SkeletonOfThoughtChain
 
-from .fakes import PROMPTS, QUESTION, SKELETON, TITLES, FakeChat, whole
+from .fakes import DIRECT, PROMPTS, QUESTION, SKELETON, TITLES, FakeChat, added, whole
 
 TOKENS_OF_A_POINT = 6
 
@@ -79,6 +80,24 @@ async def test_two_answers_stream_at_the_same_time():
     await asyncio.gather(astreamed(chain), astreamed(chain), asyncio.to_thread(streamed, chain))
     assert chain.model.log.most == 24
     assert time.perf_counter() - started < 3 * 0.05 * TOKENS_OF_A_POINT
+
+
+class InBlocks(FakeChat):
+    """A model that thinks before it writes."""
+
+    output_version: str = "v1"
+
+    def _tokens(self, seen):
+        thought = {"type": "reasoning", "reasoning": "Hm.", "index": 0}
+        texts = [{"type": "text", "text": str(token.text), "index": 1} for token in super()._tokens(seen)]
+        return [AIMessageChunk(content=[block]) for block in (thought, *texts)]
+
+
+async def test_thoughts_and_text_are_blocks_of_their_own():
+    chain = SkeletonOfThoughtChain(model=InBlocks(), prompts="opening")
+    message = added([chunk async for chunk in chain.astream(QUESTION)])
+    assert message.text == DIRECT
+    assert [block["type"] for block in message.content] == ["reasoning", "text"]
 
 
 # Nobody reads any more.

@@ -8,6 +8,7 @@ from contextvars import ContextVar
 
 import pytest
 from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler, UsageMetadataCallbackHandler
+from langchain_core.output_parsers import JsonOutputParser
 from langchain_core.runnables import RunnableLambda
 from langchain_core.tracers.context import register_configure_hook
 
@@ -207,6 +208,23 @@ async def test_a_callback_hears_the_answers_tokens_in_reading_order(kind, call, 
     message = await ask(new_chain(**options), call, config={"callbacks": [listener]})
     assert "".join(listener.tokens) == message.text
     assert len([token for token in listener.tokens if token]) > 10
+
+
+def parsed():
+    return SkeletonOfThoughtChain(model=FakeChat(direct='{"a":1}') | JsonOutputParser(), prompts=PROMPTS)
+
+
+@pytest.mark.parametrize("kind", [Listener, AsyncListener])
+async def test_what_a_parser_makes_of_an_answer_is_nobodys_tokens(way, kind):
+    listener = kind()
+    assert await ask(parsed(), way, config={"callbacks": [listener]}) == {"a": 1}
+    assert listener.tokens == []
+
+
+async def test_astream_events_of_what_a_parser_makes():
+    events = [event async for event in parsed().astream_events(QUESTION, version="v2")]
+    assert events[-1]["data"]["output"] == {"a": 1}
+    assert "answer" not in {event["name"] for event in events}
 
 
 async def test_a_handler_on_the_model_itself_hears_the_points(way):

@@ -25,7 +25,7 @@ from langchain_sot import ChatSkeletonOfThought, SkeletonOfThoughtChain, chat
 from skeleton_of_thought import Options
 from tests.fixtures.traces import Tracer
 
-from .fakes import DIRECT, PROMPTS, QUESTION, TITLES, FakeChat, added, ask, whole
+from .fakes import DIRECT, PROMPTS, QUESTION, TITLES, FakeChat, Log, PrefixCachingChat, added, ask, whole
 
 NAMES = ["skeleton", *(f"point {number}" for number in range(1, 9))]
 
@@ -57,10 +57,15 @@ async def test_it_answers_as_the_chain_does(way):
     assert message.usage_metadata == chain.usage_metadata
 
 
-async def test_usage_is_counted_once(way):
+@pytest.mark.parametrize(
+    "router",
+    ["always", FakeChat(direct="A"), FakeChat(direct="sot") | RunnableLambda(lambda said: said)],
+    ids=["no router", "chat model", "runnable"],
+)
+async def test_usage_is_counted_once(way, router):
     handler, tracer = UsageMetadataCallbackHandler(), Tracer()
     with get_usage_metadata_callback() as counted:
-        message = await ask(new_model(), way, config={"callbacks": [handler, tracer]})
+        message = await ask(new_model(router=router), way, config={"callbacks": [handler, tracer]})
     (usage,) = handler.usage_metadata.values()
     assert dict(usage) == dict(message.usage_metadata) == dict(*counted.usage_metadata.values())
     (root,) = tracer.roots
@@ -68,7 +73,8 @@ async def test_usage_is_counted_once(way):
         name: message.usage_metadata[name] for name in ("input_tokens", "output_tokens", "total_tokens")
     }
     assert (root.run_type, {run.run_type for run in root.child_runs}) == ("chat_model", {"chain"})
-    assert sorted(run.name for run in root.child_runs) == sorted(NAMES)
+    routed = [] if router == "always" else ["route"]
+    assert sorted(run.name for run in root.child_runs) == sorted(NAMES + routed)
     for run in root.child_runs:
         assert {f"sot:{run.name.replace(' ', ':')}", "nostream"} <= set(run.tags)
         assert run.inputs["messages"]
@@ -181,17 +187,34 @@ def add(a: int, b: int) -> int:
     return a + b
 
 
-async def test_bound_tools_reach_the_model_inside_and_its_calls_come_back(way):
-    model = new_model(ToolFake(direct=_as_chunk(CALL))).bind_tools([add])
+class CachingToolFake(ToolFake, PrefixCachingChat):
+    pass
+
+
+def _as_chunk(message):
+    return AIMessageChunk(content="", tool_calls=message.tool_calls)
+
+
+CALLED = _as_chunk(CALL)
+CACHED = {"options": Options(prompt_cache=True)}
+
+
+@pytest.mark.parametrize(
+    ("inside", "options"),
+    [
+        (ToolFake(direct=CALLED), {}),
+        (ToolFake(direct=CALLED, disable_streaming=True), {}),
+        (CachingToolFake(direct=CALLED), CACHED),
+    ],
+    ids=["streaming", "not streaming", "prompt cache"],
+)
+async def test_bound_tools_reach_the_model_inside_and_its_calls_come_back(way, inside, options):
+    model = new_model(inside.model_copy(update={"log": Log()}), **options).bind_tools([add])
     message = await ask(model, way)
     assert [call["name"] for call in message.tool_calls] == ["add"]
     assert message.response_metadata["sot"]["reason"] == "tools are bound"
     (seen,) = model.bound.model.log.seen
     assert seen.kwargs["tools"] == [{"type": "function", "function": {"name": "add"}}]
-
-
-def _as_chunk(message):
-    return AIMessageChunk(content="", tool_calls=message.tool_calls)
 
 
 @pytest.mark.parametrize(
@@ -241,14 +264,19 @@ async def test_structured_output_is_the_models_own(server):
 
 
 @pytest.mark.parametrize("made", [None, {"points": ["a"]}, Titles(titles=["a"]), 7])
-async def test_what_a_parser_makes_of_an_answer_is_the_chains_answer(way, made):
+@pytest.mark.parametrize(
+    ("inside", "options"),
+    [(FakeChat(), {}), (PrefixCachingChat(), CACHED)],
+    ids=["plain", "prompt cache"],
+)
+async def test_what_a_parser_makes_of_an_answer_is_the_chains_answer(way, made, inside, options):
     """`with_structured_output` gives None where the model did not answer in form."""
 
     class Parser(BaseGenerationOutputParser):
         def parse_result(self, result, *, partial=False):
             return made
 
-    chain = SkeletonOfThoughtChain(model=FakeChat() | Parser(), prompts=PROMPTS)
+    chain = SkeletonOfThoughtChain(model=inside | Parser(), prompts=PROMPTS, **options)
     if way == "invoke":
         answer = await asyncio.to_thread(chain.invoke, QUESTION)
     elif way == "ainvoke":
@@ -279,6 +307,29 @@ async def test_a_cached_answer_has_the_bill_of_a_cached_answer():
     assert second.response_metadata["sot"]["bill"]["calls"] == 0
     other = new_model(model.model, cache=model.cache, max_points=3)
     assert other.invoke(QUESTION).text == whole(TITLES[:3]), "another option, another answer"
+
+
+async def test_the_cache_keeps_the_routes_of_single_calls_apart():
+    model = new_model(cache=InMemoryCache())
+    for chosen, text in (("direct", DIRECT), ("sot", whole()), ("direct", DIRECT)):
+        config = {"configurable": {"sot_route": chosen}}
+        assert model.invoke(QUESTION, config).text == text
+        assert (await model.ainvoke(QUESTION, config)).text == text
+    assert [seen.stage for seen in model.model.log.seen].count("direct") == 1
+
+
+def test_the_cache_keeps_what_stands_around_the_same_model_apart():
+    cache, inside = InMemoryCache(), FakeChat()
+    around = [
+        inside,
+        RunnableLambda(lambda asked: [SystemMessage("In verse."), *asked]) | inside,
+        RunnableLambda(lambda asked: [SystemMessage("In prose."), *asked]) | inside,
+        inside.bind(temperature=1),
+        inside.with_config(configurable={"mood": 1}),
+    ]
+    for count, model in enumerate((*around, *around), start=1):
+        new_model(model, cache=cache, router="never").invoke(QUESTION)
+        assert len(inside.log.seen) == min(count, len(around))
 
 
 def test_requests_from_the_cache_cost_nothing():

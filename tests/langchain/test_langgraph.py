@@ -7,6 +7,7 @@ from typing import Annotated, TypedDict
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, message_chunk_to_message
+from langchain_core.runnables import RunnableLambda
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.config import get_stream_writer
 from langgraph.graph import END, START, MessagesState, StateGraph
@@ -71,8 +72,20 @@ def check(told, message):
     assert [chunk.usage_metadata for chunk in told if chunk.usage_metadata] == [message.usage_metadata]
 
 
-async def test_one_message_in_order_once(model, way):
-    parts = await parts_of(graph_of(("ask", node_of(model, way))), way, stream_mode=["messages", "values"])
+ROUTERS = {
+    "no router": "always",
+    "chat model": FakeChat(direct="A"),
+    "runnable": FakeChat(direct="sot") | RunnableLambda(lambda said: said),
+}
+
+
+@pytest.fixture(params=ROUTERS)
+def routed(model, request):
+    return model.model_copy(update={"router": ROUTERS[request.param]})
+
+
+async def test_one_message_in_order_once(routed, way):
+    parts = await parts_of(graph_of(("ask", node_of(routed, way))), way, stream_mode=["messages", "values"])
     told = [data[0] for mode, data in parts if mode == "messages"]
     check(told, [data for mode, data in parts if mode == "values"][-1]["messages"][-1])
 
@@ -120,8 +133,8 @@ async def test_events_of_the_third_version(model, way):
     assert texts == [whole(TITLES)]
 
 
-async def test_chat_model_events_of_a_graph_are_in_order(model):
-    graph = graph_of(("ask", node_of(model, "ainvoke")))
+async def test_chat_model_events_of_a_graph_are_in_order(routed):
+    graph = graph_of(("ask", node_of(routed, "ainvoke")))
     events = [event async for event in graph.astream_events(ASKED, version="v2")]
     streamed = [event for event in events if event["event"] == "on_chat_model_stream"]
     assert "".join(event["data"]["chunk"].text for event in streamed) == whole(TITLES)
