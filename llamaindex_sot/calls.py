@@ -11,10 +11,17 @@ from llama_index_instrumentation.dispatcher import active_instrument_tags, instr
 from llama_index_instrumentation.span import active_span_id
 
 from llamaindex_sot.llms.blocking import blocks_event_loop, in_thread
-from llamaindex_sot.messages import has_other_content, to_llamaindex, usage_of, was_filtered, was_truncated
-from llamaindex_sot.model_defaults import is_local, own_fields
+from llamaindex_sot.messages import (
+    end_of,
+    has_other_content,
+    to_llamaindex,
+    usage_of,
+    was_filtered,
+    was_truncated,
+)
+from llamaindex_sot.model_defaults import is_local, max_stops, own_fields, own_stops
 from skeleton_of_thought.reported import Reported
-from skeleton_of_thought.request import Delta, Request
+from skeleton_of_thought.request import Delta, Request, as_stops
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator, Mapping
@@ -150,7 +157,9 @@ class _Model:
     def _kwargs_for(self, request: Request) -> dict[str, Any]:
         kwargs = dict(self._kwargs)
         if request.stop:
-            kwargs["stop"] = [*(kwargs.get("stop") or ()), *request.stop]
+            given, most = as_stops(kwargs.get("stop") or own_stops(self._llm)), max_stops(self._llm)
+            room = None if most is None else max(0, most - len(given))
+            kwargs["stop"] = [*given, *request.stop[:room]]
         if request.max_tokens is not None:
             kwargs.setdefault("max_tokens", request.max_tokens)
         if request.fields:
@@ -191,6 +200,7 @@ class _ResponseReader:
             truncated=was_truncated(response) or self.bill.truncated,
             filtered=was_filtered(response) or self.bill.filtered,
             other_content=has_other_content(response) or self.bill.other_content,
+            finish_reason=end_of(response) or self.bill.finish_reason,
         )
         content = response.message.content if isinstance(response, ChatResponse) else response.text
         text = content or ""

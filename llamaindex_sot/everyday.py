@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from llamaindex_sot.calls import LLMCalls
 from llamaindex_sot.llms.transformers_llm import TransformersLLM
-from llamaindex_sot.model_defaults import is_local, kind_of, max_stops, own_fields, quirks, speeds
+from llamaindex_sot.model_defaults import is_local, kind_of, max_stops, own_fields, own_stops, quirks, speeds
 from skeleton_of_thought.drivers.turns import Turns
 from skeleton_of_thought.errors import ConfigurationError
 from skeleton_of_thought.method import SkeletonOfThought
 from skeleton_of_thought.options import no_fields
 from skeleton_of_thought.prompts import Prompts, family_for
+from skeleton_of_thought.request import as_stops
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -105,7 +106,11 @@ class Everyday:
             "direct": llm,
         }
         known = speeds(points, from_sources=from_sources)
-        stops = [most for each in (skeletons, points) if (most := max_stops(each)) is not None]
+        stops = [
+            max(0, most - len(as_stops(llm_kwargs.get("stop") or own_stops(each))))
+            for each in (skeletons, points)
+            if (most := max_stops(each)) is not None
+        ]
         return cls(
             llm=llm,
             skeleton_llm=skeletons,
@@ -169,7 +174,8 @@ class Everyday:
 
     def turns(self) -> Turns:
         """What the requests of one run wait for."""
-        return Turns(*(() if self.limiter is None else (self.limiter,)))
+        limiters = () if self.limiter is None else (self.limiter,)
+        return Turns(*limiters, longest_wait=self.settings.longest_wait)
 
     def calls(
         self, messages: Sequence[Message], *, streaming: bool, kwargs: Mapping[str, Any] | None = None

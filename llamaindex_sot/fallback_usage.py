@@ -7,10 +7,16 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from llama_index.core.instrumentation.event_handlers import BaseEventHandler
-from llama_index.core.instrumentation.events.llm import LLMChatEndEvent, LLMCompletionEndEvent
+from llama_index.core.instrumentation.events.llm import (
+    LLMChatEndEvent,
+    LLMChatInProgressEvent,
+    LLMCompletionEndEvent,
+    LLMCompletionInProgressEvent,
+)
 from llama_index_instrumentation import get_dispatcher
 
-from llamaindex_sot.messages import usage_of, was_truncated
+from llamaindex_sot.messages import end_of, usage_of, was_filtered, was_truncated
+from skeleton_of_thought.request import Delta
 from skeleton_of_thought.usage import Usage
 
 if TYPE_CHECKING:
@@ -18,11 +24,37 @@ if TYPE_CHECKING:
 
 
 class CallUsage:
-    """The tokens of the calls made inside `counted_usage`, and whether the last of them was cut off."""
+    """The tokens of the calls made inside `counted_usage`, and how the last of them ended."""
 
     def __init__(self) -> None:
         self.usage = Usage()
-        self.truncated = False
+        self.truncated = self.filtered = False
+        self.finish_reason: str | None = None
+        self._ends: dict[str | None, Delta] = {}  # by span: what the pieces of open calls said of their end
+
+    def grew(self, span: str | None, response: Any) -> None:
+        """A piece of a call's answer; with OpenAI's usage in the stream, the last one does not say why it ended."""
+        if (reason := end_of(response)) is not None:
+            self._ends[span] = Delta(
+                truncated=was_truncated(response), filtered=was_filtered(response), finish_reason=reason
+            )
+
+    def ended(self, span: str | None, response: Any) -> None:
+        """A call is answered; `response` is the whole answer, or the last piece of it."""
+        self.grew(span, response)
+        end = self._ends.pop(span, Delta())
+        self.usage += usage_of(response).of_answered()
+        self.truncated, self.finish_reason = end.truncated, end.finish_reason
+        self.filtered = end.filtered or was_filtered(response)
+
+    def delta(self) -> Delta:
+        """The same as the last piece of an answer."""
+        return Delta(
+            usage=self.usage,
+            truncated=self.truncated,
+            filtered=self.filtered,
+            finish_reason=self.finish_reason,
+        )
 
 
 _OPEN: ContextVar[CallUsage | None] = ContextVar("counted_usage", default=None)
@@ -37,13 +69,12 @@ class _UsageHandler(BaseEventHandler):
 
     def handle(self, event: Any, **_: Any) -> None:
         counted = _OPEN.get()
-        if (
-            counted is not None
-            and isinstance(event, LLMChatEndEvent | LLMCompletionEndEvent)
-            and event.response
-        ):
-            counted.usage += usage_of(event.response).of_answered()
-            counted.truncated = was_truncated(event.response)
+        if counted is None:
+            return
+        if isinstance(event, LLMChatInProgressEvent | LLMCompletionInProgressEvent):
+            counted.grew(event.span_id, event.response)
+        elif isinstance(event, LLMChatEndEvent | LLMCompletionEndEvent) and event.response:
+            counted.ended(event.span_id, event.response)
 
 
 _HANDLER = _UsageHandler()

@@ -150,6 +150,11 @@ def has_other_content(response: Any) -> bool:
     )
 
 
+def end_of(response: Any) -> str | None:
+    """Why the answer ended, in the provider's word; None before its last piece."""
+    return next(iter(sorted(_ends(response))), None)
+
+
 def _ends(response: Any) -> set[str]:
     """Why the answer ended, in the words of every provider, in lower case."""
     raw = _fields(response.raw)

@@ -12,6 +12,7 @@ from llamaindex_sot.llms.transformers_llm import LOCAL, TransformersLLM
 from skeleton_of_thought.clients import open_client, without_password
 from skeleton_of_thought.clients.opening import kind_and_name
 from skeleton_of_thought.provider_errors import Quirks, quirks_of
+from skeleton_of_thought.request import as_stops
 from skeleton_of_thought.speeds import Speeds, speeds_of
 
 if TYPE_CHECKING:
@@ -85,6 +86,12 @@ def max_stops(llm: LLM) -> int | None:
     if isinstance(llm, ClientLLM):
         return llm.max_stops
     return 4 if "openai" in llm.class_name().lower() else 0
+
+
+def own_stops(llm: LLM) -> tuple[str, ...]:
+    """The stop sequences an LLM was made with, which hold for every call that names none."""
+    more = getattr(llm, "additional_kwargs", None) or {}
+    return as_stops(getattr(llm, "stop", None) or more.get("stop"))
 
 
 _SERVERS = ("api_base", "base_url", "azure_endpoint")

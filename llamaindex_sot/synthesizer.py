@@ -301,7 +301,12 @@ class SkeletonOfThoughtSynthesizer(BaseSynthesizer):
             nearest=nearest,
             skeleton=skeleton_of(sources.texts) if self._from_sources else None,
             direct=Direct(
-                self._fallback, messages[-1].text, chunks, dict(variables), blocking=calls.blocking
+                self._fallback,
+                messages[-1].text,
+                chunks,
+                dict(variables),
+                asked=_asked_again(messages),
+                blocking=calls.blocking,
             ),
         )
         return Asked(run, sources, sourced, nearest, empty=self._empty_response, everyday=self._everyday)
@@ -350,6 +355,15 @@ class SkeletonOfThoughtSynthesizer(BaseSynthesizer):
 def _one_of(name: str, value: object, allowed: Sequence[str]) -> None:
     if value not in allowed:
         raise ConfigurationError(f"{name} is {value!r}; use {' or '.join(map(repr, allowed))}.")
+
+
+def _asked_again(messages: Sequence[Message]) -> str:
+    """The question for a synthesizer that knows nothing of a conversation: with what was said before it."""
+    *before, question = messages
+    if not before:
+        return question.text
+    said = "\n".join(f"{message.role}: {message.text}" for message in before if message.text.strip())
+    return f"The conversation so far:\n{said}\n\nThe question now: {question.text}"
 
 
 def _conversation(question: str, history: Sequence[ChatMessage]) -> list[Message]:

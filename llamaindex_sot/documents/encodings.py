@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import re
 
 _MARKS = (
@@ -13,6 +14,9 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _WESTERN = "windows-1252"
+_CONTROL = bytes(set(range(0x20)) - set(b"\t\n\r\f"))
+_FEW = 0.1
+"""Share of control bytes below which zeros are strays: the halves of UTF-16's characters are more, in any alphabet."""
 _MOST_ACCENTS = 0.25
 _SYMBOL_IN_WORD = re.compile(r"[^\W\d_][¡¢£¤¥¦§¨©ª«¬®¯°±²³´µ¶¸¹º»¼½¾¿×÷][^\W\d_]")
 _UNSEEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -25,7 +29,7 @@ class UnknownEncodingError(ValueError):
 def decode(data: bytes) -> tuple[str, str]:
     """The text, and the encoding it was in.
 
-    A mark at the beginning decides; else it is UTF-8, if it can be; UTF-16 without a mark, if there are zero bytes;
+    A mark at the beginning decides; else it is UTF-8, if it can be; UTF-16 without a mark, if it has many zeros;
     and else Windows-1252, which has a character for nearly every byte, if the result looks like a western language:
     a few accents, no symbols within words. Guessing further would put wrong characters into answers.
 
@@ -38,6 +42,9 @@ def decode(data: bytes) -> tuple[str, str]:
                 return data[len(mark) :].decode(encoding), encoding
             except UnicodeDecodeError as error:
                 raise UnknownEncodingError(f"it is marked as {encoding} and damaged") from error
+    if len(data) - len(data.translate(None, _CONTROL)) < _FEW * len(data):
+        with contextlib.suppress(UnicodeDecodeError):
+            return data.decode(), "utf-8"
     if b"\0" in data:
         encoding = "utf-16-le" if data[1:200:2].count(0) > data[:200:2].count(0) else "utf-16-be"
         text = data.decode(encoding, "replace")

@@ -55,7 +55,7 @@ def find_files(where: Path) -> Files:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             file = Path(folder, name)
-            if name.startswith(".") or not file.is_file():
+            if name.startswith(".") or not _is_file(file):
                 continue
             if file.suffix.lower() not in SUFFIXES:
                 found.skipped[shown(file.suffix.lower())] += 1
@@ -67,6 +67,14 @@ def find_files(where: Path) -> Files:
                 seen.add(target)
                 found.places[shown(file.relative_to(where).as_posix())] = file
     return found
+
+
+def _is_file(file: Path) -> bool:
+    try:
+        return file.is_file()
+    except OSError as error:  # a folder whose names may be read, and nothing else
+        _unreadable(error)
+        return False
 
 
 def _unreadable(error: OSError) -> None:

@@ -70,7 +70,7 @@ def csv_text(table: str) -> str:
         dialect: type[csv.Dialect] | csv.Dialect = csv.Sniffer().sniff(table[:4096], delimiters=",;\t|")
     except csv.Error:
         dialect = csv.excel
-    rows = csv.reader(io.StringIO(table), dialect)
+    rows = csv.reader(io.StringIO(table), dialect, doublequote=True)
     header = [cell.strip() for cell in next(rows, [])]
     lines = [_row(header, row) for row in rows]
     return "\n\n".join(line for line in lines if line) or "; ".join(header)
@@ -98,27 +98,37 @@ def docx_text(data: bytes) -> str:
     return "\n\n".join(line for line in lines if line.strip())
 
 
+_TWICE = frozenset({"Fallback", "moveFrom"})
+"""Elements of a Word document whose text stands somewhere else, too."""
+
+
 def _paragraphs(xml: bytes) -> Iterator[list[str]]:
     paragraphs: list[list[str]] = [[]]
+    open_ones = [paragraphs[0]]  # a text box has paragraphs of its own, inside of one
     within: list[str] = []
 
     def start(name: str, _attributes: dict[str, str]) -> None:
         within.append(name.rpartition(":")[2])
         if within[-1] == "p":
             paragraphs.append([])
-        elif within[-1] in {"tab", "br", "cr"}:
-            paragraphs[-1].append("\n" if within[-1] != "tab" else " ")
+            open_ones.append(paragraphs[-1])
+        elif within[-1] in {"tab", "br", "cr"} and not _TWICE.intersection(within):
+            open_ones[-1].append("\n" if within[-1] != "tab" else " ")
+
+    def end(_name: str) -> None:
+        if within.pop() == "p":
+            open_ones.pop()
 
     def text(data: str) -> None:
-        if within and within[-1] == "t":
-            paragraphs[-1].append(data)
+        if within and within[-1] == "t" and not _TWICE.intersection(within):
+            open_ones[-1].append(data)
 
     def refuse(*_: object) -> None:
         raise ValueError("it declares entities, which a Word document has no use for")
 
     parser = expat.ParserCreate()
     parser.StartElementHandler = start
-    parser.EndElementHandler = lambda _name: within.pop()
+    parser.EndElementHandler = end
     parser.CharacterDataHandler = text
     parser.EntityDeclHandler = refuse
     try:

@@ -8,7 +8,7 @@ import shutil
 import weakref
 from contextlib import suppress
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from llamaindex_sot.documents.progress import Progress, Watch, nobody
 from skeleton_of_thought.errors import MissingExtraError, require
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _NEEDED_FOR = "Answering from documents"
+_MOMENT = 2.0
+"""Seconds of waiting for another process of which nothing is said."""
 _OPENINGS = count(1)
 _AT_ONCE = 256
 """Chunks that are embedded and kept before the next ones are: what an interrupted update loses at most."""
@@ -48,7 +50,7 @@ def up_to_date(
         OSError: The folder cannot be written.
     """
     filelock = require("filelock", extra="docs", needed_for=_NEEDED_FOR)
-    with filelock.FileLock(folder / "lock"):
+    with _turn(filelock, folder / "lock"):
         vectors, known = _opened(folder)
         gone = sorted(known - chunks.keys())
         new = [chunk for key, chunk in chunks.items() if key not in known]
@@ -60,6 +62,16 @@ def up_to_date(
         watch(Progress("embedding", len(new), len(new)))
     logger.info("%d chunks in %s: %d new, %d gone", len(chunks), folder, len(new), len(gone))
     return vectors
+
+
+def _turn(filelock: Any, file: Path) -> Any:
+    """The lock of an index, ours; says so where another process has it for more than a moment."""
+    lock = filelock.FileLock(file)
+    try:
+        return lock.acquire(timeout=_MOMENT)
+    except filelock.Timeout:
+        logger.warning("waiting for another process that uses the index in %s", file.parent)
+        return lock.acquire()
 
 
 def _opened(folder: Path) -> tuple[BasePydanticVectorStore, set[str]]:

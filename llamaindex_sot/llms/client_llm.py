@@ -13,7 +13,7 @@ from llamaindex_sot.messages import readable
 from skeleton_of_thought.clients import identity
 from skeleton_of_thought.errors import ConfigurationError
 from skeleton_of_thought.messages import Message
-from skeleton_of_thought.request import Request
+from skeleton_of_thought.request import Request, as_stops
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
@@ -73,7 +73,7 @@ class ClientLLM(DeltaLLM):
             Message(role, "".join(block.text for block in blocks))
             for role, blocks in readable(messages, who=str(self._client.name), kinds=(TextBlock,))
         )
-        stop = tuple(options.get("stop") or ())
+        stop = as_stops(options.get("stop"))
         request = Request(
             "direct", "direct", asked, stop=stop, max_tokens=options.get("max_tokens"), fields=fields
         )

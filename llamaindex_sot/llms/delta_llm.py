@@ -163,6 +163,7 @@ class _Growing:
             usage=self._bill.usage + delta.usage,
             truncated=self._bill.truncated or delta.truncated,
             filtered=self._bill.filtered or delta.filtered,
+            finish_reason=delta.finish_reason or self._bill.finish_reason,
         )
         self._text += delta.text
         return [self._response(delta.text)] if delta.text else []
@@ -175,7 +176,7 @@ class _Growing:
             if self._bill.filtered
             else "length"
             if self._bill.truncated
-            else "stop",
+            else self._bill.finish_reason,
             **reported(self._bill.usage),
         }
         return self._response("", raw)

@@ -110,10 +110,12 @@ def _picture(block: ImageBlock) -> dict[str, Any]:
 
 
 def _delta(chunk: Any, usage: Usage) -> Delta:
-    ends = [str(chunk.response_metadata.get(key)).lower() for key in ("finish_reason", "stop_reason")]
+    told = [chunk.response_metadata.get(key) for key in ("finish_reason", "stop_reason")]
+    ends = [str(reason).lower() for reason in told if reason]
     return Delta(
         str(chunk.text),
         usage,
         truncated=any(reason in _CUT_OFF for reason in ends),
         filtered=any(reason in _FILTERED for reason in ends) or bool(chunk.additional_kwargs.get("refusal")),
+        finish_reason=ends[0] if ends else None,
     )

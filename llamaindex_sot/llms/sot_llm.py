@@ -86,7 +86,13 @@ class SkeletonOfThoughtLLM(FunctionCallingLLM):
         max_concurrency: int | None = None,
         **everyday: Unpack[EverydayParameters[LLM]],
     ) -> None:
-        super().__init__(llm=llm, callback_manager=llm.callback_manager)
+        super().__init__(
+            llm=llm,
+            callback_manager=llm.callback_manager,
+            messages_to_prompt=llm.messages_to_prompt,
+            completion_to_prompt=llm.completion_to_prompt,
+            output_parser=llm.output_parser,
+        )
         given = EverydayOptions(**everyday)
         chosen = get_prompts(given.prompts or family(llm, given))
         self._prompts = classic(chosen) if given.router == "always" else chosen
@@ -108,11 +114,24 @@ class SkeletonOfThoughtLLM(FunctionCallingLLM):
         """What LlamaIndex plans with: that of the LLM behind it."""
         return self.llm.metadata
 
+    def _extend_prompt(self, formatted_prompt: str) -> str:
+        """A prompt with what the LLM behind puts around every one."""
+        return self.llm._extend_prompt(formatted_prompt)  # noqa: SLF001 - it stands for that LLM
+
+    def _extend_messages(self, messages: list[ChatMessage]) -> list[ChatMessage]:
+        """Messages with what the LLM behind puts before every conversation."""
+        return self.llm._extend_messages(messages)  # noqa: SLF001 - it stands for that LLM
+
+    def _bare(self, messages: Sequence[ChatMessage]) -> Sequence[ChatMessage]:
+        """Messages without what `_extend_messages` puts before them: every request of an answer gets that anyway."""
+        own = self.llm._extend_messages([])  # noqa: SLF001
+        return messages[len(own) :] if list(messages[: len(own)]) == own else messages
+
     # No callback decorators: the calls inside are told, and would be counted twice.
 
     def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         """Answer a conversation."""
-        question = question_in(messages, kwargs)
+        question = question_in(self._bare(messages), kwargs)
         if question is None:
             return self._inner.chat(messages, **kwargs)
         writing = _Writing(self, messages, question, kwargs, streaming=False)
@@ -121,7 +140,7 @@ class SkeletonOfThoughtLLM(FunctionCallingLLM):
 
     async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         """Answer a conversation."""
-        question = question_in(messages, kwargs)
+        question = question_in(self._bare(messages), kwargs)
         if question is None:
             return await self._inner.achat(messages, **kwargs)
         writing = _Writing(self, messages, question, kwargs, streaming=False)
@@ -130,14 +149,14 @@ class SkeletonOfThoughtLLM(FunctionCallingLLM):
 
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
         """Answer a conversation piece by piece, in reading order."""
-        question = question_in(messages, kwargs)
+        question = question_in(self._bare(messages), kwargs)
         if question is None:
             return self._inner.stream_chat(messages, **kwargs)
         return _Writing(self, messages, question, kwargs, streaming=True).responses()
 
     async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
         """Answer a conversation piece by piece, in reading order."""
-        question = question_in(messages, kwargs)
+        question = question_in(self._bare(messages), kwargs)
         if question is None:
             return await self._inner.astream_chat(messages, **kwargs)
         return _Writing(self, messages, question, kwargs, streaming=True).aresponses()
@@ -258,7 +277,7 @@ class _Writing:
     ) -> None:
         self._everyday: Everyday = front._everyday.told(lambda llm: _told(llm, front))  # noqa: SLF001
         self._prompts = front._prompts  # noqa: SLF001
-        self._messages = from_llamaindex(messages)
+        self._messages = from_llamaindex(front._bare(messages))  # noqa: SLF001
         self._to_route = [*self._messages[:-1], Message("user", question)]
         self._calls = self._everyday.calls(self._to_route, streaming=streaming, kwargs=options)
         self._text: list[str] = []

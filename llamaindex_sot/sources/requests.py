@@ -187,6 +187,7 @@ class Direct:
         query: The question.
         chunks: What it is answered from.
         kwargs: What the caller passed on for the prompts.
+        asked: The question as the synthesizer is asked it: with the conversation before it.
         blocking: Whether its async methods would block the event loop.
     """
 
@@ -197,22 +198,28 @@ class Direct:
         chunks: Sequence[str],
         kwargs: dict[str, Any],
         *,
+        asked: str,
         blocking: bool,
     ) -> None:
         self._synthesizer = synthesizer
         self.query = query
         self._chunks = chunks
         self._kwargs = kwargs
+        self._asked = asked
         self._blocking = blocking
         self._span = active_span_id.get()
 
     def send(self, request: Request) -> Iterator[Delta]:
         """Write the answer; its last piece carries the tokens of all the LLM calls it took."""
         with counted_usage() as counted, tagged(request, self._span):
-            written: Any = self._synthesizer.get_response(self.query, self._chunks, **self._kwargs)
-            for text in written if isinstance(written, Generator) else [written]:
-                yield Delta(str(text))
-        yield Delta(usage=counted.usage, truncated=counted.truncated)
+            try:
+                written: Any = self._synthesizer.get_response(self._asked, self._chunks, **self._kwargs)
+                for text in written if isinstance(written, Generator) else [written]:
+                    yield Delta(str(text))
+            except Exception:
+                yield Delta(usage=counted.usage)  # of the calls before the one that failed
+                raise
+        yield counted.delta()
 
     async def asend(self, request: Request) -> AsyncIterator[Delta]:
         """Write the answer without blocking the event loop."""
@@ -221,10 +228,16 @@ class Direct:
                 yield delta
             return
         with counted_usage() as counted, tagged(request, self._span):
-            written: Any = await self._synthesizer.aget_response(self.query, self._chunks, **self._kwargs)
-            if isinstance(written, AsyncGenerator):
-                async for text in written:
-                    yield Delta(str(text))
-            else:
-                yield Delta(str(written))
-        yield Delta(usage=counted.usage, truncated=counted.truncated)
+            try:
+                written: Any = await self._synthesizer.aget_response(
+                    self._asked, self._chunks, **self._kwargs
+                )
+                if isinstance(written, AsyncGenerator):
+                    async for text in written:
+                        yield Delta(str(text))
+                else:
+                    yield Delta(str(written))
+            except Exception:
+                yield Delta(usage=counted.usage)
+                raise
+        yield counted.delta()

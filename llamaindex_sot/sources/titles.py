@@ -9,14 +9,28 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from llamaindex_sot.sources.citations import cited_in
+from skeleton_of_thought.skeleton import parse_skeleton
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 _LONGEST, _SHORTEST = 9, 3  # words
 _LONGEST_TITLE = 300  # characters
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 _CLAUSE_END = re.compile(r"\s*[,;:(]\s*|\s(?=(?:and|because|so that|which|when|where|while)\s)")
-_METADATA = re.compile(r"\A(?:[\w .-]+: \S.*\n)+\n(?=\S)")
+_METADATA = re.compile(
+    r"\A(?=(?P<key>\w+: ))(?:[a-z][a-z0-9_]*: (?!.*; [\w ]+: )\S.*(?<![.!?])\n)+\n(?=\S)(?!(?P=key))"
+)
+"""What LlamaIndex writes over a chunk: `page_label: 3`. No sentence, no row of a table (`plant: leek; sown: May`)."""
+
+_PARSED = re.compile(r"\s*[:：]\s+|\s[-–—=|→]+\s|—|\[\d+\]")
+"""What the parser of skeletons would take for the end of a title, or for its number."""
+
+_NUMBERS = re.compile(r"\[[^\[\]]*\d[^\[\]]*\]")
+_WORD = re.compile(r"[^\W\d_]+|\d+")
+_NO_WORDS = "Source"
+
 _DANGLING = frozenset(
     re.findall(
         r"\w+",
@@ -27,9 +41,28 @@ _DANGLING = frozenset(
 
 
 def skeleton_of(texts: Mapping[int, str]) -> str:
-    """A numbered list with a title for every source, each with the number of its source in brackets."""
-    return "\n".join(
-        f"{place}. {title_of(text)} [{number}]" for place, (number, text) in enumerate(texts.items(), start=1)
+    """A numbered list with a title for every source, each with the number of its source in brackets.
+
+    A title the parser of skeletons would not read back so is reduced to its words.
+    """
+    lines, plain = list[str](), list[str]()
+    numbers = list(texts)
+    for place, (number, text) in enumerate(texts.items(), start=1):
+        title = _PARSED.sub(", ", title_of(text)).strip(", ")
+        words = [word for word in _WORD.findall(title) if word.isalpha() or word.isdecimal()]
+        line = f"{place}. {title} [{number}]"
+        plain.append(f"{place}. {' '.join(words) or _NO_WORDS} [{number}]")
+        lines.append(line if _are_read_back([*lines, line], numbers[:place]) else plain[-1])
+    return "\n".join(lines if _are_read_back(lines, numbers) else plain)
+
+
+def _are_read_back(lines: Sequence[str], numbers: Sequence[int]) -> bool:
+    """Whether the parser of skeletons finds these points, each with its own number and no other."""
+    titles = [point.title for point in parse_skeleton("\n".join(lines))]
+    return len(titles) == len(numbers) and all(
+        _NUMBERS.findall(title) == [f"[{number}]"] == [title[title.rfind("[") :]]
+        and cited_in(title, max(numbers)) == [number]
+        for title, number in zip(titles, numbers, strict=True)
     )
 
 
@@ -64,5 +97,8 @@ def without_heading(text: str) -> str:
 
 
 def _is_heading(line: str, following: str) -> bool:
-    """Whether a line without a mark is one: short, unfinished, and what follows begins anew."""
-    return len(line.split()) <= _LONGEST and line[-1] not in ".!?,;:" and following[0].isupper()
+    """Whether a line without a mark is one: short, unfinished, and what follows begins anew and is neither."""
+    short, next_short = (
+        len(each.split()) <= _LONGEST and each[-1] not in ".!?,;:" for each in (line, following)
+    )
+    return short and not next_short and not any(map(str.isdigit, line)) and following[0].isupper()

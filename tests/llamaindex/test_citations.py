@@ -4,12 +4,13 @@ import re
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from llamaindex_sot.sources.choosing import named_in
 from llamaindex_sot.sources.citations import CitationFilter, brackets_in, cited_in
 from llamaindex_sot.sources.retelling import Retelling
-from llamaindex_sot.sources.titles import skeleton_of, title_of, with_citations
+from llamaindex_sot.sources.titles import skeleton_of, title_of, with_citations, without_heading
 from skeleton_of_thought import parse_skeleton
 
 PIECES = st.lists(
@@ -196,6 +197,50 @@ def test_a_source_skeleton_is_read_back_with_its_numbers():
     texts = {1: "Bees need water.", 4: "Slugs eat at night. Collect them."}
     titles = [point.title for point in parse_skeleton(skeleton_of(texts))]
     assert titles == ["Bees need water [1]", "Slugs eat at night [4]"]
+
+
+TITLES = st.text() | st.lists(
+    st.sampled_from(
+        ["Water", "beds early", ": ", " - ", "—", " | ", "[3]", "[1, 2]", "[ 2 ]", "1. ", "3) ", "* ", "# ", "**b**",
+         "[a](b)", "(", "|", "`x`", "```", "<b>x</b>", "title: x", '{"a": 1}', '["x"]', "Step 2: ", "① ", "第一、", "C++",
+         "x = ", "->", "• ", "&amp;", "\\", "~~~", "…", "\n", " "]
+    ), max_size=8
+).map("".join)  # fmt: skip
+
+
+@given(st.dictionaries(st.integers(1, 9), TITLES, min_size=1, max_size=5))
+@example({1: "Compost: what goes in", 2: "Watering - how much", 3: "Bees — why not"})
+@example({4: "Soil | sand [3] and loam", 5: "As said in [1, 2] it is so"})
+@example({2: "We teach C++", 3: "A. Smith", 5: "- "})
+@example({1: "Add 3) water then 4) wait", 2: "Then 3) turn it and 4) wait"})
+def test_every_title_of_a_source_skeleton_is_read_back_with_its_own_number_alone(texts):
+    texts = dict(sorted(texts.items()))
+    titles = [point.title for point in parse_skeleton(skeleton_of(texts))]
+    assert [named_in(title, texts, 9) for title in titles] == [[number] for number in texts]
+    for title, number in zip(titles, texts, strict=True):
+        assert re.findall(r"\[[\d\s,]*\d[\d\s,]*\]", title) == [f"[{number}]"]
+        assert title.endswith(f"[{number}]")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Warning: never mix bleach with vinegar.\n\nIt gives off chlorine.",
+        "tip: water before nine.\n\nIt saves a third.",
+        "plant: leek; sown: March\n\nplant: kale; sown: May",
+        "plant: leek\n\nplant: kale; sown: May",
+        "Monday 9 to 17\nTuesday 9 to 12",
+        "Opening hours 9 to 17\nOn Sundays nobody is there.",
+        "Leeks in March\nKale in April",
+    ],
+)
+def test_what_a_source_begins_with_is_not_taken_for_metadata_or_a_heading(text):
+    assert without_heading(text) == " ".join(text.split())
+
+
+@pytest.mark.parametrize("metadata", ["file: a.md\npage: 2", "page_label: 3\nfile_name: Tips, 2nd ed.pdf"])
+def test_metadata_are_no_part_of_a_source(metadata):
+    assert without_heading(f"{metadata}\n\nYew is poisonous.") == "Yew is poisonous."
 
 
 def test_sources_cite_themselves_behind_every_sentence():

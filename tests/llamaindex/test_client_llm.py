@@ -10,13 +10,16 @@ import pytest
 from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.callbacks import CallbackManager, TokenCountingHandler
 
-from llamaindex_sot import SkeletonOfThoughtSynthesizer
+from llamaindex_sot import SkeletonOfThoughtLLM, SkeletonOfThoughtSynthesizer
+from llamaindex_sot.llms.client_llm import ClientLLM
 from llamaindex_sot.model_defaults import max_stops, named_llm
-from skeleton_of_thought import ConfigurationError
+from skeleton_of_thought import ConfigurationError, Delta, Usage
+from skeleton_of_thought.asking import Asker
+from skeleton_of_thought.clients import open_client
 from skeleton_of_thought.fake_server import FakeReply, FakeServer, PlausibleAnswers
 from sot_command import main
 
-from .fakes import nodes
+from .fakes import is_point, nodes
 from .test_documents import DOCUMENTS, WordEmbedding
 
 QUESTION = "How do members keep slugs and other pests away?"
@@ -103,6 +106,77 @@ async def test_every_method_answers(server, model):
     assert cut.raw["usage"]["completion_tokens"] == 3
     assert max_stops(llm) == 4
     assert llm.chat(asked, stop=[text.split()[1]]).message.content.strip() == text.split()[0]
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize("model", MODELS)
+def test_a_model_that_gives_reasons_elsewhere_gives_them_here_too(server, model, streaming):
+    Asker(open_client(model, base_url=address(server, model)), router="never").ask("What is mulch?")
+    llm = named_llm(model, base_url=address(server, model))
+    response = SkeletonOfThoughtSynthesizer(llm, router="always", streaming=streaming, retries=0).synthesize(
+        QUESTION, nodes(3)
+    )
+    assert str(response)
+    points = response.metadata["sot"]["points"]
+    assert [point["status"] for point in points] == ["ok"] * 4
+    assert {point["finish_reason"] for point in points} == {"stop" if "openai" in model else "end_turn"}
+
+
+class ScriptedClient:
+    """Lists two points; ends with a reason, except that of the point it is told to break off."""
+
+    prompts = None
+    load = 0.0
+
+    def __init__(self, name: str, *, breaks: str = "-", max_stops: int | None = None) -> None:
+        self.name = name
+        self.max_stops = max_stops
+        self.breaks = breaks
+        self.stops: list[tuple[str, ...]] = []
+
+    def stream(self, request):
+        asked = next(message.text for message in reversed(request.messages) if message.role == "user")
+        self.stops.append(request.stop)
+        whole = self.breaks not in asked
+        for text in ("1. Soil\n", "2. Water") if not is_point(asked) else ("Half ", "of it."):
+            yield Delta(text, Usage(1, 1))
+        yield Delta(finish_reason="stop" if whole else None)
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_point_whose_stream_ends_without_a_reason_is_half_of_one(streaming):
+    llm = ClientLLM(ScriptedClient(f"half-{streaming}", breaks="The point is 2"))
+    synthesizer = SkeletonOfThoughtSynthesizer(llm, router="always", streaming=streaming, retries=0)
+    response = synthesizer.synthesize(QUESTION, nodes(3))
+    assert str(response)
+    points = response.metadata["sot"]["points"]
+    assert [(point["status"], point["finish_reason"]) for point in points] == [
+        ("ok", "stop"),
+        ("failed", None),
+    ]
+
+
+@pytest.mark.parametrize(("breaks", "reason"), [("-", "stop"), ("mulch", None)])
+def test_an_answer_has_the_reason_its_model_gave_and_no_other(breaks, reason):
+    llm = ClientLLM(ScriptedClient("reasons", breaks=breaks))
+    for response in (llm.complete("What is mulch?"), list(llm.stream_complete("What is mulch?"))[-1]):
+        assert response.raw["finish_reason"] == reason
+
+
+@pytest.mark.parametrize("of_call", [{}, {"stop": "END"}, {"stop": ["END", "STOP", "###", "---"]}])
+@pytest.mark.parametrize("of_every_call", [{}, {"stop": "OVER"}])
+def test_the_callers_stops_are_sent_whole_and_with_no_more_than_a_model_takes(of_call, of_every_call):
+    client = ScriptedClient("stops", max_stops=4)
+    llm = SkeletonOfThoughtLLM(
+        ClientLLM(client), router="always", prompts="partial", llm_kwargs=of_every_call
+    )
+    llm.chat([ChatMessage(content=QUESTION)], **of_call)
+    (given,) = {**of_every_call, **of_call}.values() or [()]
+    stops = (given,) if isinstance(given, str) else tuple(given)
+    assert len(client.stops) == 3
+    for sent in client.stops:
+        assert sent[: len(stops)] == stops
+        assert len(sent) <= 4
 
 
 @pytest.fixture

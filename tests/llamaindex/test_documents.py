@@ -7,10 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import filelock
 import pytest
 from llama_index.core.base.embeddings.base import BaseEmbedding
 
 from llamaindex_sot import TransformersLLM
+from llamaindex_sot.documents import vectors
 from llamaindex_sot.documents.embedding import LONGEST, PackagedEmbedding
 from llamaindex_sot.documents.folder import ask_folder, cited_files, folder_index
 from llamaindex_sot.documents.reading import read_documents
@@ -136,6 +138,26 @@ def test_an_interrupted_update_goes_on_where_it_stopped(folder, monkeypatch):
     assert len(kept) == len(set(kept)) > 30
     assert 0 < len(embed.embedded) < len(kept)
     assert not set(embed.embedded) & set(broken.embedded[: len(kept) - len(embed.embedded)])
+
+
+def test_waiting_for_another_process_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(vectors, "_MOMENT", 0.0)
+    other = filelock.FileLock(tmp_path / "lock")
+    other.acquire()
+    told: list[str] = []
+
+    class Releasing(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            told.append(record.getMessage())
+            other.release()
+
+    handler = Releasing()
+    vectors.logger.addHandler(handler)
+    try:
+        with vectors._turn(filelock, tmp_path / "lock"):
+            assert told == [f"waiting for another process that uses the index in {tmp_path}"]
+    finally:
+        vectors.logger.removeHandler(handler)
 
 
 def test_what_is_read_and_what_is_not(folder, caplog):

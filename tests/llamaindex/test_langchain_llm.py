@@ -118,3 +118,16 @@ async def test_totals_in_every_piece_of_a_langchain_model_count_once():
     llm = LangChainLLM(Telling(messages=iter(["Dig it in."] * 2)))
     assert usage_of(llm.complete("How?")) == Usage(10, 5)
     assert usage_of(await llm.acomplete("How?")) == Usage(10, 5)
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [({"finish_reason": "stop"}, "stop"), ({"stop_reason": "END_TURN"}, "end_turn"), ({}, None)],
+)
+async def test_an_answer_has_the_reason_the_langchain_model_gave(told, reason):
+    def answer(_: Any) -> AIMessage:
+        return AIMessage("Dig it in.", response_metadata=told)
+
+    llm = LangChainLLM(RunnableLambda(answer))
+    assert llm.complete("How?").raw["finish_reason"] == reason
+    assert (await llm.acomplete("How?")).raw["finish_reason"] == reason

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import io
 import logging
 import os
@@ -69,6 +70,25 @@ def test_an_encoding_nobody_can_tell_is_named_not_guessed(tmp_path, caplog, data
     assert "a.txt cannot be read and is left out" in caplog.text
 
 
+@pytest.mark.parametrize("text", [GERMAN, "Plain words.", "Компост любит воздух.", "堆肥需要空气和水。"])
+def test_a_stray_zero_byte_is_no_other_encoding(text):
+    data = text.encode() * 3
+    assert decode(data + b"\0" + data) == (f"{text * 3}\0{text * 3}", "utf-8")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Компостированные удобрения обогащают почву.\n",
+        "खादनिर्माण प्रतिदिन करनाचाहिए।\n",
+        "コンポストには空気がひつようです。\n",
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_alphabets_with_few_zero_bytes_are_still_read_as_utf_16(text, encoding):
+    assert decode((text * 3).encode(encoding)) == (text * 3, encoding)
+
+
 @pytest.mark.slow
 def test_a_long_path_is_neither_split_nor_embedded_nor_printed(tmp_path, capsys):
     deep = tmp_path
@@ -121,6 +141,22 @@ def test_links_do_not_lead_out_of_the_folder(tmp_path, caplog):
         assert "link.md is a link out of the folder" in caplog.text
 
 
+def test_a_folder_that_may_not_be_entered_does_not_end_the_others(tmp_path, caplog, monkeypatch):
+    (tmp_path / "closed").mkdir()
+    for file in ("closed/a.md", "open.md"):
+        (tmp_path / file).write_text("Text.")
+    is_file = Path.is_file
+
+    def refused(path: Path) -> bool:  # root, who runs tests, may enter every folder
+        if path.parent.name == "closed":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return is_file(path)
+
+    monkeypatch.setattr(Path, "is_file", refused)
+    assert list(find_files(tmp_path).places) == ["open.md"]
+    assert "closed/a.md cannot be read and is left out: Permission denied" in caplog.text
+
+
 def test_other_kinds_are_counted_and_told(tmp_path, caplog):
     for name in ("a.md", "b.md", "c.pptx", "d.PPTX", "noise"):
         (tmp_path / name).write_text("Text.")
@@ -157,6 +193,14 @@ def test_tables_are_lines_that_can_be_understood_alone():
     assert csv_text("") == ""
 
 
+@pytest.mark.parametrize("rows", [1, 1000], ids=["at once", "far down"])
+def test_a_quote_within_a_cell_is_doubled_and_ends_none(rows):
+    rest = '"kale","wait"\n' * rows
+    assert csv_text(f'Plant,Note\n{rest}"leek","say ""sow"", then wait"\n').endswith(
+        'Plant: leek; Note: say "sow", then wait'
+    )
+
+
 def word(xml: str) -> bytes:
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as parts:
@@ -182,6 +226,35 @@ def test_word_documents_are_read_and_bombs_are_not(tmp_path, caplog, monkeypatch
         "entities",
         "large",
     ]
+
+
+BOX = "<w:txbxContent><w:p><w:r><w:t>In the box</w:t></w:r></w:p></w:txbxContent>"
+
+
+@pytest.mark.parametrize(
+    ("inside", "text"),
+    [
+        (
+            (
+                f"<w:r><w:t>Before</w:t></w:r><w:r><mc:AlternateContent><mc:Choice>{BOX}</mc:Choice>"
+                f"<mc:Fallback>{BOX}</mc:Fallback></mc:AlternateContent></w:r><w:r><w:t> and after</w:t></w:r>"
+            ),
+            "Before and after\n\nIn the box",
+        ),
+        (
+            (
+                "<w:moveFrom><w:r><w:t>Moved</w:t><w:br/></w:r></w:moveFrom><w:r><w:t>Here </w:t></w:r>"
+                "<w:moveTo><w:r><w:t>Moved</w:t></w:r></w:moveTo>"
+            ),
+            "Here Moved",
+        ),
+        ("<w:del><w:r><w:delText>Gone</w:delText></w:r></w:del><w:r><w:t>Left</w:t></w:r>", "Left"),
+    ],
+    ids=["text box", "moved", "deleted"],
+)
+def test_what_a_word_document_holds_twice_is_read_once_and_in_its_place(inside, text):
+    xml = f'<w:d xmlns:w="x" xmlns:mc="y"><w:p>{inside}</w:p><w:p><w:r><w:t>Next</w:t></w:r></w:p></w:d>'
+    assert docx_text(word(xml)) == f"{text}\n\nNext"
 
 
 def written_pdf(

@@ -20,8 +20,8 @@ from llama_index.core.evaluation import CorrectnessEvaluator, FaithfulnessEvalua
 from llama_index.core.llms.callbacks import llm_completion_callback
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.llms.llm import ToolSelection
-from llama_index.core.prompts import chat_prompts, default_prompts
-from llama_index.core.response_synthesizers import CompactAndRefine
+from llama_index.core.prompts import ChatPromptTemplate, PromptTemplate, chat_prompts, default_prompts
+from llama_index.core.response_synthesizers import CompactAndRefine, Refine
 from llama_index.core.workflow import StartEvent, StopEvent, Workflow, step
 
 from llamaindex_sot import SkeletonOfThoughtLLM
@@ -29,7 +29,7 @@ from llamaindex_sot.llms.purpose import question_in
 from skeleton_of_thought import ConfigurationError, Message
 from skeleton_of_thought.routing import Decision
 
-from .fakes import ChatLLM, CompletionLLM, PretendedAsyncLLM, Script, memory, nodes
+from .fakes import ChatLLM, CompletionLLM, PretendedAsyncLLM, Script, memory, nodes, shown
 
 pytestmark = pytest.mark.filterwarnings(  # of LlamaIndex's own agents and memories
     "ignore::pydantic.warnings.PydanticDeprecationWarning",
@@ -172,6 +172,57 @@ def test_tokens_are_counted_once_and_the_callers_llm_stays_as_it_is():
     assert inner.callback_manager is own
     assert counter.total_llm_token_count == response.additional_kwargs["sot"]["usage"]["total_tokens"]
     assert len(counter.llm_token_counts) == 4
+
+
+SYSTEM = "Write for children."
+STEP = "Existing answer: Heat. Refine it for: {question}"
+
+
+@pytest.mark.parametrize("template", ["{question}", STEP])
+@pytest.mark.parametrize("kind", [ChatLLM, CompletionLLM])
+@pytest.mark.parametrize("way", ["predict", "apredict", "stream", "astream"])
+async def test_the_system_prompt_of_the_llm_behind_is_in_every_request_once(kind, way, template):
+    inner = kind(system_prompt=SYSTEM)
+    written = getattr(SkeletonOfThoughtLLM(inner), way)(PromptTemplate(template), question=QUESTION)
+    written = await written if way.startswith("a") else written
+    if way == "stream":
+        list(written)
+    elif way == "astream":
+        assert [piece async for piece in written]
+    assert len(inner.script.asked) == (4 if kind is ChatLLM and template != STEP else 1)
+    assert [asked.count(SYSTEM) for asked in inner.script.asked] == [1] * len(inner.script.asked)
+
+
+@pytest.mark.parametrize("kind", [ChatLLM, CompletionLLM])
+def test_refining_keeps_the_system_prompt(kind):
+    inner = kind(system_prompt=SYSTEM)
+    Refine(llm=SkeletonOfThoughtLLM(inner)).synthesize(QUESTION, nodes(2))
+    assert len(inner.script.asked) == (5 if kind is ChatLLM else 2)
+    assert [asked.count(SYSTEM) for asked in inner.script.asked] == [1] * len(inner.script.asked)
+
+
+def test_a_conversation_that_has_the_system_prompt_already_gets_no_second_one():
+    inner, points = ChatLLM(system_prompt=SYSTEM), ChatLLM(system_prompt="Be brief.")
+    front = SkeletonOfThoughtLLM(inner, point_model=points)
+    for messages in (asked(QUESTION), front._extend_messages(asked(QUESTION))):
+        front.chat(messages)
+    assert [each.count(SYSTEM) for each in inner.script.asked] == [1] * 2
+    assert [(each.count(SYSTEM), each.count("Be brief.")) for each in points.script.asked] == [(0, 1)] * 6
+
+
+def test_messages_for_a_tool_call_get_the_system_prompt():
+    front = SkeletonOfThoughtLLM(ToolLLM(system_prompt=SYSTEM))
+    assert [message.content for message in front._extend_messages(asked(QUESTION))] == [SYSTEM, QUESTION]
+
+
+def test_a_completion_llms_own_templates_hold():
+    inner = CompletionLLM(
+        completion_to_prompt=lambda prompt: f"<s>{prompt}</s>",
+        messages_to_prompt=lambda messages: f"<m>{shown(messages)}</m>",
+    )
+    SkeletonOfThoughtLLM(inner).predict(PromptTemplate("Say {question}"), question=QUESTION)
+    SkeletonOfThoughtLLM(inner).predict(ChatPromptTemplate(message_templates=asked(QUESTION)))
+    assert inner.script.asked == [f"<s>Say {QUESTION}</s>", f"<m>user: {QUESTION}</m>"]
 
 
 def test_options_mean_the_same_as_elsewhere():

@@ -94,6 +94,27 @@ def test_history_comes_before_the_question():
         assert asked.startswith("user: Hello\nassistant: Hi there\nuser: Sources")
 
 
+@pytest.mark.parametrize("streaming", [False, True])
+async def test_a_direct_answer_knows_the_history(streaming):
+    llm = ChatLLM()
+    history = [ChatMessage(role="user", content="Hello"), ChatMessage(role="assistant", content="Hi there")]
+    synthesizer = SkeletonOfThoughtSynthesizer(llm, router="never", streaming=streaming)
+    str(synthesizer.synthesize(QUESTION, nodes(), chat_history=history))
+    response = await synthesizer.asynthesize(QUESTION, nodes(), chat_history=history)
+    str(await response.get_response() if streaming else response)
+    assert len(llm.script.asked) == 2
+    for asked in llm.script.asked:
+        assert re.search(f"user: Hello\nassistant: Hi there\n.*{re.escape(QUESTION)}", asked, re.DOTALL)
+
+
+def test_numbers_an_earlier_answer_cites_are_no_citations_of_this_one():
+    history = [ChatMessage(role="assistant", content="So it was said in [7].")]
+    synthesizer = SkeletonOfThoughtSynthesizer(ChatLLM(Script(point="False [7].")))
+    response = synthesizer.synthesize(QUESTION, nodes(), chat_history=history)
+    assert "[7]" not in str(response)
+    assert response.metadata["sot"]["removed_citations"] == 3
+
+
 def test_further_fields_of_the_prompts_come_from_the_call():
     from llama_index.core.prompts import PromptTemplate
 
@@ -255,6 +276,47 @@ async def test_a_failed_skeleton_goes_to_a_fallback_of_the_users_choice():
     assert "down" in response.metadata["sot"]["reason"]
 
 
+class FilteredLLM(ChatLLM):
+    """Says in its last piece but one that the provider filtered the answer, as with OpenAI's usage in the stream."""
+
+    def _response(self, text, delta=None, raw=None):
+        end = {"choices": [{"finish_reason": "content_filter"}]}
+        whole = (
+            {**end, **(raw or {})} if delta is None else raw or (end if delta.strip() == "plain" else None)
+        )
+        return super()._response(text, delta, whole)
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+async def test_a_fallbacks_filtered_answer_says_so(streaming):
+    synthesizer = SkeletonOfThoughtSynthesizer(FilteredLLM(), router="never", streaming=streaming)
+    first, second = (
+        synthesizer.synthesize(QUESTION, nodes()),
+        await synthesizer.asynthesize(QUESTION, nodes()),
+    )
+    assert str(first) == str(await second.get_response() if streaming else second) == "One plain answer."
+    for response in (first, second):
+        assert response.metadata["sot"]["finish_reason"] == "content_filter"
+
+
+async def test_a_fallbacks_calls_before_one_that_failed_are_billed():
+    for asynchronous in (False, True):
+        llm = ChatLLM()
+        llm.script.failures = [None, RuntimeError("down")]
+        fallback = Accumulate(llm=llm, use_async=False)
+        synthesizer = SkeletonOfThoughtSynthesizer(llm, router="never", fallback=fallback)
+        response = (
+            await synthesizer.asynthesize(QUESTION, nodes(2))
+            if asynchronous
+            else synthesizer.synthesize(QUESTION, nodes(2))
+        )
+        answered = [*llm.script.asked[:1], *llm.script.asked[2:]]
+        assert len(answered) == 3
+        assert response.metadata["sot"]["usage"]["input_tokens"] == sum(
+            len(each.split()) for each in answered
+        )
+
+
 async def test_the_fallback_streams_too():
     synthesizer = SkeletonOfThoughtSynthesizer(ChatLLM(), router="never", streaming=True)
     assert len(list(synthesizer.synthesize(QUESTION, nodes()).response_gen)) == 3
@@ -304,6 +366,34 @@ def test_calls_carry_what_the_caller_asks_for():
     )
     assert llm.script.kwargs[0] == {"temperature": 0.5}
     assert llm.script.kwargs[1:] == [{"temperature": 0.5, "max_tokens": 40}] * 3
+
+
+class StoppingLLM(ChatLLM):
+    """An LLM of OpenAI's kind, which takes four stop sequences."""
+
+    additional_kwargs: dict = {}  # noqa: RUF012 - a pydantic field
+
+    @classmethod
+    def class_name(cls) -> str:
+        return "openai_llm"
+
+
+@pytest.mark.parametrize(
+    ("own", "of_calls", "kept"),
+    [
+        ({"stop": "END"}, {}, ["END"]),
+        ({"stop": ["END", "STOP"]}, {}, ["END", "STOP"]),
+        ({"stop": ["END"]}, {"stop": "OVER"}, ["OVER"]),
+        ({}, {"stop": ["a", "b", "c", "d"]}, ["a", "b", "c", "d"]),
+    ],
+)
+def test_an_llms_own_stops_hold_in_every_request(own, of_calls, kept):
+    llm = StoppingLLM(additional_kwargs=own)
+    SkeletonOfThoughtSynthesizer(llm, prompts="partial", llm_kwargs=of_calls).synthesize(QUESTION, nodes())
+    assert len(llm.script.kwargs) == 4
+    for kwargs in llm.script.kwargs:
+        assert kwargs["stop"][: len(kept)] == kept
+        assert len(kwargs["stop"]) <= 4
 
 
 def test_local_llms_may_repeat_their_sources():

@@ -49,7 +49,9 @@ def test_limits_and_stops_of_a_call_are_kept(llm):
     short = llm.chat(messages(), max_tokens=3)
     assert short.raw["usage"]["completion_tokens"] == 3
     assert short.raw["finish_reason"] == "length"
-    assert "France" not in llm.chat(messages(), stop=["France"]).message.content
+    stopped = llm.chat(messages(), stop=["France"])
+    assert "France" not in stopped.message.content
+    assert stopped.raw["finish_reason"] == "stop"
     with pytest.raises(ConfigurationError, match="no option max_token;"):
         llm.chat(messages(), max_token=3)
 

@@ -58,6 +58,24 @@ def test_totals_in_several_responses_count_once(told):
     assert reading.bill.usage == Usage(9, 5)
 
 
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        ({"choices": [Object(finish_reason="stop")]}, "stop"),
+        ({"stop_reason": "end_turn"}, "end_turn"),
+        ({"candidates": [{"finish_reason": Object(name="MAX_TOKENS")}]}, "max_tokens"),
+        ({"done_reason": "length"}, "length"),
+        ({"choices": []}, None),
+    ],
+)
+def test_a_bill_says_why_the_answer_ended_though_its_last_piece_does_not(raw, reason):
+    reading = _ResponseReader()
+    for each in ({"choices": [Object(finish_reason=None)]}, raw, {"usage": {"prompt_tokens": 9}}):
+        reading.take(ChatResponse(message=ChatMessage(content="a"), delta="a", raw=each), streamed=True)
+    assert reading.bill.finish_reason == reason
+    assert reading.bill.truncated == (reason in {"max_tokens", "length"})
+
+
 def test_what_a_provider_does_not_tell_is_unknown(monkeypatch):
     llm = ChatLLM(Script())
     monkeypatch.setattr("tests.llamaindex.fakes.usage", lambda *_: None)
