@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from skeleton_of_thought.decoding import Engine, Generation, GenerationRequest
 
 _LONG_PROMPT = 20_000  # characters, which take some 10 ms to encode
+_USUAL_ROWS = 32  # of an engine that is loaded on first use
 _REMOTE_ONLY = ("api_key", "max_retries")
 
 
@@ -67,7 +69,7 @@ class ChatTransformers(LocalModel, BaseChatModel):
         ```
     """
 
-    timeout: float | None = Field(default=None, gt=0)
+    timeout: float | None = Field(default=None, gt=0, le=threading.TIMEOUT_MAX, allow_inf_nan=False)
     streaming: bool = False
 
     per_call: ClassVar[tuple[str, ...]] = ("model", *LocalModel.per_call)
@@ -152,13 +154,12 @@ class ChatTransformers(LocalModel, BaseChatModel):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         name, generation = self._submit(messages, stop, kwargs)
-        deadline = _Deadline(self.timeout)
         try:
-            for text in generation:
+            for text in generation.texts(self._end()):
                 yield ChatGenerationChunk(message=AIMessageChunk(content=text))
-                if deadline.passed:
-                    raise self._too_slow()
             yield last_chunk(generation.result(), name)
+        except TimeoutError as error:
+            raise self._too_slow() from error
         finally:
             generation.cancel()
 
@@ -170,13 +171,12 @@ class ChatTransformers(LocalModel, BaseChatModel):
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         name, generation = await self._asubmit(messages, stop, kwargs)
-        deadline = _Deadline(self.timeout)
         try:
-            async for text in generation:
+            async for text in generation.atexts(self._end()):
                 yield ChatGenerationChunk(message=AIMessageChunk(content=text))
-                if deadline.passed:
-                    raise self._too_slow()
             yield last_chunk(await generation.aresult(), name)
+        except TimeoutError as error:
+            raise self._too_slow() from error
         finally:
             generation.cancel()
 
@@ -188,8 +188,8 @@ class ChatTransformers(LocalModel, BaseChatModel):
         return_exceptions: bool = False,
         **kwargs: Any,
     ) -> list[AIMessage]:
-        """`Runnable.batch` with a thread for every input, so that all of them are in one batch."""
-        configs = _all_at_once(config, len(inputs))
+        """`Runnable.batch` with threads enough to keep the engine's batch full."""
+        configs = self._all_at_once(config, len(inputs))
         return super().batch(inputs, configs, return_exceptions=return_exceptions, **kwargs)
 
     def batch_as_completed(  # type: ignore[override]  # the base class has overloads for return_exceptions
@@ -200,14 +200,25 @@ class ChatTransformers(LocalModel, BaseChatModel):
         return_exceptions: bool = False,
         **kwargs: Any,
     ) -> Iterator[tuple[int, AIMessage | Exception]]:
-        """`Runnable.batch_as_completed` with a thread for every input."""
-        configs = _all_at_once(config, len(inputs))
+        """`Runnable.batch_as_completed` with threads enough to keep the engine's batch full."""
+        configs = self._all_at_once(config, len(inputs))
         yield from super().batch_as_completed(
             inputs,
             configs,
             return_exceptions=return_exceptions,  # type: ignore[call-overload]
             **kwargs,
         )
+
+    def _all_at_once(self, config: Any, count: int) -> list[RunnableConfig] | None:
+        """One config per input; without a limit of the user's, twice as many threads as the engine has rows."""
+        if count == 0:
+            return None
+        configs = get_config_list(config, count)
+        if configs[0].get("max_concurrency") is None:
+            engine = self._engine_there(self.model)
+            rows = _USUAL_ROWS if engine is None else engine.max_batch
+            configs[0]["max_concurrency"] = min(count, 2 * rows)
+        return configs
 
     def _submit(
         self, messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any]
@@ -240,17 +251,12 @@ class ChatTransformers(LocalModel, BaseChatModel):
         prompt = {"messages": conversation, "continue_final_message": unfinished}
         return name, self._request(prompt, stop, options)
 
+    def _end(self) -> float | None:
+        """When an answer that is asked for now must be there, on `time.monotonic()`'s clock."""
+        return None if self.timeout is None else time.monotonic() + self.timeout
+
     def _too_slow(self) -> ModelTimeoutError:
         return ModelTimeoutError(f"The answer took longer than timeout={self.timeout} seconds.")
-
-
-class _Deadline:
-    def __init__(self, seconds: float | None) -> None:
-        self._end = None if seconds is None else time.monotonic() + seconds
-
-    @property
-    def passed(self) -> bool:
-        return self._end is not None and time.monotonic() > self._end
 
 
 def _submitted(engine: Engine, request: GenerationRequest) -> Generation:
@@ -258,13 +264,3 @@ def _submitted(engine: Engine, request: GenerationRequest) -> Generation:
         return engine.submit(request)
     except ContextOverflowError as error:
         raise ContextTooLongError(str(error)) from error
-
-
-def _all_at_once(config: Any, count: int) -> list[RunnableConfig] | None:
-    """One config per input; without a limit of the user's, as many threads as inputs."""
-    if count == 0:
-        return None
-    configs = get_config_list(config, count)
-    if configs[0].get("max_concurrency") is None:
-        configs[0]["max_concurrency"] = count
-    return configs

@@ -123,7 +123,8 @@ async def _awritten(generation: Generation) -> AsyncGenerator[Delta]:
 
 
 def _end(result: GenerationResult) -> Delta:
-    return Delta(usage=result.usage, truncated=result.finish_reason == "length")
+    cut_off = result.finish_reason == "length"
+    return Delta(usage=result.usage, truncated=cut_off, finish_reason=result.finish_reason)
 
 
 def _conversation(messages: Sequence[ChatMessage]) -> dict[str, Any]:

@@ -74,7 +74,7 @@ class Engine:
         tokenizer: Any,
         *,
         max_batch: int = 32,
-        max_queue: int = 1024,
+        max_queue: int = 65_536,
         prefix_cache_tokens: int = 8192,
     ) -> None:
         for name, value, least in (

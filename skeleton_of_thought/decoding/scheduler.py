@@ -31,6 +31,7 @@ _PASS_TOKENS = 512  # of prompts per step: more would make the rows that decode 
 _FEWEST_PASS_TOKENS = 16
 _SHARED = 16  # a common beginning of fewer tokens is not worth a segment of its own
 _KEPT = 16  # an answer of fewer tokens is not worth keeping
+_IDLE_SLOTS = 16  # more are given back when nothing is left to do: the next wave makes them anew
 # A shared segment is read in place if that is cheaper than a copy in every slot: measured on a CPU.
 _IN_PLACE_SAVED = 384
 _IN_PLACE_ALWAYS = 1024
@@ -120,19 +121,22 @@ class Scheduler:
         try:
             self._admit()
             decoded = self._advance()
-        except Exception as error:
-            if not _is_out_of_memory(error):
-                logger.exception("a decoding step failed")
-                message = f"Decoding failed: {type(error).__name__}: {error}"
-                self.fail_running(lambda: DecodingError(message))
-            else:
-                self._shrink(error)
+        except Exception as error:  # noqa: BLE001 - told to whom it concerns
+            self._give_up(error)
         if not self.busy:
             self._limit, self._pass_tokens = self._max_batch, _PASS_TOKENS
+            if self._slots.slots > _IDLE_SLOTS:
+                self._slots.release()
         return decoded
 
     def drop_cancelled(self) -> None:
-        """End what was cancelled and free its row."""
+        """End what was cancelled and free its row; where memory runs out, nothing is kept of what it computed."""
+        try:
+            self._drop_cancelled()
+        except Exception as error:  # noqa: BLE001 - as in a step
+            self._give_up(error)
+
+    def _drop_cancelled(self) -> None:
         for job in [job for job in self.waiting if job.cancelled]:
             self.waiting.remove(job)
             job.end("cancelled")
@@ -282,24 +286,29 @@ class Scheduler:
 
     def _enter(self, ready: Sequence[Job], ended: set[Job]) -> None:
         """Give jobs whose prompt is filled a slot, unless their first token was their last."""
-        self.filling = [job for job in self.filling if job not in set(ready)]
+        filling = [job for job in self.filling if job not in set(ready)]
         entering = [job for job in ready if job not in ended]
         # Those still to be filled are readers too: with long prompts the first of a group enters alone.
-        readers = Counter(segment for job in (*entering, *self.filling) for segment, _ in job.chain)
+        readers = Counter(segment for job in (*entering, *filling) for segment, _ in job.chain)
         readers.update(segment for row in self.rows for segment, _ in row.shared)
         joined = {row.shared: row.past for row in self.rows}
-        for job in entering:
-            split = 0 if self._view.windows else _in_place(job.chain, readers)
+        splits = [0 if self._view.windows else _in_place(job.chain, readers) for job in entering]
+        lengths = [
+            sum(count for _, count in job.chain[split:]) for job, split in zip(entering, splits, strict=True)
+        ]
+        if entering:
+            longest = max((row.length for row in self.rows), default=0)
+            new = max(0, *(length - longest for length in lengths)) + 1
+            self._slots.fit(len(self.rows), longest, more=(len(entering), new))
+        for job, split, length in zip(entering, splits, lengths, strict=True):
             shared, copied = job.chain[:split], job.chain[split:]
             past = joined[shared] = joined.get(shared) or self._join(shared)
-            length = sum(count for _, count in copied)
-            longest = max((row.length for row in self.rows), default=0)
-            self._slots.fit(len(self.rows), longest, more=(1, max(length - longest, 0) + 1))
             at = 0
             for segment, count in copied:
                 self._slots.take(len(self.rows), at, segment, count)
                 at += count
             self.rows.append(_Row(job, shared, past, length, length + sum(count for _, count in past)))
+        self.filling = filling  # not before: where memory runs out above, nobody is forgotten
         for job in ready:
             self._unplan(job)
 
@@ -342,24 +351,39 @@ class Scheduler:
         self._queue = deque(each for each in self._queue if each.segment.wanted)
         job.chain = ()
 
+    def _give_up(self, error: BaseException) -> None:
+        """A step failed: end what it was about, or, where only the memory did not suffice, begin it again."""
+        if _is_out_of_memory(error):
+            self._shrink(error)
+            return
+        logger.error("a decoding step failed", exc_info=error)
+        message = f"Decoding failed: {type(error).__name__}: {error}"
+        self.fail_running(lambda: DecodingError(message))
+
     def _shrink(self, error: BaseException) -> None:
         """Out of memory: give all of it back and begin again with half as much at once."""
         last = self._limit == 1 and self._pass_tokens <= _FEWEST_PASS_TOKENS
-        jobs = self._forget()
+        jobs = []
+        for job in self._forget():
+            if job.cancelled:
+                job.end("cancelled")
+            else:
+                jobs.append(job)
         if last:
             for job in jobs:
                 job.fail(DecodingError(f"Not enough memory for this request alone: {error}"))
             return
-        self._limit = max(1, min(self._limit, len(jobs)) // 2)
-        self._pass_tokens = max(_FEWEST_PASS_TOKENS, self._pass_tokens // 2)
-        logger.warning("out of memory: going on with at most %d rows", self._limit)
+        if jobs:  # else what took the memory has ended
+            self._limit = max(1, min(self._limit, len(jobs)) // 2)
+            self._pass_tokens = max(_FEWEST_PASS_TOKENS, self._pass_tokens // 2)
+            logger.warning("out of memory: going on with at most %d rows", self._limit)
         self.waiting.extendleft(reversed(jobs))
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
     def _forget(self) -> list[Job]:
         """Take everything that has begun out, with all memory; returns the jobs, oldest first."""
-        jobs = [row.job for row in self.rows] + self.filling
+        jobs = list(dict.fromkeys([*(row.job for row in self.rows), *self.filling]))
         for job in jobs:
             job.chain = ()
         self.rows, self.filling = [], []

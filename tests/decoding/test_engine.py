@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from skeleton_of_thought.decoding import Engine, GenerationRequest
+from skeleton_of_thought.decoding.memory import Slots
 from skeleton_of_thought.decoding.view import ModelView
 from skeleton_of_thought.errors import (
     ConfigurationError,
@@ -25,7 +26,7 @@ from skeleton_of_thought.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 KIND = "llama grouped-query"
 HELLO = [{"role": "user", "content": "the user"}]
@@ -51,6 +52,15 @@ def slow(monkeypatch) -> None:
     """Steps take long enough that a test can act between them."""
     run = ModelView.run
     monkeypatch.setattr(ModelView, "run", lambda view, flat: time.sleep(0.005) or run(view, flat))
+
+
+@pytest.fixture
+def stuck(monkeypatch) -> Iterator[None]:
+    """No step ends before the test does."""
+    run, over = ModelView.run, threading.Event()
+    monkeypatch.setattr(ModelView, "run", lambda view, flat: (over.wait(20), run(view, flat))[1])
+    yield
+    over.set()
 
 
 def test_streams_add_up_to_the_result(engine, tokenizer) -> None:
@@ -179,6 +189,21 @@ def test_result_can_time_out_and_be_asked_for_again(engine) -> None:
     assert generation.result().finish_reason == "length"
 
 
+def test_a_text_that_is_not_there_in_time_is_not_waited_for(engine, stuck) -> None:
+    with pytest.raises(TimeoutError):
+        next(engine.submit(request()).texts(time.monotonic()))
+
+
+async def test_an_event_loop_does_not_wait_for_what_is_not_there_in_time(engine, stuck) -> None:
+    with pytest.raises(TimeoutError):
+        await anext(engine.submit(request()).atexts(time.monotonic()))
+
+
+def test_more_than_a_thousand_requests_wait_for_their_turn(engine) -> None:
+    generations = engine.submit_many([request(max_tokens=1) for _ in range(1100)])
+    assert len({generation.result(60).text for generation in generations}) == 1
+
+
 @pytest.mark.usefixtures("slow")
 def test_a_full_queue_says_so(tiny_model, tokenizer) -> None:
     with Engine(tiny_model(KIND), tokenizer, max_batch=1, max_queue=2) as engine:
@@ -253,6 +278,60 @@ def test_out_of_memory_shrinks_the_batch_and_goes_on(engine, alone, monkeypatch,
         assert list(generation.result(60).token_ids) == alone(KIND, prompt, 12)
     assert failures
     until(lambda: engine._worker.scheduler._limit == engine.max_batch)  # idle again: as large as ever
+
+
+def test_memory_that_runs_out_while_texts_are_begun_loses_none(engine, alone, monkeypatch) -> None:
+    fit, failures = Slots.fit, [torch.OutOfMemoryError("CUDA out of memory")]
+
+    def scarce(slots: Slots, rows: int, length: int, more: tuple[int, int] = (0, 1)) -> None:
+        if more[0] and failures:
+            raise failures.pop()
+        fit(slots, rows, length, more)
+
+    monkeypatch.setattr(Slots, "fit", scarce)
+    prompts = [(5, 6, token) for token in range(2, 6)]
+    generations = engine.submit_many([request(prompt, ignore_eos=False) for prompt in prompts])
+    for prompt, generation in zip(prompts, generations, strict=True):
+        assert list(generation.result(10).token_ids) == alone(KIND, prompt, 12)
+    assert not failures
+
+
+@pytest.mark.parametrize(
+    ("error", "others_fail"),
+    [(torch.OutOfMemoryError("CUDA out of memory"), False), (RuntimeError("no kernel"), True)],
+)
+@pytest.mark.usefixtures("slow")
+def test_an_error_while_a_cancelled_row_is_dropped_does_not_end_the_engine(
+    engine, alone, monkeypatch, error: Exception, *, others_fail: bool
+) -> None:
+    def give(*_: object) -> None:
+        raise error
+
+    cancelled, other = engine.submit_many(
+        [request(max_tokens=400), request((5, 6, 8), max_tokens=400, ignore_eos=False)]
+    )
+    until(lambda: [len(row.job.tokens) > 30 for row in engine._worker.scheduler.rows] == [True, True])
+    with monkeypatch.context() as patch:
+        patch.setattr(Slots, "give", give)
+        cancelled.cancel()
+        assert cancelled.result(10).finish_reason == "cancelled"
+        until(lambda: engine.running < 2)
+    if others_fail:
+        with pytest.raises(DecodingError, match="no kernel"):
+            other.result(10)
+    else:
+        other.cancel()
+        assert list(other.result(10).token_ids)[:24] == alone(KIND, (5, 6, 8), 24)
+    assert engine.submit(request()).result(10).usage.output_tokens == 12
+
+
+def test_many_rows_give_their_memory_back_and_few_keep_it(tiny_model, tokenizer) -> None:
+    with Engine(tiny_model(KIND), tokenizer, max_batch=20) as engine:
+        slots = engine._worker.scheduler._slots
+        for rows, kept in ((8, 8), (20, 0), (2, 8), (1, 8)):
+            for generation in engine.submit_many([request((5, 6, row + 2)) for row in range(rows)]):
+                generation.result(10)
+            until(lambda kept=kept: slots.slots == kept)
 
 
 def test_a_request_that_alone_is_too_large_fails_alone(engine, monkeypatch) -> None:

@@ -145,6 +145,24 @@ def test_a_folder_loads_and_a_wrong_one_is_named(tmp_path: Path, tiny_model, tok
         load_model(str(tmp_path / "nowhere"))
 
 
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json"])
+def test_a_folder_with_a_broken_file_is_named(tmp_path: Path, tiny_model, tokenizer, name: str) -> None:
+    tiny_model("llama").save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:-20])
+    with pytest.raises(
+        ConfigurationError, match=r"No model could be loaded from .*folder with a transformers"
+    ):
+        load_model(str(tmp_path), device="cpu")
+
+
+def test_a_device_that_is_not_there_is_named(tmp_path: Path, tiny_model, tokenizer) -> None:
+    tiny_model("llama").save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(ConfigurationError, match=r"cannot be put on device 'cuda:77'.*Use another one"):
+        load_model(str(tmp_path), dtype="float32", device="cuda:77")
+
+
 def test_devices_and_dtypes() -> None:
     cpu = torch.device("cpu")
     assert pick_device("cpu") == cpu

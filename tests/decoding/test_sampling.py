@@ -123,6 +123,20 @@ def test_a_seeded_text_does_not_depend_on_its_neighbours(engine) -> None:
     assert len(set(crowd)) == 6
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("no_repeat_ngram_size", 3),
+        ("bad_words_ids", [[5]]),
+        ("suppress_tokens", [5]),
+        ("sequence_bias", [[[5], -10.0]]),
+    ],
+)
+def test_what_the_engine_does_not_do_is_named(name: str, value: object, caplog) -> None:
+    assert Defaults.of(GenerationConfig(**{name: value})) == Defaults()
+    assert name in caplog.text
+
+
 def test_defaults_come_from_the_generation_config(caplog) -> None:
     assert Defaults.of(GenerationConfig()) == Defaults()
     assert Defaults.of(GenerationConfig(temperature=0.6, do_sample=False)).temperature == 0
@@ -130,8 +144,6 @@ def test_defaults_come_from_the_generation_config(caplog) -> None:
     assert Defaults.of(config) == Defaults(0.6, 0.9, 20, 0.0, 1.1)
     assert Defaults.of(GenerationConfig(do_sample=True)).temperature == 1
     assert "the engine does not do" not in caplog.text
-    Defaults.of(GenerationConfig(no_repeat_ngram_size=3))
-    assert "no_repeat_ngram_size" in caplog.text
     row = RowSampler(
         GenerationRequest(input_ids=[1], top_p=0.5), Defaults.of(config), [1], suppressed=NOTHING
     )

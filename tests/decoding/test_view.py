@@ -193,6 +193,23 @@ def test_attention_in_parts_is_attention_over_all(
     torch.testing.assert_close(merged(*parts[0], *parts[1])[0].float(), expected, **close)
 
 
+def test_a_text_alone_does_not_take_the_memory_of_many(tiny_model) -> None:
+    slots = Slots(ModelView(tiny_model("llama")).layout)
+    slots.fit(0, 0, more=(32, 40))
+    many = slots.slots
+    slots.fit(20, 40, more=(0, 100))
+    assert slots.slots == many  # twenty may soon be as many again
+    slots.fit(1, 140, more=(0, 300))
+    assert slots.slots == 1
+
+
+def test_a_wave_takes_the_slots_it_needs_and_rows_one_by_one_grow_by_half(tiny_model) -> None:
+    slots = Slots(ModelView(tiny_model("llama")).layout)
+    for rows, found in ((1, 1), (2, 8), (9, 12), (32, 32), (33, 48)):
+        slots.fit(0, 0, more=(rows, 40))
+        assert slots.slots == found
+
+
 @pytest.mark.parametrize(("shared", "by_all"), [(0, True), (20, True), (20, False)])
 def test_many_rows_in_bfloat16_have_the_models_logits(shared: int, by_all: bool) -> None:
     """The kernels for many rows are not those of one row, and are chosen in bfloat16 only."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import pickle
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -164,6 +166,22 @@ async def test_batching_goes_on_underneath_events_and_handlers(chat, batches) ->
     assert usage.usage_metadata["tiny"]["output_tokens"] > 11
 
 
+def test_a_large_batch_keeps_its_order_and_the_engines_rows_full(chat, engine, monkeypatch) -> None:
+    run, asked, rows = ModelView.run, [], []
+
+    def seen(view: ModelView, flat: Any) -> Any:
+        asked.append(engine.running + engine.queued)
+        rows.append(len(flat.last))
+        return run(view, flat)
+
+    monkeypatch.setattr(ModelView, "run", seen)
+    questions = [f"question {number}" for number in range(150)]
+    answers = texts(chat.batch(questions, max_tokens=5))
+    assert max(rows) >= engine.max_batch
+    assert max(asked) <= 2 * engine.max_batch
+    assert answers == texts(chat.batch(questions, {"max_concurrency": 20}, max_tokens=5))
+
+
 async def test_concurrency_limits_are_kept(chat, batches) -> None:
     chat.batch(QUESTIONS, {"max_concurrency": 3})
     assert max(batches) <= 3
@@ -288,6 +306,9 @@ def test_stop_sequences_of_the_model_and_of_the_call(chat, engine) -> None:
     assert message.text == text[: text.index(early)]
     assert message.response_metadata["finish_reason"] == "stop"
     assert "".join(chunk.text for chunk in stopping.bind(stop=[early]).stream("q")) == message.text
+    # One by itself, as APIs take it, is not taken letter by letter.
+    assert chat.invoke("q", stop=early).text == message.text
+    assert chat.invoke("q", stop=text[0] + "\ue000").text == text
 
 
 async def test_a_long_prompt_is_encoded_beside_the_event_loop(engine, monkeypatch) -> None:
@@ -360,8 +381,6 @@ def test_a_context_that_does_not_fit_is_both_libraries_error(chat) -> None:
 
 @pytest.fixture
 def slow(monkeypatch) -> None:
-    import time
-
     run = ModelView.run
     monkeypatch.setattr(ModelView, "run", lambda view, flat: time.sleep(0.01) or run(view, flat))
 
@@ -379,6 +398,32 @@ async def test_timeouts(engine) -> None:
         async for _ in chat.astream("q"):
             pass
     await settled(engine)
+
+
+async def test_an_answer_of_which_nothing_comes_is_not_waited_for(engine, monkeypatch) -> None:
+    run, over = ModelView.run, threading.Event()
+    monkeypatch.setattr(ModelView, "run", lambda view, flat: (over.wait(2), run(view, flat))[1])
+    chat = ChatTransformers.from_engine(engine, model="tiny", max_tokens=12, timeout=0.01)
+    try:
+        with pytest.raises(ModelTimeoutError):
+            next(chat.stream("q"))
+        with pytest.raises(ModelTimeoutError):
+            await anext(chat.astream("q"))
+    finally:
+        over.set()
+    await settled(engine)
+
+
+async def test_an_answer_that_is_there_in_time_is_given_however_late_it_is_read(engine, monkeypatch) -> None:
+    chat = ChatTransformers.from_engine(engine, model="tiny", max_tokens=12, timeout=60)
+    alone, clock = chat.invoke("q").text, time.monotonic
+    stream, astream = chat.stream("q"), chat.astream("q")
+    read = [next(stream).text]
+    aread = [(await anext(astream)).text]
+    await settled(engine)
+    monkeypatch.setattr(time, "monotonic", lambda: clock() + 3600)
+    assert "".join(read + [chunk.text for chunk in stream]) == alone
+    assert "".join(aread + [chunk.text async for chunk in astream]) == alone
 
 
 async def settled(engine: Engine) -> None:
@@ -416,6 +461,9 @@ def test_construction() -> None:
         ChatTransformers(temprature=0)  # type: ignore[call-arg]
     with pytest.raises(ValidationError, match="max_tokens"):
         ChatTransformers(max_tokens=0)
+    for timeout in (0, math.inf, math.nan, 1e300):
+        with pytest.raises(ValidationError, match="timeout"):
+            ChatTransformers(timeout=timeout)
     remote: dict[str, Any] = {"api_key": "k", "max_retries": 2}
     chat = ChatTransformers(**remote)  # means nothing here, and is not an error
     assert pickle.loads(pickle.dumps(chat)) == chat
