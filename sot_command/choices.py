@@ -15,6 +15,15 @@ class RouteChoice(StrEnum):
     direct = "direct"
 
 
+class LogLevel(StrEnum):
+    """What `sot serve` writes down."""
+
+    debug = "debug"
+    info = "info"
+    warning = "warning"
+    error = "error"
+
+
 ROUTERS = {RouteChoice.auto: None, RouteChoice.sot: "always", RouteChoice.direct: "never"}
 """The `router` of a choice."""
 

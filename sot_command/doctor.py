@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import http.client
 import json
-import urllib.error
 import urllib.request
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Final
@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 import typer
 
 from skeleton_of_thought.clients import open_client
+from skeleton_of_thought.clients.keys import without_password
 from skeleton_of_thought.engines import ENGINES, EngineProfile, engine_of
+from skeleton_of_thought.errors import ConfigurationError
 from skeleton_of_thought.probing import Report, probe
 from sot_command.ask import AsJson, BaseUrl, Dtype, Model
 from sot_command.terminal import Console, say
@@ -20,6 +22,16 @@ if TYPE_CHECKING:
     from skeleton_of_thought.probing.report import Works
 
 _SECONDS_FOR_MODELS = 10
+_NO_LIST: Final = (
+    OSError,
+    ValueError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    RecursionError,
+    http.client.HTTPException,
+)
+"""What is raised where an address, or what answers there, is something else."""
 _WORDS: Final[dict[str, str]] = {
     "yes": "yes",
     "no": "no, and without a word",
@@ -34,6 +46,12 @@ def doctor(
 ) -> None:
     """Ask a model's server a dozen small things: is it reachable, are points written at once, what is to be gained."""
     console = Console(stderr=True)
+    try:
+        shown = without_password(base_url)
+    except ValueError as error:
+        raise ConfigurationError(
+            f"--base-url is no address ({error}); one looks like http://HOST:PORT/v1."
+        ) from error
     owner, names = listed(base_url) if base_url else (None, ())
     engine = engine_of(owner)
     with console.status("Asking ...") if console.is_terminal and not as_json else nullcontext():
@@ -41,7 +59,7 @@ def doctor(
         report = probe(client, engine=engine.name if engine else None)
     name = model.partition(":")[2]
     listed_there = None if not names else name in names
-    line = chain_line(model, base_url, report, dtype=dtype)
+    line = chain_line(model, shown, report, dtype=dtype)
     if as_json:
         print(json.dumps({**report.to_dict(), "listed": listed_there, "chain": line}))
     else:
@@ -52,16 +70,16 @@ def doctor(
 
 def listed(base_url: str) -> tuple[str | None, tuple[str, ...]]:
     """Who owns the models of a server, and their names; None and nothing from one that does not say."""
-    address = f"{base_url.rstrip('/')}/models"
-    if not address.startswith(("http://", "https://")):
-        return None, ()
     try:
+        address = f"{(without_password(base_url) or '').rstrip('/')}/models"
+        if not address.startswith(("http://", "https://")):
+            return None, ()
         with urllib.request.urlopen(address, timeout=_SECONDS_FOR_MODELS) as response:  # noqa: S310 - checked above
             models: Any = json.load(response).get("data") or []
-            return (models[0].get("owned_by") if models else None), tuple(
-                str(each.get("id")) for each in models
-            )
-    except (OSError, ValueError, AttributeError):
+            owner = models[0].get("owned_by") if models else None
+            names = tuple(str(each.get("id")) for each in models)
+            return (owner if isinstance(owner, str) else None), names
+    except _NO_LIST:
         return None, ()
 
 

@@ -8,6 +8,7 @@ import typer
 
 from skeleton_of_thought.options import OnPointError
 from sot_command.ask import BaseUrl, Dtype, MaxPoints, Model
+from sot_command.choices import LogLevel
 
 
 def serve(
@@ -52,10 +53,13 @@ def serve(
     max_answers: Annotated[
         int, typer.Option(min=1, help="Answers at once beyond which callers are told to come back.")
     ] = 1000,
-    grace: Annotated[float, typer.Option(help="Seconds answers may take to end after a stop.")] = 60.0,
+    grace: Annotated[
+        float, typer.Option(min=0, max=86_400, help="Seconds answers may take to end after a stop.")
+    ] = 60.0,
     log_level: Annotated[
-        str, typer.Option(help="info logs every answer; warning, only what failed.")
-    ] = "info",
+        LogLevel,
+        typer.Option(case_sensitive=False, help="info logs every answer; warning, only what failed."),
+    ] = LogLevel.info,
 ) -> None:
     """Serve a model over OpenAI's API, with Skeleton-of-Thought where it pays, until Ctrl+C."""
     from sot_command.server import log_to_stderr, open_service

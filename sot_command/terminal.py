@@ -45,7 +45,11 @@ def say(text: object = "", *, end: str = "\n", error: bool = False) -> None:
 
 
 class Console(rich_console.Console):
-    """Rich's console, whose own sequences are the only ones that come through."""
+    """Rich's console, whose own sequences are the only ones that come through; it reads no `:name:` as an emoji."""
+
+    def __init__(self, **options: Any) -> None:
+        """Take Rich's options."""
+        super().__init__(emoji=False, **options)
 
     def render(self, *args: Any, **kwargs: Any) -> Iterable[Segment]:
         """Render an object to segments."""

@@ -111,7 +111,7 @@ def _delta(chunk: Any, reported: Reported) -> Delta:
     said = getattr(choice, "delta", None)
     reason = getattr(choice, "finish_reason", None)
     return Delta(
-        text=_text(getattr(said, "content", None)),
+        text=text_of_content(getattr(said, "content", None)),
         usage=reported.grown_to(_usage(getattr(chunk, "usage", None))),
         truncated=reason == "length",
         finish_reason=reason,
@@ -119,7 +119,7 @@ def _delta(chunk: Any, reported: Reported) -> Delta:
     )
 
 
-def _text(content: Any) -> str:
+def text_of_content(content: Any) -> str:
     """The text of a piece; a few servers send it as a list of parts."""
     if isinstance(content, str):
         return content

@@ -57,8 +57,8 @@ def read_answers(path: Path) -> list[Row]:
             {
                 "id": str(len(rows) + 1) if name is None else key,
                 "request": question,
-                "category": line.get("category") or "",
-                "faults": dict(line.get("faults") or {}),
+                "category": str(line.get("category") or ""),
+                "faults": dict(faults) if isinstance(faults := line.get("faults"), dict) else {},
                 "ways": {},
             },
         )
@@ -145,9 +145,11 @@ def _answer(value: Any) -> Row | None:
     text = _first(value, _TEXT) if isinstance(value, dict) else None
     if not isinstance(text, str):
         return None
+    told = value.get("points")
     points = [
         {"index": index, "title": "", "text": "", "status": "ok", **point}
-        for index, point in enumerate(value.get("points") or [], start=1)
+        for index, point in enumerate(told if isinstance(told, list) else [], start=1)
+        if isinstance(point, dict)
     ]
     return {**value, "text": text, "points": points, "reason": value.get("reason") or "answered plainly"}
 

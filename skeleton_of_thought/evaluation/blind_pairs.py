@@ -119,6 +119,10 @@ def read_verdicts(path: Path, *, key: Path | None = None) -> Iterator[Row]:
             f"There is no key {str(key)!r} to the letters in {path.name}. It was written beside the folder of "
             "--export; name it with --key FILE."
         )
+    if not isinstance(letters.get("pairs"), dict) or not {"way", "against"} <= letters.keys():
+        raise ConfigurationError(
+            f"{str(key)!r} is no key to letters. Name the one that --export wrote, with --key FILE."
+        )
     if not path.is_file():
         raise ConfigurationError(
             f"There are no verdicts {str(path)!r}. Pass the table that --export wrote, filled in."

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _KEPT: Final = ("id", "key", "category", "way", "against", "judge", "form", "metric")
 _JUDGED = Decision("direct", 1.0, "a judge answers plainly")
-_LETTER = re.compile(r"\banswer\s+\W?([AB])\b", re.IGNORECASE)
+_LETTER = re.compile(r"\b[Aa]nswer\s+\W?([AB])\b")
 _LONGEST_REPLY: Final = 2000
 """Characters of a judge's reply that are kept, from its end, where the verdict stands."""
 
@@ -176,7 +176,7 @@ def told_by_criterion(
     return {
         criterion: {
             "verdict": verdict_of(opinion.preferred, skeleton_first=skeleton_first),
-            "reason": _LETTER.sub(lambda found: names["AB".index(found[1].upper())], opinion.reason),
+            "reason": _LETTER.sub(lambda found: names["AB".index(found[1])], opinion.reason),
         }
         for criterion, opinion in found.items()
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from skeleton_of_thought.errors import ConfigurationError, require
 from skeleton_of_thought.routing.labels import LabelledQuestion
-from skeleton_of_thought.routing.tables import LABELS, csv_of, json_lines_of, lines_of
+from skeleton_of_thought.routing.tables import LABELS, csv_of, json_lines_of, json_of, lines_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -111,7 +110,7 @@ def _rows(source: str) -> tuple[Iterable[Any], str]:
 
 def _json_rows(path: Path) -> Iterator[Any]:
     try:
-        content = json.loads("".join(lines_of(path)))
+        content = json_of("".join(lines_of(path)))
     except ValueError as error:
         raise ConfigurationError(
             f"{path} is no JSON: {error}. Mend the file; a line of JSON per question goes into a .jsonl file."

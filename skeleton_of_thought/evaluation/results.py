@@ -124,8 +124,21 @@ class ModelFolder:
 
     @property
     def conditions(self) -> dict[str, Any]:
-        """Under which conditions the results came about; empty if there are none yet."""
-        return read_json(self.path / "conditions.json") or {}
+        """Under which conditions the results came about; empty if there are none yet.
+
+        Raises:
+            ConfigurationError: The file says something else.
+        """
+        file = self.path / "conditions.json"
+        found = read_json(file)
+        if found is None:
+            return {}
+        if not isinstance(found.get("experiment"), dict) or not isinstance(found.get("runs"), list):
+            raise ConfigurationError(
+                f"{str(file)!r} does not say under which conditions the results came about. Mend it, or choose "
+                "another --out."
+            )
+        return found
 
     def begin(self, experiment: Mapping[str, Any], machine: Mapping[str, Any]) -> None:
         """Note a run, begun or continued.
@@ -159,8 +172,19 @@ def write_json(file: Path, content: Mapping[str, Any]) -> None:
 
 
 def read_json(file: Path) -> dict[str, Any] | None:
-    """What `write_json` wrote; None if it is not there."""
+    """What `write_json` wrote; None if it is not there.
+
+    Raises:
+        ConfigurationError: The file is something else.
+    """
     if not file.exists():
         return None
-    content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConfigurationError(
+            f"{str(file)!r} is no JSON: {error}. Mend it, or name another file."
+        ) from error
+    if not isinstance(content, dict):
+        raise ConfigurationError(f"{str(file)!r} holds no JSON object. Mend it, or name another file.")
     return content

@@ -30,6 +30,11 @@ _TOKENS = 40
 _PLAIN_TOKENS = 120
 """Of a plain one, which is one long text: the longer a text, the longer its next token takes."""
 
+
+class _SilentError(Exception):
+    """The model wrote no text that could be timed."""
+
+
 _TITLES = (
     "Better sleep at night",
     "A stronger heart",
@@ -102,6 +107,8 @@ def probe(
             schemas=_schema(client),
             cancellation=_cancellation(client, report),
         )
+    except _SilentError as error:
+        return dataclasses.replace(report, problem=str(error))
     except Exception as error:  # noqa: BLE001 - what was found until then is worth having
         return dataclasses.replace(report, problem=describe(error))
 
@@ -198,7 +205,17 @@ def _best(client: Client, *attempts: Sequence[Request]) -> Batch:
 
 
 def _batch(client: Client, requests: Sequence[Request]) -> Batch:
+    """What so many requests at the same time took.
+
+    Raises:
+        _SilentError: None of them was answered with text.
+    """
     seen = _send_all(client, requests)
+    if all(each.first is None for each in seen):
+        raise _SilentError(
+            f"it wrote no text within {requests[0].max_tokens} tokens, so nothing can be timed. If it thinks before "
+            "it answers, turn that off for the probe"
+        )
     firsts = [each.ended if each.first is None else each.first for each in seen]
     return Batch(
         requests=len(requests),
@@ -287,7 +304,7 @@ def _schema(client: Client) -> Works:
 
 def _cancellation(client: Client, report: Report) -> Works:
     """Whether long answers that nobody reads any more leave the server free for the next request."""
-    before = _batch(client, [_fresh()])
+    before = _send(client, _fresh()).ended
     story = Request("direct", "direct", (Message("user", "Write a very long story."),), max_tokens=800)
     opened = [client.stream(story) for _ in range(1 if report.in_turn else 8)]
 
@@ -301,8 +318,8 @@ def _cancellation(client: Client, report: Report) -> Works:
     for thread in threads:
         thread.join()
     time.sleep(0.1)  # a server notices between two tokens
-    after = _batch(client, [_fresh()])
-    return "yes" if after.seconds < 2 * before.seconds + 0.1 else "no"
+    after = _send(client, _fresh()).ended
+    return "yes" if after < 2 * before + 0.1 else "no"
 
 
 def _fresh() -> Request:

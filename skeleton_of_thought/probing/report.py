@@ -18,6 +18,8 @@ Works = Literal["yes", "no", "refused", "unknown", "not tried"]
 """Whether something works; `"no"` is without a word, `"refused"` is with an error, `"unknown"` could not be told."""
 
 _IN_TURN = 0.7  # of the others must have been answered before the last one begins
+_TOGETHER = 0.4  # of the time they would take one after another: in less, they were not answered so
+_FIRST_OF_SEVERAL = 0.6  # of the time of all, within which the first of several one after another has begun
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,10 @@ class Report:
         if len(self.batches) < 2:  # noqa: PLR2004 - one alone and several
             return None
         most = self.batches[-1]
+        # Of answers that come in one piece the first token is the last: only the time tells.
+        soon = most.seconds < _TOGETHER * most.requests * self.batches[0].seconds
+        if soon or most.first_token > _FIRST_OF_SEVERAL * most.seconds:
+            return False
         return most.ended_before_last > _IN_TURN * (most.requests - 1)
 
     def seconds_of_points(self, points: int, longest: float, average: float | None = None) -> float:

@@ -15,6 +15,7 @@ from skeleton_of_thought.method import SkeletonOfThought
 from skeleton_of_thought.provider_errors import may_pass, quirks_of
 from skeleton_of_thought.request import Stage
 from skeleton_of_thought.speeds import Speeds, speeds_of
+from skeleton_of_thought.usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -45,7 +46,6 @@ class Answerer:
             refuses a request.
         load_aware: Whether answers are plain while no gain is to be expected of a skeleton; a route the caller forces
             counts more.
-        begin_again: How often an answer of which nothing was shown yet is begun again after a failure that may pass.
     """
 
     upstream: Upstream
@@ -53,7 +53,6 @@ class Answerer:
     settings: RunSettings
     limiter: Limiter | None = None
     load_aware: bool = True
-    begin_again: int = 3
 
     @property
     def speeds(self) -> Speeds:
@@ -80,8 +79,12 @@ class ServedAnswer:
         self._answerer = answerer
         self._request = request
         self._decision = decision
-        self._run = self._new_run()
-        self._truncated: set[str] = set()
+        self._settings = self._settings_of_runs()
+        self._opened = time.monotonic()
+        limiters = () if answerer.limiter is None else (answerer.limiter,)
+        self._turns = Turns(*limiters, longest_wait=self._settings.longest_wait)
+        self._lost = Usage()  # of runs that were begun again
+        self._begin()
 
     @property
     def truncated(self) -> bool:
@@ -95,47 +98,65 @@ class ServedAnswer:
 
     @property
     def answer(self) -> Answer:
-        """The answer, once it is complete."""
-        return self._run.answer
+        """The answer, once it is complete, with the tokens of all its beginnings."""
+        answer = self._run.answer
+        return dataclasses.replace(answer, usage=answer.usage + self._lost)
 
     async def pieces(self, *, shown: bool) -> AsyncGenerator[Piece]:
         """The pieces of the answer, in reading order.
 
         Args:
-            shown: Whether each piece is seen at once. If not, an answer that fails in the middle is begun again, and
-                what came before an empty piece does not count any more.
+            shown: Whether each piece is seen at once. What nobody has seen of an answer that fails in the middle is
+                begun again as often as a request is sent again; what came before an empty piece does not count then.
 
         Raises:
             Exception: What ended the answer for good.
         """
-        for attempt in range(1, self._answerer.begin_again + 2):
+        sent_again = 0
+        while True:
             seen = False
             try:
                 async with contextlib.aclosing(self._once()) as pieces:
                     async for piece in pieces:
-                        seen = True
+                        seen = shown
                         yield piece
                 self._answerer.speeds.observe(self._run.answer)  # or raises what the run failed with
             except Exception as error:
-                last = attempt > self._answerer.begin_again
-                if last or (seen and shown) or not may_pass(error):
+                sent_again += self._attempts  # by the run, and now by beginning again
+                if seen or not self._came or sent_again > self._settings.retries or not may_pass(error):
                     raise
+                self._spend_time(error)
                 logger.info(
                     "An answer failed before it was shown, and is begun again: %s", type(error).__name__
                 )
-                self._run = self._new_run()
+                self._lost += self._run.usage
+                self._begin()
                 yield ""
             else:
                 return
 
+    def _begin(self) -> None:
+        self._run = self._new_run()
+        self._attempts = 0  # of the request that was sent most often
+        self._came = False  # whether the upstream has answered with anything
+        self._truncated: set[str] = set()
+
+    def _spend_time(self, error: Exception) -> None:
+        """What an answer took until it failed is gone from the seconds it may take."""
+        if self._answerer.settings.timeout is None:
+            return
+        left = self._answerer.settings.timeout - (time.monotonic() - self._opened)
+        if left <= 0:
+            raise error
+        self._settings = dataclasses.replace(self._settings, timeout=left)
+
     async def _once(self) -> AsyncGenerator[Piece]:
-        limiter = self._answerer.limiter
-        turns = Turns(limiter) if limiter else Turns()
         relaying = False  # the same text comes as an event, too
-        async with contextlib.aclosing(astream(self._run, self._send, turns=turns)) as events:
+        async with contextlib.aclosing(astream(self._run, self._send, turns=self._turns)) as events:
             async for event in events:
                 if isinstance(event, tuple):
                     request, delta = event
+                    self._came = self._came or not delta.empty
                     if delta.truncated:
                         self._truncated.add(request.stage)
                     relaying = request.relayed
@@ -145,33 +166,35 @@ class ServedAnswer:
                         yield delta.raw
                     elif delta.text:
                         yield delta.text
-                elif isinstance(event, AnswerText) and not relaying:
-                    yield event.text
+                elif isinstance(event, AnswerText):
+                    self._came = True
+                    if not relaying:
+                        yield event.text
 
     def _send(self, request: Request) -> AsyncGenerator[Delta]:
         asked = self._request
+        self._attempts = max(self._attempts, request.attempt)
         wanted = asked.fields if request.stage == "direct" else asked.sampling
         if request.stage == "opening":  # what comes may be the whole answer
             wanted = {**wanted, **asked.limits}
         return self._answerer.upstream.astream(request, wanted)
 
+    def _settings_of_runs(self) -> RunSettings:
+        settings, asked = self._answerer.settings, self._request
+        if not asked.stream or asked.plain is not None:  # nobody reads along, or it is no text alone
+            settings = dataclasses.replace(settings, resumed=())
+        if (share := asked.point_max_tokens) is not None:
+            longest = min(share, settings.point_max_tokens or share)
+            settings = dataclasses.replace(settings, point_max_tokens=longest)
+        return settings
+
     def _new_run(self) -> SkeletonOfThought:
         upstream = self._answerer.upstream
-        settings = self._answerer.settings
-        if (
-            not self._request.stream or self._request.plain is not None
-        ):  # nobody reads along, or it is no text alone
-            settings = dataclasses.replace(settings, resumed=())
-        share = self._request.point_max_tokens
-        if share is not None:
-            settings = dataclasses.replace(
-                settings, point_max_tokens=min(share, settings.point_max_tokens or share)
-            )
         quirks = quirks_of(upstream.identity)
         return SkeletonOfThought(
             self._request.messages,
             upstream.prompts,
-            settings,
+            self._settings,
             decision=self._decision,
             quirks=dict.fromkeys(get_args(Stage), quirks),
         )

@@ -195,7 +195,7 @@ class _ChatCompletions:
                 raise Problem(_MORE_BODY_THAN_ALLOWED, f"The body is longer than {_LARGEST_BODY} bytes.")
         try:
             told = json.loads(body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise Problem(400, f"The body is no JSON: {error}.") from error
         settings = service.answerer.settings
         request = read(told, forced=http.headers.get(ROUTE_HEADER), max_points=settings.max_points)

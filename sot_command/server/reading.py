@@ -99,7 +99,7 @@ def read(body: Any, *, forced: str | None = None, max_points: int | None = None)
     told = body.get("sot")
     told = told if isinstance(told, dict) else {"show": bool(told)}
     route: Any = told.get("route", body.get("sot_route", forced)) or "auto"
-    if route not in {"auto", *get_args(Route)}:
+    if route not in ("auto", *get_args(Route)):
         raise Problem(400, f'The route is {route!r}; use "auto", "sot" or "direct".', "sot")
     fields = {name: value for name, value in body.items() if name not in _OWN and value is not None}
     limit = _limit(fields)
@@ -108,7 +108,7 @@ def read(body: Any, *, forced: str | None = None, max_points: int | None = None)
         model=model,
         messages=_messages(body.get("messages")),
         stream=bool(body.get("stream")),
-        reports_usage=bool((body.get("stream_options") or {}).get("include_usage")),
+        reports_usage=bool(_object(body, "stream_options").get("include_usage")),
         shows_sot=bool(told.get("show", True)),
         route=None if route == "auto" else route,
         fields=fields,
@@ -119,6 +119,13 @@ def read(body: Any, *, forced: str | None = None, max_points: int | None = None)
         point_max_tokens=share,
         plain=_why_plain(fields, share),
     )
+
+
+def _object(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = body.get(name)
+    if value is not None and not isinstance(value, dict):
+        raise Problem(400, f"{name} is {value!r}; it must be an object.", name)
+    return value or {}
 
 
 def _messages(value: Any) -> tuple[Message, ...]:

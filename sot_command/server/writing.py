@@ -109,8 +109,8 @@ _NAMES = {"role", "type", "id", "name"}
 def _grow(whole: dict[str, Any], piece: dict[str, Any]) -> None:
     for name, value in piece.items():
         known = whole.get(name)
-        if value is None:
-            whole.setdefault(name, None)
+        if value is None or (value == "" and known):
+            whole.setdefault(name, value)
         elif name == "tool_calls":
             whole[name] = known or []
             _grow_calls(whole[name], value)
@@ -126,7 +126,8 @@ def _grow(whole: dict[str, Any], piece: dict[str, Any]) -> None:
 
 def _grow_calls(calls: list[dict[str, Any]], pieces: list[dict[str, Any]]) -> None:
     for piece in pieces:
-        place = piece.get("index", len(calls))
+        place = piece.get("index")
+        place = len(calls) if place is None else place
         while len(calls) <= place:
             calls.append({})
         _grow(calls[place], {name: value for name, value in piece.items() if name != "index"})

@@ -12,6 +12,7 @@ from skeleton_of_thought.errors import ConfigurationError
 from skeleton_of_thought.evaluation.answer_files import pairs_of, read_answers, two_ways
 from skeleton_of_thought.evaluation.blind_pairs import export_pairs, key_of, read_verdicts
 from skeleton_of_thought.evaluation.judge_prompts import CRITERIA, judge_messages
+from skeleton_of_thought.evaluation.judging import told_by_criterion
 from skeleton_of_thought.evaluation.quality import Reason, judge_results, reasons_of
 from skeleton_of_thought.evaluation.verdicts import Opinion, opinions, preference
 from sot_command.judged import _write_reasons
@@ -206,6 +207,32 @@ def test_shapes_of_answers_files(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("points", "kept"), [(7, []), ("two", []), ({"text": "p"}, []), (["p", {"text": "q"}, None], ["q"])]
+)
+def test_points_of_another_shape_are_left_out(tmp_path, points, kept):
+    row = {"question": "Q?", "answers": {"x": "X", "y": {"text": "Y", "points": points}}}
+    (found,) = read_answers(lines(tmp_path / "a.jsonl", row))
+    assert found["ways"]["y"]["text"] == "Y"
+    assert [point["text"] for point in found["ways"]["y"]["points"]] == kept
+
+
+@pytest.mark.parametrize("odd", [7, "x", ["x"], {"x": 1}])
+def test_odd_faults_and_categories_cost_no_answers(tmp_path, odd):
+    row = {"question": "Q?", "category": odd, "answers": {"x": "X", "y": "Y"}, "faults": odd}
+    (found,) = read_answers(lines(tmp_path / "a.jsonl", row))
+    assert isinstance(found["category"], str)
+    assert found["faults"] == (odd if isinstance(odd, dict) else {})
+
+
+def test_half_a_character_in_an_answers_file_is_replaced(tmp_path):
+    file = lines(tmp_path / "a.jsonl", {"question": "Why \ud83d?", "x": "So \ude00.", "y": "Y"})
+    rows = read_answers(file)
+    (pair,) = pairs_of(rows, way="x", against="y")
+    assert (pair["request"], pair["ways"]["x"]["text"]) == ("Why \ufffd?", "So \ufffd.")
+    assert pair["version"]
+
+
+@pytest.mark.parametrize(
     ("rows", "said"),
     [
         ([{"plain": "a", "ours": "b"}], "line 1 has no question"),
@@ -280,6 +307,14 @@ def test_several_readers_agree_or_not_and_mistakes_are_named(tmp_path):
             list(read_verdicts(lines(tmp_path / "wrong.jsonl", wrong), key=key))
     with pytest.raises(ConfigurationError, match="--key"):
         list(read_verdicts(file))
+    for content, said in (
+        ("no JSON", "is no JSON"),
+        ("[1]", "no JSON object"),
+        ('{"pairs": 1}', "--key FILE"),
+    ):
+        (tmp_path / "other.json").write_text(content)
+        with pytest.raises(ConfigurationError, match=said):
+            list(read_verdicts(file, key=tmp_path / "other.json"))
 
 
 # Replies.
@@ -310,6 +345,20 @@ def test_no_repetition_has_several_names_and_overall_decides():
         assert opinions(f"{name}: A > B")["no repetition"].preferred == "first"
     assert preference("depth: A > B\noverall: B > A", "criteria") == "second"
     assert preference("depth: A > B", "criteria") is None
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        ("answer A says why", "ours says why"),
+        ("Answer B is vague, answer A is not", "plain is vague, ours is not"),
+        ("both answer a question nobody asked", "both answer a question nobody asked"),
+        ("to answer b) first is odd", "to answer b) first is odd"),
+    ],
+)
+def test_only_a_letter_in_capitals_is_an_answer_in_a_reason(reason, told):
+    found = told_by_criterion({"depth": Opinion("first", reason)}, ("ours", "plain"), skeleton_first=True)
+    assert found["depth"] == {"verdict": "win", "reason": told}
 
 
 def test_the_prompt_names_every_criterion_and_no_way():

@@ -170,6 +170,14 @@ def test_a_run_is_compared_question_by_question(tables):
     assert found.bias("plain", "plain_measured") == pytest.approx(22 / 32 - 1)
 
 
+@pytest.mark.parametrize("content", [b"\x89PNG", b"{", b"[1]", b"[" * 100_000, b"{}"])
+def test_tables_that_are_none_are_one_line(sot, tmp_path, content):
+    (tmp_path / "tables").write_bytes(content)
+    code, _, err = sot("eval", "estimate", "--tables", tmp_path / "tables", "--out", tmp_path)
+    assert code == 1
+    assert err.startswith("Error: ")
+
+
 def test_nothing_to_compare():
     empty = Comparison((), 0)
     assert empty.error("plain", "plain_measured") is None

@@ -84,8 +84,23 @@ def test_files(tmp_path, name, text, expected):
 
 
 @pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.jsonl", '{"id": "a\\ud83d", "request": "Why \\ude00? \\ud83d\\ude00 \\\\ud83d"}\n'),
+        ("a.json", '[{"id": "a\\uD83D", "request": "Why \\uDE00? \\uD83D\\uDE00 \\\\ud83d"}]'),
+    ],
+)
+def test_half_characters_are_replaced_and_whole_ones_stay(tmp_path, name, text):
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    (question,) = read(str(tmp_path / name))
+    assert (question.id, question.request) == ("a\ufffd", "Why \ufffd? \N{GRINNING FACE} \\ud83d")
+
+
+@pytest.mark.parametrize(
     ("name", "text", "message"),
     [
+        ("a.jsonl", "[" * 100_000, "line 1 is no JSON: it is nested too deeply"),
+        ("a.json", "[" * 100_000, "no JSON: it is nested too deeply"),
         ("a.jsonl", '{"request": "Why?"}\n{"request"', "line 2 is no JSON"),
         ("a.jsonl", '{"query": "Why?"}\n', r"no question in it .*query.* request, question"),
         ("a.jsonl", '{"request": "  "}\n', "row 1.*no question"),

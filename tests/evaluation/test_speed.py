@@ -15,8 +15,10 @@ import time
 
 import pytest
 
+from skeleton_of_thought.errors import ConfigurationError
 from skeleton_of_thought.evaluation import ModelFolder, ResultLines, SpeedWork, in_threads
 from skeleton_of_thought.evaluation.judging import JudgeWork
+from skeleton_of_thought.evaluation.report.content import gather
 from skeleton_of_thought.evaluation.summary import summarise
 from skeleton_of_thought.fake_server import Pace
 
@@ -153,6 +155,32 @@ def test_a_file_whose_questions_changed_is_not_mixed_with_what_was_answered(serv
     assert code == 1
     assert "'1'" in err
     assert "Why is the sky blue?" in err
+
+
+def test_a_run_with_half_a_character_in_a_question_is_continued(server, sot, tmp_path):
+    data = tmp_path / "q.jsonl"
+    arguments = ("eval", "speed", "-m", MODEL, "--data", data, "--out", tmp_path / "run")
+    data.write_text('{"request": "How do I sleep \\ud83d better?"}\n')
+    assert sot(*arguments)[0] == 0
+    data.write_text(f'{data.read_text()}{{"request": "Why?"}}\n')
+    code, _, err = sot(*arguments)
+    assert code == 0, err
+    assert len(rows_of(results(tmp_path / "run"))) == 2
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", "{}", '{"experiment": 1, "runs": []}', '{"experiment": {}}']
+)
+def test_damaged_conditions_are_named(server, sot, tmp_path, content):
+    folder = tmp_path / "openai-gpt-4o-mini"
+    folder.mkdir()
+    (folder / "conditions.json").write_text(content)
+    code, _, err = sot("eval", "speed", "-m", MODEL, "--limit", 1, "--out", tmp_path)
+    assert code == 1
+    assert "Mend it" in err
+    assert server.ledger.entries == ()
+    with pytest.raises(ConfigurationError, match=r"conditions\.json"):
+        gather(tmp_path)
 
 
 def test_a_bad_row_is_reported_before_anything_is_asked(server, sot, tmp_path):

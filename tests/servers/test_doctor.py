@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import http.server
 import json
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,11 +13,11 @@ from typer.testing import CliRunner
 
 from skeleton_of_thought.clients import open_client
 from skeleton_of_thought.engines import ENGINES, engine_of
-from skeleton_of_thought.fake_server import FakeReply, Pace
+from skeleton_of_thought.fake_server import FakeReply, Pace, stage_of
 from skeleton_of_thought.probing import Batch, Report, Typical, probe
 from skeleton_of_thought.routing.decision import Question
 from sot_command.app import app
-from sot_command.doctor import chain_line, describe
+from sot_command.doctor import chain_line, describe, listed
 
 
 @pytest.fixture
@@ -132,6 +134,111 @@ def test_prompts_that_are_read_one_after_another_do_not_make_answers_come_in_tur
     assert "8 at once take 7.6 times as long as one." in told(reading)
     assert "A plain answer is faster there." in told(reading)
     assert "A plain answer is faster there." not in told(AT_ONCE)
+
+
+@pytest.mark.parametrize("seconds", [1.1, 4.4], ids=["fast", "half as fast"])
+def test_answers_that_come_in_one_piece_do_not_come_in_turn_for_that(seconds):
+    one = batch(1, 1.0, 1.0, 1.0, ended=1)
+    whole = replace(AT_ONCE, batches=(one, batch(8, seconds, 0.95 * seconds, seconds, ended=8)))
+    assert whole.in_turn is False
+    assert "8 at once take" in told(whole)
+    in_turn = replace(AT_ONCE, batches=(one, batch(8, 8.0, 1.0, 8.0, ended=8)))
+    assert in_turn.in_turn is True
+
+
+@pytest.mark.parametrize("silent", ["plain", "points"])
+def test_a_model_that_only_thinks_is_no_measurement(fake, silent):
+    plausible = fake.provider.answer
+
+    def answer(request):
+        quiet = stage_of(request).kind == "point" if silent == "points" else True
+        return FakeReply("", thinking="Hm. " * 200) if quiet else plausible(request)
+
+    fake.provider.answer = answer
+    report = probed(fake)
+    assert report.reachable
+    assert report.problem.startswith(f"it wrote no text within {120 if silent == 'plain' else 40} tokens")
+    assert report.gain() is None
+    assert report.in_turn is None
+    assert "To expect" not in told(report)
+    assert "turn that off" in told(report)
+
+
+def test_a_model_that_only_thinks_where_few_tokens_are_asked_for_is_measured(paced):
+    plausible = paced.provider.answer
+    short = {8, 12}  # tokens of what is asked after a cancellation, and of a partial answer
+
+    def answer(request):
+        return FakeReply("", thinking="Hm. " * 20) if request.max_tokens in short else plausible(request)
+
+    paced.provider.answer = answer
+    report = probed(paced)
+    assert report.problem is None
+    assert report.cancellation == "yes"
+
+
+ODD_BODIES = [b"", b"[", b"[" * 100_000, b"[]", b"5", b'{"data": 7}', b'{"data": {"a": 1}}', b'{"data": [5]}']
+ODD_BODIES += [b'{"data": [{"owned_by": {}}]}', b'{"data": "abc"}', b"\xff"]
+
+
+class Odd(http.server.BaseHTTPRequestHandler):
+    """Answers with the body that its path says the number of; HTTP itself is wrong without one."""
+
+    def do_GET(self):
+        number = self.path.strip("/").split("/")[0]
+        if number.isdigit():
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(ODD_BODIES[int(number)])
+        else:
+            self.wfile.write(b"SSH-2.0-OpenSSH_9.6\r\n")
+
+    def log_message(self, *_):
+        """Nothing is logged."""
+
+
+@pytest.fixture(scope="module")
+def odd():
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Odd) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("path", [*map(str, range(len(ODD_BODIES))), "ssh"])
+def test_what_is_no_list_of_models_lists_none(odd, path):
+    owner, names = listed(f"{odd}/{path}")
+    assert owner is None
+    assert set(names) <= {"None"}
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://[::1/v1",
+        "http://a b/v1",
+        "http://host:port/v1",
+        "http://ex\u00e4mple:9/v\u00e4",
+        "ftp://x",
+        "",
+    ],
+)
+def test_an_address_that_is_none_lists_no_models(address):
+    assert listed(address) == (None, ())
+
+
+def test_a_password_in_the_address_is_shown_nowhere(paced):
+    address = f"{paced.url}/v1".replace("//", "//me:hunter2@")
+    for more in ((), ("--json",)):
+        result = CliRunner().invoke(
+            app, ["doctor", "--model", "openai:gpt-4o-mini", "--base-url", address, *more]
+        )
+        assert result.exit_code == 0, result.output
+        assert "SkeletonOfThoughtChain(" in result.output
+        assert "hunter2" not in result.output
+        assert f"{paced.url}/v1" in result.output
 
 
 def told(report, engine=None):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import signal
@@ -10,6 +11,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import openai
@@ -20,7 +22,9 @@ from llama_index.core.llms import ChatMessage
 
 from llamaindex_sot import LangChainLLM
 from skeleton_of_thought import speeds
-from skeleton_of_thought.fake_server import FakeReply, Pace, stage_of
+from skeleton_of_thought.fake_server import FakeReply, Pace, stage_of, wire_openai
+from sot_command.server import answering
+from sot_command.server.writing import Gathered
 
 from .serving import Serving
 
@@ -104,6 +108,24 @@ def test_usage_and_sot_only_for_who_asks(client):
     assert not hasattr(ask(client), "sot")
 
 
+@pytest.mark.parametrize("route", ["direct", "sot"])
+def test_an_upstream_that_sends_content_in_parts_is_heard(client, fake, monkeypatch, route):
+    def in_parts(self, place):
+        return self._chunk({"content": [{"type": "text", "text": self._turn.tokens[place]}]})
+
+    monkeypatch.setattr(wire_openai.OpenAIStream, "token", in_parts)
+    forced = {"sot": {"route": route}}
+    whole = ask(client, extra_body=forced).choices[0].message.content
+    shown = [
+        chunk.choices[0].delta.content
+        for chunk in ask(client, stream=True, extra_body=forced)
+        if chunk.choices
+    ]
+    assert "".join(filter(None, shown)) == whole
+    assert whole.startswith(fake.provider.ledger.entries[0].text.partition("\n")[0])
+    assert len(whole) > 100
+
+
 def test_the_router_decides_where_nobody_does(client):
     decided = ask(client, extra_body={"sot": True}).sot, ask(client, HELLO, extra_body={"sot": True}).sot
     assert [sot["route"] for sot in decided] == ["sot", "direct"]
@@ -149,6 +171,30 @@ def test_tools_formats_and_stops_go_to_one_plain_answer(client, asked, field):
     assert request.body[name] == field[name]
 
 
+def test_a_call_whose_later_pieces_name_nothing_keeps_its_name():
+    first = {"index": 0, "id": "c1", "type": "function", "function": {"name": "look_up", "arguments": ""}}
+    others = [
+        {"index": 0, "id": "", "type": "", "function": {"name": "", "arguments": '{"word": '}},
+        {"index": 0, "id": None, "type": None, "function": {"name": None, "arguments": '"tea"}'}},
+    ]
+    gathered = Gathered()
+    for piece in (first, *others):
+        gathered.add({"choices": [{"index": 0, "delta": {"tool_calls": [piece]}}]})
+    (choice,) = gathered.choices()
+    (call,) = choice["message"]["tool_calls"]
+    function = {"name": "look_up", "arguments": '{"word": "tea"}'}
+    assert call == {"id": "c1", "type": "function", "function": function}
+
+
+def test_calls_without_a_place_are_calls_of_their_own():
+    gathered = Gathered()
+    calls = [
+        {"index": None, "id": name, "function": {"name": name, "arguments": "{}"}} for name in ("a", "b")
+    ]
+    gathered.add({"choices": [{"index": 0, "delta": {"tool_calls": calls}}]})
+    assert [call["id"] for call in gathered.choices()[0]["message"]["tool_calls"]] == ["a", "b"]
+
+
 def test_a_conversation_with_tool_calls_arrives_unchanged(client, asked):
     call = {"id": "c1", "type": "function", "function": {"name": "look_up", "arguments": "{}"}}
     messages = [
@@ -173,6 +219,8 @@ def test_a_conversation_with_tool_calls_arrives_unchanged(client, asked):
         ({"messages": [{"role": "user", "content": 5}]}, 400, "messages[0].content"),
         ({"messages": HELLO, "model": "gpt-9"}, 404, "model"),
         ({"messages": HELLO, "sot": {"route": "both"}}, 400, "sot"),
+        ({"messages": HELLO, "sot_route": ["sot"]}, 400, "sot"),
+        ({"messages": HELLO, "stream_options": "x"}, 400, "stream_options"),
         ({"messages": HELLO, "max_tokens": 0}, 400, "max_tokens"),
         ({"messages": [{"role": "user", "content": " "}]}, 400, None),
         ([], 400, None),
@@ -188,10 +236,17 @@ def test_a_wrong_request_is_refused_in_openais_shape(serving, fake, body, status
     assert fake.provider.ledger.entries == ()
 
 
-def test_what_is_no_json_is_refused(serving):
-    response = httpx.post(f"{serving.url}/chat/completions", content=b"{")
+@pytest.mark.parametrize("content", [b"{", b"[" * 100_000], ids=["half", "deep"])
+def test_what_is_no_json_is_refused_and_counted(serving, content):
+    def counted():
+        metrics = httpx.get(f"{serving.address}/metrics").text.splitlines()
+        return [line for line in metrics if line.startswith('sot_requests_total{route="none",outcome="400"}')]
+
+    before = counted()
+    response = httpx.post(f"{serving.url}/chat/completions", content=content)
     assert response.status_code == 400
     assert "no JSON" in response.json()["error"]["message"]
+    assert counted() != before
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -217,12 +272,68 @@ def test_a_plain_stream_that_breaks_in_the_middle_is_gone_on_with(client, fake, 
     assert len(fake.provider.ledger.entries) == 2
 
 
-def test_a_stream_that_only_the_plain_model_can_write_ends_with_an_error_event(client, fake):
-    for kind in ("stream_error", "reset"):
-        fake.provider.faults.clear()
-        fake.provider.faults.add(kind)
-        with pytest.raises(openai.APIError):
-            list(ask(client, HELLO, stream=True, n=2))
+def test_a_stream_that_is_gone_on_with_ends_with_the_usage_and_the_whole_text(client, fake):
+    fake.provider.faults.add("reset", times=1, after_tokens=5)
+    fields = {"sot": {"route": "direct"}}
+    chunks = list(ask(client, HELLO, stream=True, stream_options={"include_usage": True}, extra_body=fields))
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+    assert text.endswith(f" […]\n\n{fake.provider.ledger.entries[-1].text}")
+    assert chunks[-1].sot["route"] == "direct"
+    assert "gone on with" in chunks[-1].sot["reason"]
+    used = fake.provider.ledger.usage()
+    assert chunks[-1].usage.total_tokens == chunks[-1].sot["usage"]["total_tokens"] == used.total_tokens
+    assert {chunk.id for chunk in chunks} == {chunks[0].id}
+    assert sum(chunk.choices[0].delta.role is not None for chunk in chunks if chunk.choices) == 1
+
+
+@pytest.mark.parametrize("kind", ["stream_error", "reset"])
+@pytest.mark.parametrize(
+    "field",
+    [{"n": 2}, {"tools": [TOOL]}, {"response_format": {"type": "json_object"}}],
+    ids=lambda field: next(iter(field)),
+)
+def test_a_stream_that_only_the_plain_model_can_write_ends_with_an_error_event(
+    client, fake, monkeypatch, kind, field
+):
+    read = wire_openai.read
+    monkeypatch.setattr(wire_openai, "read", lambda body, **options: read({**body, "n": 1}, **options))
+    fake.provider.faults.add(kind, after_tokens=5)
+    chunks = []
+    with pytest.raises(openai.APIError):
+        chunks.extend(ask(client, HELLO, stream=True, **field))
+    assert [entry.outcome for entry in fake.provider.ledger.entries] == ["broken"]
+
+
+def first_point(request):
+    return [number for number, _ in stage_of(request).points] == [1]
+
+
+def second_point(request):
+    return [number for number, _ in stage_of(request).points] == [2]
+
+
+@pytest.mark.parametrize(("stream", "status"), [(False, 502), (True, 200)])
+def test_a_point_that_fails_for_good_ends_the_answer_where_that_is_wanted(
+    shared_server, fake, stream, status
+):
+    fake.provider.faults.add("server_error", when=second_point)
+    with Serving(base_url=f"{shared_server.url}/v1", retries=1, on_point_error="raise") as serving:
+        response = post(serving, {"messages": QUESTION, "stream": stream, **SOT})
+    assert response.status_code == status
+    last = response.text.removesuffix("\n\n").rpartition("data: ")[2]
+    assert json.loads(last)["error"]["message"]
+    refused = [entry for entry in fake.provider.ledger.entries if entry.outcome == "refused"]
+    assert len(refused) == 2  # once, and once again
+
+
+def test_the_usage_of_an_answer_that_was_begun_again_counts_what_was_lost(shared_server, fake):
+    fake.provider.faults.add("stream_error", times=1, after_tokens=5, when=first_point)
+    with Serving(base_url=f"{shared_server.url}/v1", retries=1, on_point_error="raise") as serving:
+        answer = post(serving, {"messages": QUESTION, **SOT}).json()
+    assert {point["status"] for point in answer["sot"]["points"]} == {"ok"}
+    assert [entry.stage for entry in fake.provider.ledger.entries].count("opening") == 2
+    used = fake.provider.ledger.usage()
+    assert answer["usage"]["total_tokens"] == answer["sot"]["usage"]["total_tokens"] == used.total_tokens
 
 
 @pytest.mark.parametrize("kind", ["stream_error", "reset", "server_error"])
@@ -231,6 +342,37 @@ def test_an_answer_that_is_not_shown_yet_is_begun_again(client, fake, kind):
     answer = ask(client, HELLO)
     assert answer.choices[0].message.content == fake.provider.ledger.entries[-1].text
     assert answer.choices[0].finish_reason == "stop"
+
+
+@pytest.mark.parametrize("retries", [0, 2])
+@pytest.mark.parametrize(
+    ("kind", "after_tokens"), [("reset", 5), ("stream_error", 5), ("reset", 0), ("server_error", 0)]
+)
+def test_an_answer_is_not_begun_again_more_often_than_requests_are_sent_again(
+    shared_server, fake, kind, after_tokens, retries
+):
+    fake.provider.faults.add(kind, after_tokens=after_tokens)
+    with Serving(base_url=f"{shared_server.url}/v1", retries=retries) as serving:
+        assert post(serving, {"messages": HELLO}).status_code == 502
+    assert len(fake.provider.ledger.entries) == 1 + retries
+
+
+def test_beginning_again_does_not_begin_the_waiting_again(shared_server, fake):
+    fake.provider.faults.add("stream_error", times=1, after_tokens=5)
+    fake.provider.faults.add("rate_limit", retry_after=1000)
+    with Serving(base_url=f"{shared_server.url}/v1", retries=2) as serving:
+        assert post(serving, {"messages": HELLO}).status_code == 429
+    assert len(fake.provider.ledger.entries) == 2
+
+
+def test_beginning_again_does_not_begin_the_timeout_again(shared_server, fake, monkeypatch):
+    clock = itertools.count(step=100.0)  # seconds from look to look
+    times = SimpleNamespace(monotonic=lambda: next(clock), perf_counter=time.perf_counter)
+    monkeypatch.setattr(answering, "time", times)
+    fake.provider.faults.add("stream_error", times=1, after_tokens=5)
+    with Serving(base_url=f"{shared_server.url}/v1", retries=2, timeout=60) as serving:
+        assert post(serving, {"messages": HELLO}).status_code == 502
+    assert len(fake.provider.ledger.entries) == 1
 
 
 @pytest.mark.parametrize("kind", ["server_error", "reset", "stream_error"])

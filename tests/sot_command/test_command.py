@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -401,6 +402,36 @@ def test_a_port_that_is_none_is_refused_before_anything_is_loaded(sot, command, 
     assert code == 2
     assert "or equal to" in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--log-level", "verbose"), ("--grace", "inf"), ("--grace", "nan"), ("--grace", "-1")],
+)
+def test_an_option_of_serve_that_means_nothing_is_refused_before_anything_is_loaded(
+    sot, monkeypatch, option, value
+):
+    monkeypatch.setattr("sot_command.server.open_service", lambda *_, **__: pytest.fail("loaded"))
+    code, _, err = sot("serve", option, value)
+    assert code == 2
+    assert f"Invalid value for '{option}'" in err
+
+
+def test_a_level_of_the_log_may_be_in_capitals(sot, monkeypatch):
+    levels = []
+    service = SimpleNamespace(application=lambda: None)
+    monkeypatch.setattr("sot_command.server.log_to_stderr", levels.append)
+    monkeypatch.setattr("sot_command.server.open_service", lambda *_, **__: service)
+    monkeypatch.setattr("sot_command.server.serve", lambda *_, **__: None)
+    assert sot("serve", "--log-level", "WARNING")[0] == 0
+    assert levels == ["warning"]
+
+
+def test_an_address_that_is_none_is_no_traceback(sot):
+    code, _, err = sot("doctor", "--model", "openai:m", "--base-url", "http://me:hunter2@[::1/v1")
+    assert code == 1
+    assert "--base-url is no address" in err
+    assert "hunter2" not in err
 
 
 # Ctrl-C.

@@ -90,6 +90,15 @@ def test_an_answers_orders_stay_out_of_a_terminal(server):
         assert order not in written
 
 
+@pytest.mark.parametrize("command", [["ask"], ["ask", "--route", "direct"], ["compare"]])
+def test_names_between_colons_are_no_emojis_in_a_terminal(server, command):
+    server.provider.answer = lambda _: "Set :warning: and :bug: as they are."
+    code, written = in_terminal(*command, QUESTION, "--model", "openai:gpt-4o-mini")
+    assert code == 0
+    assert ":warning: and :bug: as they are." in OURS.sub("", written)
+    assert "🐛" not in written
+
+
 def test_the_live_view_shows_no_orders():
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=60, height=20)

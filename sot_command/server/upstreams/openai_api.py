@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from skeleton_of_thought.clients.client import identity
 from skeleton_of_thought.clients.keys import address_and_key
-from skeleton_of_thought.clients.openai import cache_key
+from skeleton_of_thought.clients.openai import cache_key, text_of_content
 from skeleton_of_thought.errors import SkeletonOfThoughtError, require
 from skeleton_of_thought.prompts import PROMPTS, AnyPrompts
 from skeleton_of_thought.reported import Reported
@@ -126,6 +126,8 @@ def to_wire(message: Message) -> dict[str, Any]:
 def _delta(chunk: dict[str, Any]) -> Delta:
     choice = chunk["choices"][0]
     said = choice.get("delta") or {}
+    if isinstance(said.get("content"), list):  # which callers do not expect
+        said["content"] = text_of_content(said["content"])
     finish = choice.get("finish_reason")
     return Delta(
         text=said.get("content") or "",
