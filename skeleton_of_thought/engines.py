@@ -205,7 +205,7 @@ ENGINES: Final[dict[str, EngineProfile]] = {
             not_sent=Fact(
                 "unknown fields are refused (422), continue_final_message among them", "a run", "tried"
             ),
-            disconnect=Fact("aborts", "transformers source"),
+            disconnect=Fact("aborts", "transformers source; sot doctor saw it", "tried"),
         ),
         EngineProfile(
             name="LiteLLM",

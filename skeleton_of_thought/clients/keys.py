@@ -15,10 +15,17 @@ def address_and_key(kind: str, model: str, base_url: str | None) -> tuple[str | 
     Anthropic's. A server of one's own may need no key.
 
     Raises:
-        ConfigurationError: There is no key, and no server that may do without.
+        ConfigurationError: There is no key, and no server that may do without; or the address is none.
     """
     variable = kind.upper()
     base_url = base_url or os.environ.get(f"{variable}_BASE_URL")
+    try:
+        _ = urlsplit(base_url or "").port
+    except ValueError as error:
+        raise ConfigurationError(
+            f"--base-url (in Python base_url, {variable}_BASE_URL in the environment) is no address: {error}. Give one "
+            "such as http://127.0.0.1:8000/v1."
+        ) from error
     key = os.environ.get(f"{variable}_API_KEY") or ("none" if base_url else None)
     if key is None:
         raise ConfigurationError(

@@ -163,3 +163,10 @@ def test_half_characters_are_replaced(content, expected):
 )
 def test_no_password_is_written_down(address, written):
     assert without_password(address) == written
+
+
+@pytest.mark.parametrize("kind", ["openai", "anthropic"])
+@pytest.mark.parametrize("address", ["http://[::1", "http://localhost:80a/v1", "http://localhost:99999"])
+def test_an_address_that_is_none_is_named_before_anything_is_sent(kind, address):
+    with pytest.raises(ConfigurationError, match=r"base_url.* is no address"):
+        open_client(f"{kind}:m", base_url=address)
