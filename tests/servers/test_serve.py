@@ -336,6 +336,15 @@ def test_the_usage_of_an_answer_that_was_begun_again_counts_what_was_lost(shared
     assert answer["usage"]["total_tokens"] == answer["sot"]["usage"]["total_tokens"] == used.total_tokens
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_answers_in_a_row_use_one_connection_to_the_upstream(client, fake, stream):
+    for _ in range(3):
+        answer = ask(client, HELLO, stream=stream)
+        if stream:
+            list(answer)
+    assert len({entry.client for entry in fake.provider.ledger.entries}) == 1
+
+
 @pytest.mark.parametrize("kind", ["stream_error", "reset", "server_error"])
 def test_an_answer_that_is_not_shown_yet_is_begun_again(client, fake, kind):
     fake.provider.faults.add(kind, times=1)

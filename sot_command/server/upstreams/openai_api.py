@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 from typing import TYPE_CHECKING, Any
@@ -16,10 +17,13 @@ from skeleton_of_thought.request import Delta
 from skeleton_of_thought.usage import Usage, counted
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 
     from skeleton_of_thought.messages import Message
     from skeleton_of_thought.request import Request
+
+_SECONDS_BEHIND_END = 1.0
+"""A server that keeps its connection open behind the end of an answer is not waited for longer."""
 
 
 class BrokenStreamError(SkeletonOfThoughtError):
@@ -86,6 +90,7 @@ class OpenAIUpstream:
                 data = line[5:].strip()
                 if data == "[DONE]":
                     ended = True
+                    await _read_on(lines)
                     break
                 chunk = json.loads(data)
                 if chunk.get("error"):
@@ -113,6 +118,14 @@ class OpenAIUpstream:
     async def aclose(self) -> None:
         """Close the connections."""
         await self._client.close()
+
+
+async def _read_on(lines: AsyncIterator[str]) -> None:
+    """Read what is behind the end, nothing as a rule: a connection of which all was read is used again."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_SECONDS_BEHIND_END):
+            async for _ in lines:
+                pass
 
 
 def to_wire(message: Message) -> dict[str, Any]:
