@@ -160,6 +160,7 @@ def test_without_datasets_the_error_says_what_to_install(monkeypatch):
         read("hf:someone/questions")
 
 
+@pytest.mark.slow
 def test_a_real_dataset_of_hugging_face_s_library(tmp_path):
     """In a process of its own: the library warns, and opens files it leaves to the interpreter to close."""
     pytest.importorskip(

@@ -127,6 +127,7 @@ async def test_timeout_returns_what_is_there(make_script, face, way):
         await face.ask(make_script({"skeleton": Reply("Late.", late=True)}), way, timeout=0.2)
 
 
+@pytest.mark.slow
 async def test_point_timeout_fails_the_late_point(make_script, face, way):
     answered = await face.ask(make_script({"point:2": Reply("Late.", late=True)}), way, point_timeout=0.5)
     assert statuses(answered) == ["ok", "failed", "ok"]

@@ -67,6 +67,7 @@ async def test_what_is_sent_again_waits_for_its_own_turn(call):
     assert [size for size, _ in model.log.batches] == [8]
 
 
+@pytest.mark.slow
 async def test_twenty_points_at_once_in_threads():
     titles = [f"Topic{number}" for number in range(1, 21)]
     model = FakeChat(
@@ -148,6 +149,7 @@ async def test_retried_points_still_run_at_the_same_time(way):
     assert model.log.most == len(TITLES)
 
 
+@pytest.mark.slow
 async def test_questions_in_a_batch_run_at_the_same_time():
     model = FakeChat(token_seconds=points_take(0.03))
     await new_chain(model).abatch([QUESTION, "Why?", "When?"])

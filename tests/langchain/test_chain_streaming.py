@@ -44,6 +44,7 @@ def read(request):
     return with_threads if request.param == "stream" else astreamed
 
 
+@pytest.mark.slow
 async def test_eight_points_take_the_time_of_the_slowest(read):
     pauses = {index: 0.02 * index for index in range(1, 9)}
     chain = new_chain(lambda seen: pauses.get(seen.index, 0.0))

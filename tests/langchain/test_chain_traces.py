@@ -282,6 +282,7 @@ async def test_usage_is_what_the_frameworks_callbacks_count(way, options):
         assert 0 < sum(of_points) < told["output_tokens"]
 
 
+@pytest.mark.slow
 async def test_seconds_are_those_of_the_clock(way):
     chain = new_chain()
     chain.model.token_seconds = lambda seen: 0.01 * (1 + seen.index)

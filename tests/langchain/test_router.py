@@ -104,6 +104,7 @@ def test_a_letter_needs_few_tokens_unless_the_model_was_bound(bound):
     assert kwargs == ({} if bound else {"max_tokens": 16})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 async def test_in_a_race_a_letter_costs_no_time_and_is_billed(way):
     chain = SkeletonOfThoughtRouter(

@@ -114,6 +114,7 @@ def admission(**limits) -> Admission:
 
 
 @settings(max_examples=150, deadline=None)
+@pytest.mark.slow
 @given(jobs, limit, limit, st.none() | st.integers(100, 300), st.booleans())
 def test_limits_hold_and_everybody_is_served(all_jobs, concurrency, requests, tokens, refusals):
     gate = admission(max_concurrency=concurrency, requests=requests, tokens=tokens)

@@ -122,6 +122,7 @@ def test_waiters_of_a_closed_loop_do_not_block_others():
     assert idle(limiter)
 
 
+@pytest.mark.slow
 def test_windows_hold_in_real_time_without_polling():
     limiter = Limiter(requests_per_minute=10, window=0.3)
     moments, lock = [], threading.Lock()
@@ -291,6 +292,7 @@ def test_wrong_options_are_refused(options):
         Limiter(**options)
 
 
+@pytest.mark.slow
 async def test_ten_thousand_waiters_are_served_quickly():
     limiter, inside = Limiter(max_concurrency=50), Inside()
 

@@ -151,6 +151,7 @@ class TestALongWait:
         assert len(calls) <= 4
 
 
+@pytest.mark.slow
 def test_a_provider_that_always_refuses_is_waited_for_so_long_in_all():
     run = run_of(longest_wait=1.0)
     calls = []

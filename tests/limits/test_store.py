@@ -52,6 +52,7 @@ def test_processes_share_the_window(url):
     assert all(later - earlier > 1.1 for earlier, later in zip(moments, moments[6:], strict=False))
 
 
+@pytest.mark.slow
 async def test_tokens_are_shared_and_corrected(url):
     options = {"tokens_per_minute": 100, "window": 0.6, "store": url, "name": "tokens"}
     mine, theirs = Limiter(**options), Limiter(**options)

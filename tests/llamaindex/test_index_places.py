@@ -50,6 +50,7 @@ def vectors(kept: Path) -> None:
         path.write_bytes(b"\x07" * 100)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", [nonsense, half, file, vectors])
 def test_a_damaged_index_is_made_again_and_its_place_is_said(folder, caplog, damage):
     embed, storage = WordEmbedding(embedded=[]), folder.parent / "index"

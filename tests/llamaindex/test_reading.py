@@ -318,6 +318,7 @@ def test_pages_of_a_pdf_and_half_characters(tmp_path):
     assert documents[1].text.encode() == "Second \ufffd".encode()
 
 
+@pytest.mark.slow
 def test_a_small_pdf_of_many_heavy_pages_is_read_in_bounded_work(monkeypatch, caplog):
     monkeypatch.setattr(pdf, "_MOST_PER_PAGE", 20_000)
     monkeypatch.setattr(pdf, "_MOST_PER_FILE", 50_000)

@@ -270,6 +270,7 @@ def test_a_late_point_takes_its_hedge_with_it():
     assert [point.status for point in run.answer.points] == ["ok", "failed", "ok"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["threads", "asyncio"])
 async def test_a_hedge_that_falls_silent_is_late_like_any_point(how):
     model = Model(point_2=30.0, point_2_hedge=0.01)

@@ -158,6 +158,7 @@ def run_without(blocked, code):
     )
 
 
+@pytest.mark.slow
 def test_every_package_can_be_imported_without_any_extra():
     code = f"""
 import {", ".join(PACKAGES)}
@@ -175,6 +176,7 @@ for package in (langchain_sot, llamaindex_sot):
     assert result.returncode == 0, result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("code", "blocked", "extra"),
     [
@@ -216,6 +218,7 @@ except ImportError as error:
     assert f" needs {blocked}, which is not installed." in result.stdout
 
 
+@pytest.mark.slow
 def test_an_import_that_fails_inside_an_installed_package_is_not_hidden():
     result = run_without(
         ["requests", "idna"],

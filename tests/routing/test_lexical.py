@@ -139,6 +139,7 @@ async def test_async_says_the_same(router: LexicalRouter) -> None:
     assert (decision.route, decision.reason) == (router.route(question).route, router.route(question).reason)
 
 
+@pytest.mark.slow
 def test_neither_torch_nor_numpy_is_imported() -> None:
     program = (
         "import sys\n"

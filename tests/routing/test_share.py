@@ -49,6 +49,7 @@ def test_a_question_read_in_two_ways_is_both_and_counts_half() -> None:
     assert {label for label, _ in apart.targets} == {True, False}
 
 
+@pytest.mark.slow
 def test_disagreement_makes_a_model_less_sure() -> None:
     values = [{"a": 1.0}] * 40 + [{"b": 1.0}] * 40
     labels = [True] * 40 + [False] * 40

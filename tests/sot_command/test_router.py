@@ -31,6 +31,7 @@ def sample(tmp_path_factory) -> Path:
     return file
 
 
+@pytest.mark.slow
 def test_evaluate_prints_and_says_the_same_as_json(sample: Path) -> None:
     figures = json.loads(run("evaluate", "--data", str(sample), "--router", "lexical", "--json"))
     assert figures["questions"] == len(shipped_questions().read_text("utf-8").splitlines()[::10])
@@ -52,6 +53,7 @@ def test_evaluate_prints_and_says_the_same_as_json(sample: Path) -> None:
     assert "ms" in table
 
 
+@pytest.mark.slow
 def test_evaluate_takes_a_threshold_and_labels(sample: Path) -> None:
     nobody = json.loads(run("evaluate", "--data", str(sample), "--threshold", "1", "--json"))
     assert nobody["recall"] == 0.0
@@ -59,6 +61,7 @@ def test_evaluate_takes_a_threshold_and_labels(sample: Path) -> None:
     assert human["accuracy"] == 1.0
 
 
+@pytest.mark.slow
 def test_calibrate_prints_the_curve_and_follows_the_prices(sample: Path) -> None:
     cheap = json.loads(run("calibrate", "--data", str(sample), "--cost-no", "20", "--json"))
     dear = json.loads(run("calibrate", "--data", str(sample), "--cost-yes", "20", "--json"))
@@ -79,6 +82,7 @@ def test_explain_shows_what_decided() -> None:
     assert "direct" in run("explain", "What are the main benefits of tea?", "--threshold", "1")
 
 
+@pytest.mark.slow
 def test_train_lexical_writes_weights_and_measures_them(sample: Path, tmp_path: Path) -> None:
     out = tmp_path / "mine.json"
     shown = run("train", "--base", "lexical", "--data", str(sample), "--test", str(sample), "--out", str(out))
@@ -107,6 +111,7 @@ def routing_tables():
     return module
 
 
+@pytest.mark.slow
 def test_the_benchmark_shows_every_router_by_category(
     routing_tables, sample: Path, capsys, monkeypatch
 ) -> None:
