@@ -205,7 +205,7 @@ def summary(name: str, client: Client, rows: list[dict[str, Any]]) -> dict[str, 
         "predicted": _spread(each for each in predicted if each is not None),
         "plain_tokens_per_second": _spread(_pace(row["direct"]) for row in both),
         "in_turn": report.in_turn,
-        "probe": report.to_dict(),
+        "probe": report.to_dict() | {"model": name},  # `transformers serve` calls a model by its folder
         "rows": rows,
     }
 

@@ -23,6 +23,7 @@ from langchain_core.runnables.retry import RunnableRetry
 
 from skeleton_of_thought.errors import ConfigurationError
 from skeleton_of_thought.provider_errors import Quirks, quirks_of
+from skeleton_of_thought.request import as_stops
 from skeleton_of_thought.speeds import Speeds, speeds_of
 
 if TYPE_CHECKING:
@@ -224,7 +225,7 @@ def own_stops(model: Any, kwargs: Mapping[str, Any]) -> list[str]:
     inner = chat_model(model)
     fields = [getattr(inner, name, None) for name in ("stop", "stop_sequences")]
     stops: Any = next(filter(None, (*(given.get("stop") for given in (kwargs, *bound)), *fields)), [])
-    return [stops] if isinstance(stops, str) else list(stops)
+    return list(as_stops(stops))
 
 
 def own_fields(model: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:

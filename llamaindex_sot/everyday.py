@@ -174,8 +174,7 @@ class Everyday:
 
     def turns(self) -> Turns:
         """What the requests of one run wait for."""
-        limiters = () if self.limiter is None else (self.limiter,)
-        return Turns(*limiters, longest_wait=self.settings.longest_wait)
+        return Turns(self.limiter, longest_wait=self.settings.longest_wait)
 
     def calls(
         self, messages: Sequence[Message], *, streaming: bool, kwargs: Mapping[str, Any] | None = None

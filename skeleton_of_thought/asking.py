@@ -209,8 +209,7 @@ class Asker:
         return replace(answer, prices=self._prices)
 
     def _turns(self) -> Turns:
-        limiters = () if self._limiter is None else (self._limiter,)
-        return Turns(*limiters, longest_wait=self._settings.longest_wait)
+        return Turns(self._limiter, longest_wait=self._settings.longest_wait)
 
     def _known(self) -> Decision | None:
         """The decision for which nobody has to be asked: while no gain is to be expected, answers are direct."""

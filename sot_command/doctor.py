@@ -13,7 +13,6 @@ import typer
 from skeleton_of_thought.clients import open_client
 from skeleton_of_thought.clients.keys import without_password
 from skeleton_of_thought.engines import ENGINES, EngineProfile, engine_of
-from skeleton_of_thought.errors import ConfigurationError
 from skeleton_of_thought.probing import Report, probe
 from sot_command.ask import AsJson, BaseUrl, Dtype, Model
 from sot_command.terminal import Console, say
@@ -46,12 +45,6 @@ def doctor(
 ) -> None:
     """Ask a model's server a dozen small things: is it reachable, are points written at once, what is to be gained."""
     console = Console(stderr=True)
-    try:
-        shown = without_password(base_url)
-    except ValueError as error:
-        raise ConfigurationError(
-            f"--base-url is no address ({error}); one looks like http://HOST:PORT/v1."
-        ) from error
     owner, names = listed(base_url) if base_url else (None, ())
     engine = engine_of(owner)
     with console.status("Asking ...") if console.is_terminal and not as_json else nullcontext():
@@ -59,7 +52,7 @@ def doctor(
         report = probe(client, engine=engine.name if engine else None)
     name = model.partition(":")[2]
     listed_there = None if not names else name in names
-    line = chain_line(model, shown, report, dtype=dtype)
+    line = chain_line(model, without_password(base_url), report, dtype=dtype)
     if as_json:
         print(json.dumps({**report.to_dict(), "listed": listed_there, "chain": line}))
     else:

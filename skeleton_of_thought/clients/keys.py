@@ -23,8 +23,7 @@ def address_and_key(kind: str, model: str, base_url: str | None) -> tuple[str | 
         _ = urlsplit(base_url or "").port
     except ValueError as error:
         raise ConfigurationError(
-            f"--base-url (in Python base_url, {variable}_BASE_URL in the environment) is no address: {error}. Give one "
-            "such as http://127.0.0.1:8000/v1."
+            f"{variable}_BASE_URL, base_url or --base-url is no address ({error}); one looks like http://HOST:PORT/v1."
         ) from error
     key = os.environ.get(f"{variable}_API_KEY") or ("none" if base_url else None)
     if key is None:

@@ -50,16 +50,16 @@ class Turns:
     """The turns of one run.
 
     Args:
-        limiters: What every request has to pass. Without one, a limiter of the run's own, which limits
+        limiters: What every request has to pass; None is none. Without one, a limiter of the run's own, which limits
             nothing until a provider refuses a request (429 or 529); then it waits as long as the provider
             says, else with growing pauses, and lets fewer requests through at once.
         longest_wait: Seconds the run waits in all for a provider that refuses requests; then a turn raises
             `LongWaitError`.
     """
 
-    def __init__(self, *limiters: Limiter, longest_wait: float = 60.0) -> None:
+    def __init__(self, *limiters: Limiter | None, longest_wait: float = 60.0) -> None:
         self._patience = Patience(longest_wait)
-        self._limiters = limiters or (Limiter(),)
+        self._limiters = tuple(each for each in limiters if each is not None) or (Limiter(),)
 
     @contextmanager
     def turn(self, request: Request) -> Iterator[Turn]:

@@ -81,8 +81,7 @@ class ServedAnswer:
         self._decision = decision
         self._settings = self._settings_of_runs()
         self._opened = time.monotonic()
-        limiters = () if answerer.limiter is None else (answerer.limiter,)
-        self._turns = Turns(*limiters, longest_wait=self._settings.longest_wait)
+        self._turns = Turns(answerer.limiter, longest_wait=self._settings.longest_wait)
         self._lost = Usage()  # of runs that were begun again
         self._begin()
 

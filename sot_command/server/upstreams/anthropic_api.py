@@ -10,6 +10,7 @@ from skeleton_of_thought.clients.keys import address_and_key
 from skeleton_of_thought.errors import require
 from skeleton_of_thought.prompts import PROMPTS, AnyPrompts
 from skeleton_of_thought.reported import Reported
+from skeleton_of_thought.request import as_stops
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
@@ -53,9 +54,8 @@ class AnthropicUpstream:
         }
         if system:
             sent["system"] = system
-        stop = request.stop or fields.get("stop") or ()
-        if stop:
-            sent["stop_sequences"] = [stop] if isinstance(stop, str) else list(stop)
+        if stops := request.stop or as_stops(fields.get("stop")):
+            sent["stop_sequences"] = list(stops)
         longest = request.max_tokens or fields.get("max_completion_tokens") or fields.get("max_tokens")
         events = await self._client.messages.create(
             model=self._model,

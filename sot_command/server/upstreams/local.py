@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from skeleton_of_thought.clients.local import LONGEST_ANSWER
 from skeleton_of_thought.decoding import GenerationRequest, get_engine
 from skeleton_of_thought.prompts import PROMPTS, AnyPrompts
-from skeleton_of_thought.request import Delta
+from skeleton_of_thought.request import Delta, as_stops
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
@@ -43,7 +43,7 @@ class LocalUpstream:
                 messages=messages,
                 continue_final_message=messages[-1]["role"] == "assistant",
                 max_tokens=longest or LONGEST_ANSWER,
-                stop=request.stop or _stops(fields),
+                stop=request.stop or as_stops(fields.get("stop")),
                 **{name: fields[name] for name in _SAMPLING if fields.get(name) is not None},
                 **request.steering.to_dict(),
             )
@@ -62,8 +62,3 @@ class LocalUpstream:
 
     async def aclose(self) -> None:
         """The engine belongs to the process, not to a server in it."""
-
-
-def _stops(fields: Mapping[str, Any]) -> tuple[str, ...]:
-    stop = fields.get("stop") or ()
-    return (stop,) if isinstance(stop, str) else tuple(stop)
